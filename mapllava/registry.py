@@ -1,0 +1,56 @@
+"""The registries of mapllava: one child of every MMEngine root registry, scope ``mapllava``.
+
+``locations`` tells MMEngine which modules to import before it looks a name up, so that a config
+may say ``type='QFormerNeck'`` and nobody imports anything by hand. Plug-ins register with the
+same decorators::
+
+    from mapllava.registry import MODELS
+
+    @MODELS.register_module()
+    class MyNeck(BaseModule): ...
+"""
+
+from __future__ import annotations
+
+from mmengine import registry as _root
+from mmengine.registry import Registry
+
+SCOPE = "mapllava"
+
+_MODELS = ["mapllava.models"]
+_ENGINE = ["mapllava.engine"]
+_DATASETS = ["mapllava.datasets"]
+_TASKS = ["mapllava.models.task_modules", "mapllava.datasets"]
+
+DATASETS = Registry("dataset", parent=_root.DATASETS, scope=SCOPE, locations=_DATASETS)
+DATA_SAMPLERS = Registry("data sampler", parent=_root.DATA_SAMPLERS, scope=SCOPE, locations=_DATASETS)
+TRANSFORMS = Registry("transform", parent=_root.TRANSFORMS, scope=SCOPE, locations=_DATASETS)
+FUNCTIONS = Registry("function", parent=_root.FUNCTIONS, scope=SCOPE, locations=_DATASETS)
+
+MODELS = Registry("model", parent=_root.MODELS, scope=SCOPE, locations=_MODELS)
+MODEL_WRAPPERS = Registry("model wrapper", parent=_root.MODEL_WRAPPERS, scope=SCOPE, locations=_MODELS)
+WEIGHT_INITIALIZERS = Registry(
+    "weight initializer", parent=_root.WEIGHT_INITIALIZERS, scope=SCOPE, locations=_MODELS
+)
+TASK_UTILS = Registry("task util", parent=_root.TASK_UTILS, scope=SCOPE, locations=_TASKS)
+
+RUNNERS = Registry("runner", parent=_root.RUNNERS, scope=SCOPE, locations=_ENGINE)
+RUNNER_CONSTRUCTORS = Registry(
+    "runner constructor", parent=_root.RUNNER_CONSTRUCTORS, scope=SCOPE, locations=_ENGINE
+)
+STRATEGIES = Registry("strategy", parent=_root.STRATEGIES, scope=SCOPE, locations=_ENGINE)
+LOOPS = Registry("loop", parent=_root.LOOPS, scope=SCOPE, locations=_ENGINE)
+HOOKS = Registry("hook", parent=_root.HOOKS, scope=SCOPE, locations=_ENGINE)
+OPTIMIZERS = Registry("optimizer", parent=_root.OPTIMIZERS, scope=SCOPE, locations=_ENGINE)
+OPTIM_WRAPPERS = Registry("optim wrapper", parent=_root.OPTIM_WRAPPERS, scope=SCOPE, locations=_ENGINE)
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    "optimizer wrapper constructor", parent=_root.OPTIM_WRAPPER_CONSTRUCTORS, scope=SCOPE, locations=_ENGINE
+)
+PARAM_SCHEDULERS = Registry("parameter scheduler", parent=_root.PARAM_SCHEDULERS, scope=SCOPE, locations=_ENGINE)
+LOG_PROCESSORS = Registry("log processor", parent=_root.LOG_PROCESSORS, scope=SCOPE, locations=_ENGINE)
+
+METRICS = Registry("metric", parent=_root.METRICS, scope=SCOPE, locations=["mapllava.evaluation"])
+EVALUATOR = Registry("evaluator", parent=_root.EVALUATOR, scope=SCOPE, locations=["mapllava.evaluation"])
+VISUALIZERS = Registry("visualizer", parent=_root.VISUALIZERS, scope=SCOPE, locations=["mapllava.visualization"])
+VISBACKENDS = Registry("vis backend", parent=_root.VISBACKENDS, scope=SCOPE, locations=["mapllava.visualization"])
+INFERENCERS = Registry("inferencer", parent=_root.INFERENCERS, scope=SCOPE, locations=["mapllava.apis"])
