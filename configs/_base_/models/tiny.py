@@ -1,0 +1,64 @@
+# Small parts, trained from scratch on a CPU: convolutions, a BEV Q-Former, a two-layer LLaMA.
+_base_ = ["./vector_map_head.py"]
+
+model = dict(
+    type="MapLLaVA",
+    data_preprocessor=dict(
+        type="MapDataPreprocessor",
+        mean=[110.0, 110.0, 110.0],
+        std=[60.0, 60.0, 60.0],
+        bgr_to_rgb=True,
+    ),
+    vision_encoder=dict(
+        type="ConvVisionEncoder", channels=[24, 48, 96], blocks=[0, 1, 2], embed_dims=64, out_stage=1
+    ),
+    neck=dict(
+        type="BEVQFormerNeck",
+        bev_dims=64,
+        cell=1.0,
+        heights=[-1.84, -1.0],
+        token_stride=4,
+        dilations=[1, 1, 2, 2, 1],
+        attention_radius=6.0,
+        loss_bev=dict(bce=5.0, dice=1.0),
+        qformer=dict(
+            type="QFormerCore",
+            architecture=dict(
+                hidden_size=128,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=256,
+                cross_attention_frequency=2,
+                hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0,
+            ),
+        ),
+    ),
+    map_queries=dict(type="InstanceMapQueries", num_instances=50),
+    decoder=dict(
+        type="LLMMapDecoder",
+        frozen=False,
+        architecture=dict(
+            model_type="llama",
+            vocab_size=259,
+            hidden_size=128,
+            intermediate_size=384,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=512,
+        ),
+    ),
+    head=dict(
+        num_layers=3,
+        layer=dict(
+            type="RefinementLayer",
+            embed_dims=128,
+            point_dims=64,
+            num_heads=4,
+            ffn_dims=256,
+            num_samples=4,
+            num_frequencies=6,
+        ),
+    ),
+)

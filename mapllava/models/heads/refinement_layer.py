@@ -1,0 +1,138 @@
+"""One step of iterative refinement: look at the reference points, talk, move them.
+
+Shapes: B batch, I instances, P points, D instance channels, K look-ups per point.
+Source: iterative refinement with detached references after Deformable DETR; hierarchical
+instance and point queries after MapTR.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mapllava.registry import MODELS
+
+
+def sine_encoding(points: Tensor, num_frequencies: int) -> Tensor:
+    """Sines and cosines of points in [0, 1] at octave frequencies, (..., 2) to (..., 4*F), fp32."""
+    frequency = math.pi * 2.0 ** torch.arange(num_frequencies, device=points.device, dtype=torch.float32)
+    phase = (points.float().unsqueeze(-1) * frequency).flatten(-2)
+    return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+
+def mlp(in_dims: int, hidden: int, out_dims: int) -> nn.Sequential:
+    """Two linear layers around a ReLU."""
+    return nn.Sequential(nn.Linear(in_dims, hidden), nn.ReLU(), nn.Linear(hidden, out_dims))
+
+
+@MODELS.register_module()
+class RefinementLayer(BaseModule):
+    """Updates instances and moves their points.
+
+    The encoding of the current reference belongs to the query's content in every layer; where
+    the neck gives a BEV map, each point reads it at its reference and at ``num_samples`` learned
+    offsets around it.
+
+    Args:
+        embed_dims: D, channels of an instance.
+        bev_dims: channels of the BEV map, 0 for none.
+        num_points: P.
+        point_dims: channels of a point's content.
+        num_heads: heads of the attention between instances.
+        ffn_dims: hidden width of the feed-forward net.
+        num_samples: extra look-ups per point in the BEV map.
+        num_frequencies: octaves of the reference encoding.
+        dropout: of the attention and the feed-forward net.
+    """
+
+    def __init__(
+        self,
+        embed_dims: int,
+        bev_dims: int,
+        num_points: int,
+        point_dims: int,
+        num_heads: int,
+        ffn_dims: int,
+        num_samples: int,
+        num_frequencies: int,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.bev_dims, self.num_heads = bev_dims, num_heads
+        self.num_samples, self.num_frequencies, self.dropout = num_samples, num_frequencies, dropout
+        self.encode = nn.Linear(4 * num_frequencies, point_dims)
+        self.from_instance = nn.Linear(embed_dims, point_dims)
+        if bev_dims:
+            self.offsets = nn.Linear(point_dims, 2 * num_samples)
+            self.look = nn.Linear(bev_dims * (1 + num_samples), point_dims)
+        self.mix = mlp(point_dims, point_dims, point_dims)
+        self.norm_point = nn.LayerNorm(point_dims)
+        self.gather = nn.Linear(point_dims * num_points, embed_dims)
+        self.norm_attn = nn.LayerNorm(embed_dims)
+        self.qkv = nn.Linear(embed_dims, 3 * embed_dims)
+        self.proj = nn.Linear(embed_dims, embed_dims)
+        self.norm_ffn = nn.LayerNorm(embed_dims)
+        self.ffn = mlp(embed_dims, ffn_dims, embed_dims)
+        self.norm_out = nn.LayerNorm(embed_dims)
+        self.to_points = nn.Linear(embed_dims, num_points * point_dims)
+        self.move = mlp(point_dims, point_dims, 2)
+        if bev_dims:
+            self._spread_offsets()
+        nn.init.zeros_(self.move[-1].weight)
+        nn.init.zeros_(self.move[-1].bias)
+
+    def _spread_offsets(self) -> None:
+        """Start the look-ups on a ring around the reference, in BEV units of [0, 1]."""
+        nn.init.zeros_(self.offsets.weight)
+        angle = torch.arange(self.num_samples) * (2 * math.pi / max(self.num_samples, 1))
+        with torch.no_grad():
+            self.offsets.bias.copy_(0.05 * torch.stack([angle.cos(), angle.sin()], dim=-1).flatten())
+
+    def forward(
+        self, instances: Tensor, points: Tensor, references: Tensor, bev: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One refinement.
+
+        Args:
+            instances: (B, I, D).
+            points: (B, I, P, point_dims) content of the points.
+            references: (B, I, P, 2) in [0, 1], detached.
+            bev: (B, bev_dims, Y, X) or None.
+
+        Returns:
+            instances (B, I, D), points (B, I, P, point_dims) and the move of the references in
+            inverse-sigmoid space (B, I, P, 2), float32.
+        """
+        encoded = self.encode(sine_encoding(references, self.num_frequencies).to(instances.dtype))
+        content = points + encoded + self.from_instance(instances).unsqueeze(2)
+        if bev is not None:
+            content = content + self.look(self._sample(bev, references, content))
+        points = self.norm_point(points + self.mix(F.relu(content)))
+        instances = instances + self.gather(points.flatten(2))
+        instances = instances + self._attend(self.norm_attn(instances))
+        update = self.ffn(self.norm_ffn(instances))
+        instances = instances + F.dropout(update, self.dropout, self.training)
+        out = self.norm_out(instances)
+        points = points + self.to_points(out).view_as(points)
+        return instances, points, self.move(points).float()
+
+    def _sample(self, bev: Tensor, references: Tensor, content: Tensor) -> Tensor:
+        """Read the BEV map at the references and around them, (B, I, P, (1 + K) * bev_dims)."""
+        offsets = self.offsets(content).float().unflatten(-1, (self.num_samples, 2))
+        with torch.autocast(bev.device.type, enabled=False):
+            places = torch.cat([references.unsqueeze(-2), references.unsqueeze(-2) + offsets], dim=-2)
+            batch, instances, num_points = places.shape[:3]
+            grid = 2.0 * places.view(batch, instances * num_points, -1, 2) - 1.0
+            read = F.grid_sample(bev.float(), grid, align_corners=False)
+        read = read.permute(0, 2, 3, 1).reshape(batch, instances, num_points, -1)
+        return read.to(content.dtype)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """Self-attention between the instances of a sample."""
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        dropout = self.dropout if self.training else 0.0
+        return self.proj(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(2))

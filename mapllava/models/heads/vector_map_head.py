@@ -1,0 +1,195 @@
+"""The vector map head: decoded queries in, scored polylines in metres out.
+
+Shapes: L refinement layers, B batch, I instances, P points, D decoder channels, M matched pairs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from mapllava.models.heads.refinement_layer import mlp
+from mapllava.models.task_modules.hungarian_assigner import Assignment
+from mapllava.models.task_modules.targets import MapTargets
+from mapllava.registry import MODELS, TASK_UTILS
+from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_data_sample import MapDataSample
+
+PRIOR_PROBABILITY = 0.01  # of a class at the start, as usual with the focal loss
+
+
+def inverse_sigmoid(x: Tensor, eps: float = 1e-4) -> Tensor:
+    """Logit of x in [0, 1], kept finite."""
+    x = x.clamp(eps, 1 - eps)
+    return torch.log(x / (1 - x))
+
+
+@MODELS.register_module()
+class VectorMapHead(BaseModule):
+    """Class scores and points by iterative refinement, with a loss at every layer.
+
+    Args:
+        in_channels: D of the decoder (given by the detector).
+        bev_dims: channels of the neck's BEV map, 0 for none (given by the detector).
+        num_instances: I (given by the detector).
+        map_spec: frame, ROI and classes (given by the detector).
+        num_points: P, points of an element.
+        num_layers: L.
+        layer: config of one refinement layer, with its ``embed_dims`` and ``point_dims``.
+        assigner: config of the matcher.
+        losses: configs of the losses ``cls``, ``pts`` and ``dir``.
+        max_predictions: elements kept per sample, the best of all (instance, class) scores.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        bev_dims: int,
+        num_instances: int,
+        map_spec: MapSpec,
+        num_points: int,
+        num_layers: int,
+        layer: dict,
+        assigner: dict,
+        losses: dict[str, dict],
+        max_predictions: int,
+    ) -> None:
+        super().__init__()
+        self.map_spec, self.num_points, self.max_predictions = map_spec, num_points, max_predictions
+        dims, point_dims = layer["embed_dims"], layer["point_dims"]
+        num_classes = len(map_spec.classes)
+        self.reduce = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, dims))
+        self.reduce_points = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, point_dims))
+        self.expand = nn.Parameter(torch.empty(num_points, point_dims))
+        nn.init.normal_(self.expand, std=0.1)
+        self.references = nn.Parameter(self._spread(num_instances))
+        shared = dict(layer, bev_dims=bev_dims, num_points=num_points)
+        self.layers = nn.ModuleList(MODELS.build(shared) for _ in range(num_layers))
+        self.classify = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(dims), mlp(dims, dims, num_classes)) for _ in range(num_layers)
+        )
+        for classifier in self.classify:
+            nn.init.constant_(classifier[-1][-1].bias, -math.log((1 - PRIOR_PROBABILITY) / PRIOR_PROBABILITY))
+        self.assigner = TASK_UTILS.build(assigner)
+        self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in losses.items()})
+
+    def _spread(self, num_instances: int) -> Tensor:
+        """Learned references of each query, spread over the ROI, in inverse-sigmoid space (I, P, 2).
+
+        Query centres lie on a grid and each query starts as a short line along its longer axis:
+        queries that all start from one place would all be pulled to the same element.
+        """
+        x_min, y_min, x_max, y_max = self.map_spec.roi.to_list()
+        aspect = (y_max - y_min) / (x_max - x_min)
+        cols = max(1, round(math.sqrt(num_instances / aspect)))
+        rows = math.ceil(num_instances / cols)
+        index = torch.arange(num_instances)
+        x = ((index % cols).float() + 0.5) / cols
+        y = (torch.div(index, cols, rounding_mode="floor").float() + 0.5) / rows
+        along = torch.linspace(-0.5, 0.5, self.num_points) * (1.5 / rows)
+        points = torch.stack([x[:, None].expand(-1, self.num_points), y[:, None] + along], dim=-1)
+        return inverse_sigmoid(points.clamp(0.02, 0.98))
+
+    def forward(self, instances: Tensor, points: Tensor | None, bev: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Refine the queries layer by layer.
+
+        Args:
+            instances: (B, I, D) decoded instance queries.
+            points: (B, I, P, D) decoded point queries, or None where points are expanded here.
+            bev: (B, bev_dims, Y, X) of the neck, or None.
+
+        Returns:
+            logits (L, B, I, n_classes) and points (L, B, I, P, 2) in [0, 1], float32.
+        """
+        content = self.expand.expand(*instances.shape[:2], -1, -1)
+        if points is not None:
+            content = content + self.reduce_points(points)
+        else:
+            content = content + self.reduce_points(instances).unsqueeze(2)
+        state = self.reduce(instances)
+        raw = self.references.float().expand(len(instances), -1, -1, -1)
+        all_logits, all_points = [], []
+        for layer, classify in zip(self.layers, self.classify, strict=True):
+            references = raw.sigmoid()
+            if all_points:
+                references = references.detach()
+            state, content, move = layer(state, content, references, bev)
+            moved = inverse_sigmoid(references) + move
+            all_points.append(moved.sigmoid())
+            all_logits.append(classify(state).float())
+            raw = moved.detach()
+        return torch.stack(all_logits), torch.stack(all_points)
+
+    def loss(self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
+        """Losses of all layers; the last layer's carry no prefix, the others ``d0.``, ``d1.`` ….
+
+        Args:
+            logits: (L, B, I, n_classes).
+            points: (L, B, I, P, 2) in [0, 1].
+            data_samples: with ``gt_instances``.
+        """
+        with torch.autocast(logits.device.type, enabled=False):
+            targets = MapTargets.from_samples(data_samples, self.map_spec, self.num_points, logits.device)
+            pairs: Assignment = self.assigner(logits, points, targets)
+            positives = torch.tensor(float(targets.num_elements), device=logits.device)
+            all_reduce(positives)
+            positives = (positives / get_world_size()).clamp(min=1.0)
+            layers = self._layer_losses(logits, points, targets, pairs, positives)
+        names = [f"d{index}." for index in range(len(logits) - 1)] + [""]
+        return {f"{p}loss_{key}": value[i] for i, p in enumerate(names) for key, value in layers.items()}
+
+    def _layer_losses(
+        self, logits: Tensor, points: Tensor, targets: MapTargets, pairs: Assignment, positives: Tensor
+    ) -> dict[str, Tensor]:
+        """Each loss as (L,), per positive."""
+        one_hot = torch.zeros_like(logits)
+        label = targets.labels[pairs.sample, pairs.element]
+        one_hot[pairs.layer, pairs.sample, pairs.prediction, label] = 1.0
+        matched = points[pairs.layer, pairs.sample, pairs.prediction]
+        orders = targets.orders[pairs.sample, pairs.element]
+        best = (orders - matched.detach().unsqueeze(1)).abs().sum((2, 3)).argmin(1)
+        target = orders[torch.arange(len(best), device=best.device), best]
+        extent = self._extent(points)
+        per_pair = {
+            "pts": self.losses["pts"](matched, target),
+            "dir": self.losses["dir"](matched * extent, target * extent),
+        }
+        result = {"cls": self.losses["cls"](logits, one_hot, positives)}
+        for name, value in per_pair.items():
+            result[name] = value.new_zeros(len(logits)).index_add(0, pairs.layer, value) / positives
+        return result
+
+    def _extent(self, like: Tensor) -> Tensor:
+        """Width and length of the ROI in metres, (2,)."""
+        x_min, y_min, x_max, y_max = self.map_spec.roi.to_list()
+        return like.new_tensor([x_max - x_min, y_max - y_min])
+
+    def predict(self, logits: Tensor, points: Tensor) -> list[InstanceData]:
+        """The last layer's best elements of each sample.
+
+        Args:
+            logits: (L, B, I, n_classes).
+            points: (L, B, I, P, 2) in [0, 1].
+
+        Returns:
+            One InstanceData per sample, best first: ``points`` (K, P, 2) metres, ``scores`` (K,),
+            ``labels`` (K,), ``bboxes`` (K, 4) as x_min, y_min, x_max, y_max of the points.
+        """
+        scores = logits[-1].float().sigmoid().flatten(1)
+        keep, index = scores.topk(min(self.max_predictions, scores.shape[1]), dim=1)
+        num_classes = logits.shape[-1]
+        x_min, y_min, _, _ = self.map_spec.roi.to_list()
+        metres = points[-1].float() * self._extent(points) + points.new_tensor([x_min, y_min])
+        results = []
+        for sample in range(len(scores)):
+            chosen = metres[sample, torch.div(index[sample], num_classes, rounding_mode="floor")]
+            boxes = torch.cat([chosen.amin(1), chosen.amax(1)], dim=-1)
+            labels = index[sample] % num_classes
+            results.append(InstanceData(points=chosen, scores=keep[sample], labels=labels, bboxes=boxes))
+        return results

@@ -1,0 +1,111 @@
+"""The detector: six cameras in, a scored vector map out.
+
+Shapes: B batch, N cameras, P patches, S scene tokens, Q map-query tokens, D decoder channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from mapllava.models.camera import Cameras
+from mapllava.models.necks.base import NeckOutput
+from mapllava.registry import MODELS
+from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_data_sample import MapDataSample
+
+
+@MODELS.register_module()
+class MapLLaVA(BaseModel):
+    """Vision encoder, Q-Former neck, map queries, map decoder and vector map head in a row.
+
+    Widths flow from part to part while building, so no config states one twice.
+
+    Args:
+        vision_encoder: images (B, N, 3, H, W) to patch features.
+        neck: patch features to scene tokens, and perhaps a BEV map.
+        map_queries: the learned queries and the attention they are allowed.
+        decoder: reads prompt and scene tokens, decodes the queries.
+        head: decoded queries to scored polylines, with the losses.
+        map_spec: ``dict(frame=…, roi=…, classes=…)``; written here from the config's top level.
+        data_preprocessor: normalises images on the device.
+
+    Raises:
+        ValueError: if ``map_spec`` is missing.
+    """
+
+    def __init__(
+        self,
+        vision_encoder: dict,
+        neck: dict,
+        map_queries: dict,
+        decoder: dict,
+        head: dict,
+        map_spec: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        if map_spec is None:
+            raise ValueError(
+                "model.map_spec is missing: build through mapllava.engine.build_runner(cfg), which writes the "
+                "config's top-level map_spec into every component"
+            )
+        self.map_spec = MapSpec.from_config(map_spec)
+        self.vision_encoder = MODELS.build(vision_encoder)
+        self.neck = MODELS.build(dict(neck, in_channels=self.vision_encoder.embed_dims, map_spec=self.map_spec))
+        self.decoder = MODELS.build(dict(decoder, in_channels=self.neck.embed_dims))
+        self.map_queries = MODELS.build(dict(map_queries, embed_dims=self.decoder.embed_dims))
+        self.head = MODELS.build(
+            dict(
+                head,
+                in_channels=self.decoder.embed_dims,
+                bev_dims=self.neck.bev_dims,
+                num_instances=self.map_queries.num_instances,
+                map_spec=self.map_spec,
+            )
+        )
+
+    def forward(
+        self, inputs: dict[str, Tensor], data_samples: Sequence[MapDataSample] | None = None, mode: str = "tensor"
+    ) -> dict[str, Tensor] | list[MapDataSample] | tuple[Tensor, Tensor]:
+        """MMEngine's three ways through a model.
+
+        Args:
+            inputs: ``img`` (B, N, 3, H, W) normalised, ``lidar2img`` (B, N, 4, 4), and
+                ``prompt_ids`` (B, L) where the decoder reads a prompt.
+            data_samples: the samples; needed for ``loss`` and ``predict``.
+            mode: ``loss`` (dict of losses), ``predict`` (the samples with ``pred_instances``) or
+                ``tensor`` (class logits and normalised points of every layer).
+
+        Raises:
+            ValueError: for another mode, or samples missing.
+        """
+        if mode not in ("loss", "predict", "tensor"):
+            raise ValueError(f"mode '{mode}' is not one of loss, predict, tensor")
+        out = self.see(inputs)
+        logits, points = self.draw(out, inputs.get("prompt_ids"))
+        if mode == "tensor":
+            return logits, points
+        if data_samples is None:
+            raise ValueError(f"mode '{mode}' needs data_samples")
+        if mode == "loss":
+            return {**self.head.loss(logits, points, data_samples), **self.neck.loss(out, data_samples)}
+        for sample, instances in zip(data_samples, self.head.predict(logits, points), strict=True):
+            sample.pred_instances = instances
+        return list(data_samples)
+
+    def see(self, inputs: dict[str, Tensor]) -> NeckOutput:
+        """Images to scene tokens (B, S, D) and, where the neck gives one, a BEV map."""
+        img = inputs["img"]
+        img_hw = (img.shape[-2], img.shape[-1])
+        feats = self.vision_encoder(img)
+        return self.neck(feats, self.vision_encoder.grid_size(img_hw), Cameras(inputs["lidar2img"], img_hw))
+
+    def draw(self, out: NeckOutput, prompt_ids: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Scene tokens to class logits (L, B, I, n_classes) and points (L, B, I, P, 2) in [0, 1]."""
+        hidden = self.decoder(prompt_ids, out.scene_tokens, self.map_queries)
+        instances, points = self.map_queries.split(hidden)
+        return self.head(instances, points, out.bev)

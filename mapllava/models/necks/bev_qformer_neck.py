@@ -1,0 +1,148 @@
+"""A Q-Former whose queries have a place on the ground and look where that place projects.
+
+Shapes: B batch, N cameras, P = h*w patches, C patch channels, Y x X cells, Z heights,
+S scene tokens (a coarser grid on the ground), D token channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mapllava.models.camera import Cameras
+from mapllava.models.necks.base import MapNeck, NeckOutput
+from mapllava.models.necks.bev_grid import cell_centres, grid_shape
+from mapllava.models.necks.ground_sampling import bilinear_footprint, gather_patches
+from mapllava.registry import MODELS
+from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_data_sample import MapDataSample
+
+
+class _BEVBlock(nn.Module):
+    """A dilated 3x3 convolution around a shortcut."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.relu(self.norm(self.conv(x)))
+
+
+@MODELS.register_module()
+class BEVQFormerNeck(MapNeck):
+    """Ground cells sample the images, convolutions share what they saw, a Q-Former condenses it.
+
+    Every cell of a grid over the ROI reads the patch features at the projections of its centre at
+    several heights (zero where no camera sees it). Small convolutions turn this into a BEV map.
+    The queries of the Q-Former stand on a coarser grid: each starts from the BEV features around
+    its place and attends, in the Q-Former's cross-attention, to the patches whose viewing ray
+    meets the ground within ``attention_radius`` of it. An auxiliary segmentation of the BEV map
+    trains the sampling directly.
+
+    Args:
+        in_channels: C, channels of the patch features (given by the detector).
+        map_spec: frame, ROI and classes (given by the detector).
+        qformer: config of the Q-Former core, with its ``architecture``.
+        bev_dims: channels of the BEV map.
+        cell: size of a BEV cell in metres.
+        heights: heights in metres of the map frame at which a cell looks into the images.
+        token_stride: BEV cells per query along both axes.
+        dilations: dilation of each BEV convolution.
+        attention_radius: metres around its place from which a query may read patches.
+        loss_bev: weights ``dict(bce=…, dice=…)`` of the auxiliary segmentation loss.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        map_spec: MapSpec,
+        qformer: dict,
+        bev_dims: int,
+        cell: float,
+        heights: Sequence[float],
+        token_stride: int,
+        dilations: Sequence[int],
+        attention_radius: float,
+        loss_bev: dict[str, float],
+    ) -> None:
+        super().__init__()
+        self.bev_dims = bev_dims
+        self.loss_weights = dict(loss_bev)
+        self.attention_radius = attention_radius
+        self.ground = float(heights[0])
+        self.shape = grid_shape(map_spec, cell)
+        centres = cell_centres(map_spec, self.shape)
+        points = [torch.cat([centres, torch.full_like(centres[:, :1], z)], dim=-1) for z in heights]
+        self.register_buffer("points", torch.cat(points), persistent=False)
+        self.num_heights = len(heights)
+
+        self.fuse = nn.Linear(in_channels * len(heights), bev_dims)
+        self.place = nn.Parameter(torch.zeros(len(centres), bev_dims))
+        self.blocks = nn.Sequential(*(_BEVBlock(bev_dims, dilation) for dilation in dilations))
+        self.segment = nn.Conv2d(bev_dims, len(map_spec.classes), 1)
+
+        self.token_shape = (-(-self.shape[0] // token_stride), -(-self.shape[1] // token_stride))
+        self.register_buffer("token_places", cell_centres(map_spec, self.token_shape), persistent=False)
+        self.qformer = MODELS.build(dict(qformer, encoder_dims=in_channels))
+        self.embed_dims = self.qformer.embed_dims
+        self.to_query = nn.Linear(bev_dims, self.embed_dims)
+        self.query_tokens = nn.Parameter(torch.empty(len(self.token_places), self.embed_dims))
+        nn.init.normal_(self.query_tokens, std=0.02)
+
+    def forward(self, feats: Tensor, grid: tuple[int, int], cameras: Cameras) -> NeckOutput:
+        """Patch features (B, N, P, C) to scene tokens (B, S, D) and a BEV map (B, C_bev, Y, X)."""
+        batch = feats.shape[0]
+        rows, cols = self.shape
+        with torch.autocast(feats.device.type, enabled=False):
+            indices, weights = bilinear_footprint(self.points, cameras, grid)
+            sampled = gather_patches(feats, indices, weights)
+        sampled = sampled.view(batch, self.num_heights, rows * cols, -1)
+        cells = self.fuse(sampled.permute(0, 2, 1, 3).flatten(2)) + self.place
+        bev = self.blocks(F.relu(cells).transpose(1, 2).reshape(batch, self.bev_dims, rows, cols))
+
+        pooled = F.adaptive_avg_pool2d(bev, self.token_shape).flatten(2).transpose(1, 2)
+        queries = self.to_query(pooled) + self.query_tokens
+        mask = self.visible_patches(grid, cameras)
+        tokens = self.qformer(queries, feats.flatten(1, 2), mask)
+        return NeckOutput(tokens, bev, {"segmentation": self.segment(bev)})
+
+    def visible_patches(self, grid: tuple[int, int], cameras: Cameras) -> Tensor:
+        """Which patches a query may read, (B, S, N*P) bool; a query near no patch reads all."""
+        origin, direction = cameras.patch_rays(grid)
+        down = direction[..., 2].clamp(max=-1e-6)
+        hits = direction[..., 2] < -1e-6
+        reach = (self.ground - origin[..., 2]) / down
+        ground = origin[..., :2] + reach.unsqueeze(-1) * direction[..., :2]
+        distance = torch.cdist(self.token_places.expand(len(ground), -1, -1), ground.flatten(1, 2))
+        mask = (distance <= self.attention_radius) & hits.flatten(1).unsqueeze(1)
+        return mask | ~mask.any(-1, keepdim=True)
+
+    def loss(self, out: NeckOutput, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
+        """Segmentation of the BEV map: binary cross-entropy and Dice per class.
+
+        Args:
+            out: this neck's output.
+            data_samples: with ``gt_bev`` (n_classes, Y, X) of this neck's grid.
+
+        Raises:
+            ValueError: if ``gt_bev`` has another grid than the neck.
+        """
+        logits = out.extras["segmentation"].float()
+        for sample in data_samples:
+            if tuple(sample.gt_bev.data.shape[-2:]) != self.shape:
+                raise ValueError(
+                    f"gt_bev of sample {sample.sample_token} has {tuple(sample.gt_bev.data.shape[-2:])} cells, "
+                    f"the neck {self.shape}: set RasterizeBEV's cell to the neck's"
+                )
+        target = torch.stack([sample.gt_bev.data for sample in data_samples]).to(logits)
+        bce = F.binary_cross_entropy_with_logits(logits, target)
+        probability = logits.sigmoid()
+        overlap = (probability * target).sum((0, 2, 3))
+        size = probability.sum((0, 2, 3)) + target.sum((0, 2, 3))
+        dice = (1 - (2 * overlap + 1) / (size + 1)).mean()
+        return {"loss_bev_bce": self.loss_weights["bce"] * bce, "loss_bev_dice": self.loss_weights["dice"] * dice}

@@ -1,0 +1,67 @@
+"""One-to-one matching of a batch, all decoder layers at once.
+
+Shapes: L decoder layers, B batch, I predictions, M matched pairs of all layers and samples.
+Source: the set prediction of DETR; costs as in MapTR.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from mapllava.models.task_modules.targets import MapTargets
+from mapllava.registry import TASK_UTILS
+
+
+class Assignment(NamedTuple):
+    """Matched pairs, each an index tensor of length M: layer, sample, prediction, element."""
+
+    layer: Tensor
+    sample: Tensor
+    prediction: Tensor
+    element: Tensor
+
+
+@TASK_UTILS.register_module()
+class HungarianMapAssigner:
+    """Minimum-cost matching under a sum of registered costs.
+
+    Args:
+        costs: configs of the costs, each a callable ``(logits, points, targets) -> (L, B, I, G)``.
+    """
+
+    def __init__(self, costs: Sequence[dict]) -> None:
+        self.costs = [TASK_UTILS.build(cost) for cost in costs]
+
+    @torch.no_grad()
+    def __call__(self, logits: Tensor, points: Tensor, targets: MapTargets) -> Assignment:
+        """Match every layer's predictions to the elements.
+
+        Args:
+            logits: (L, B, I, n_classes) class logits.
+            points: (L, B, I, P, 2) in [0, 1].
+            targets: the batch's ground truth.
+
+        Raises:
+            ValueError: if a cost is not finite (the predictions have diverged).
+        """
+        total = sum(cost(logits.float(), points.float(), targets) for cost in self.costs)
+        cost = total.cpu()  # the only transfer to the host
+        if not bool(torch.isfinite(cost).all()):
+            raise ValueError("matching cost is not finite: the predictions hold NaN or infinity")
+        matrix = cost.numpy()
+        parts: list[tuple[int, int, Tensor, Tensor]] = []
+        for layer in range(matrix.shape[0]):
+            for sample, count in enumerate(targets.counts):
+                rows, cols = linear_sum_assignment(matrix[layer, sample, :, :count])
+                parts.append((layer, sample, torch.from_numpy(rows), torch.from_numpy(cols)))
+        layers = torch.cat([torch.full_like(rows, layer) for layer, _, rows, _ in parts])
+        samples = torch.cat([torch.full_like(rows, sample) for _, sample, rows, _ in parts])
+        rows = torch.cat([rows for _, _, rows, _ in parts])
+        cols = torch.cat([cols for _, _, _, cols in parts])
+        packed = torch.stack([layers, samples, rows, cols]).to(logits.device, non_blocking=True)
+        return Assignment(*packed.unbind(0))
