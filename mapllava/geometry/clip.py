@@ -1,0 +1,177 @@
+"""Cutting map geometry to the region of interest: MapTR's rules, without a loop over coordinates.
+
+A window is the ROI laid on the world map: rotated by the pose's yaw alone, roll, pitch and height
+ignored. Records are cut in world coordinates, then brought into the map frame; that order of
+operations decides which vertices come out, so it is kept.
+
+Source: protocols of MapTR (Liao et al., ICLR 2023), ``VectorizedLocalMap``, restated on shapely 2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from shapely.geometry import LinearRing, Polygon, box
+from shapely.geometry.base import BaseGeometry
+
+from mapllava.structures.frames import ROI
+
+EDGE_MARGIN = 0.2
+"""Metres by which outlines are cut inside the ROI (boundary) or beyond it (crossings)."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """The ROI at one pose.
+
+    Args:
+        roi: Region of interest in the map frame, metres.
+        x: World x of the map frame's origin, metres.
+        y: World y of the map frame's origin, metres.
+        yaw: Angle from the world's x axis to the map frame's x axis, radians, counter-clockwise.
+    """
+
+    roi: ROI
+    x: float
+    y: float
+    yaw: float
+
+    @classmethod
+    def from_pose(cls, roi: ROI, pose: np.ndarray) -> Window:
+        """Lay the ROI at a pose.
+
+        Args:
+            roi: Region of interest in the map frame.
+            pose: ``(4, 4)``, map frame to world, metres.
+
+        Raises:
+            ValueError: If the pose is not a finite ``(4, 4)`` matrix.
+        """
+        pose = np.asarray(pose, dtype=np.float64)
+        if pose.shape != (4, 4) or not np.isfinite(pose).all():
+            raise ValueError(f"a pose is a finite (4, 4) matrix, not shape {pose.shape}: {pose.tolist()}")
+        return cls(roi, float(pose[0, 3]), float(pose[1, 3]), math.atan2(pose[1, 0], pose[0, 0]))
+
+    @property
+    def patch(self) -> Polygon:
+        """The ROI in world coordinates."""
+        roi = self.roi
+        low_x, low_y, high_x, high_y = self.x + roi.x_min, self.y + roi.y_min, self.x + roi.x_max, self.y + roi.y_max
+        return shapely.transform(box(low_x, low_y, high_x, high_y), lambda c: self._rotate(c, self.yaw))
+
+    def inner_box(self, margin: float) -> Polygon:
+        """The ROI in the map frame, grown by ``margin`` metres (shrunk if negative).
+
+        Raises:
+            ValueError: If nothing of the ROI is left.
+        """
+        roi = self.roi
+        if min(roi.width, roi.height) + 2 * margin <= 0:
+            raise ValueError(f"roi {roi.to_list()} vanishes when it is shrunk by {-margin} m")
+        return box(roi.x_min - margin, roi.y_min - margin, roi.x_max + margin, roi.y_max + margin)
+
+    def to_local(self, geometries: np.ndarray) -> np.ndarray:
+        """Bring an array of world geometries into the map frame."""
+
+        def move(coordinates: np.ndarray) -> np.ndarray:
+            return self._rotate(coordinates, -self.yaw) - (self.x, self.y)
+
+        return shapely.transform(geometries, move)
+
+    def _rotate(self, coordinates: np.ndarray, angle: float) -> np.ndarray:
+        """Rotate ``(n, 2)`` about the window's origin, in the order of operations shapely's affinity has."""
+        cos, sin = math.cos(angle), math.sin(angle)
+        cos, sin = (0.0 if abs(v) < 2.5e-16 else v for v in (cos, sin))
+        x, y = coordinates[:, 0], coordinates[:, 1]
+        offset_x = self.x - self.x * cos + self.y * sin
+        offset_y = self.y - self.x * sin - self.y * cos
+        return np.stack([cos * x - sin * y + offset_x, sin * x + cos * y + offset_y], axis=1)
+
+
+def clip_lines(lines: np.ndarray, window: Window) -> list[np.ndarray]:
+    """Cut world lines to the window; every piece becomes a line of its own, nothing is merged.
+
+    Args:
+        lines: Array of shapely LineStrings in world coordinates.
+        window: Where to cut.
+
+    Returns:
+        Pieces ``(n, 2)`` float64, metres in the map frame.
+
+    Raises:
+        TypeError: If a record is not a line.
+    """
+    if len(lines) == 0:
+        return []
+    pieces = shapely.intersection(lines, window.patch)
+    return _coordinates(window.to_local(pieces[~shapely.is_empty(pieces)]))
+
+
+def clip_polygons(polygons: np.ndarray, window: Window) -> np.ndarray:
+    """Cut world polygons to the window.
+
+    Args:
+        polygons: Array of valid shapely Polygons in world coordinates.
+        window: Where to cut.
+
+    Returns:
+        Array of non-empty geometries in the map frame, one per record that reaches into the window.
+    """
+    if len(polygons) == 0:
+        return np.empty(0, dtype=object)
+    pieces = shapely.intersection(polygons, window.patch)
+    return window.to_local(pieces[~shapely.is_empty(pieces)])
+
+
+def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
+    """Outlines of filled areas, cut to a box: exteriors clockwise, holes counter-clockwise.
+
+    Pieces of one ring that meet are merged into the longest lines, so that the ring's own start
+    leaves no gap. A ring wholly inside comes out whole, its first vertex repeated at the end.
+
+    Args:
+        filled: Polygon, MultiPolygon or collection, metres in the map frame.
+        limits: The box to cut with.
+
+    Returns:
+        Lines ``(n, 2)`` float64: exteriors of all parts first, then holes.
+
+    Raises:
+        TypeError: If a cut gives anything but lines.
+    """
+    parts = [part for part in shapely.get_parts(np.array([filled])) if shapely.get_dimensions(part) == 2]
+    rings = [_oriented(part.exterior, clockwise=True) for part in parts]
+    rings += [_oriented(hole, clockwise=False) for part in parts for hole in part.interiors]
+    lines: list[np.ndarray] = []
+    for ring in rings:
+        cut = shapely.intersection(ring, limits)
+        if shapely.get_num_geometries(cut) > 1:
+            cut = shapely.line_merge(cut)
+        lines.extend(_coordinates([cut]))
+    return lines
+
+
+def union(geometries: Sequence[BaseGeometry] | np.ndarray) -> BaseGeometry:
+    """Union of areas; touching ones become one."""
+    return shapely.union_all(np.asarray(geometries, dtype=object))
+
+
+def _oriented(ring: LinearRing, clockwise: bool) -> LinearRing:
+    return shapely.reverse(ring) if ring.is_ccw == clockwise else ring
+
+
+def _coordinates(geometries: Iterable[BaseGeometry]) -> list[np.ndarray]:
+    """Split collections into lines; points (a line that only touches the box) carry no length and go."""
+    lines = []
+    parts = shapely.get_parts(shapely.get_parts(np.asarray(list(geometries), dtype=object)))
+    for part in parts:
+        if part.is_empty or shapely.get_dimensions(part) == 0:
+            continue
+        if part.geom_type not in ("LineString", "LinearRing"):
+            raise TypeError(f"cutting lines gave a {part.geom_type}: {part.wkt[:200]}")
+        lines.append(shapely.get_coordinates(part))
+    return lines

@@ -1,0 +1,105 @@
+"""Length, resampling and closedness of polylines (numpy only)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+CLOSED_TOLERANCE = 1e-3
+"""Metres within which first and last vertex count as one (StreamMapNet's 1 mm)."""
+
+
+def _checked(points: np.ndarray) -> np.ndarray:
+    points = np.asarray(points, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 1:
+        raise ValueError(f"a polyline has shape {points.shape}, not (n >= 1, 2)")
+    return points
+
+
+def cumulative_length(points: np.ndarray) -> np.ndarray:
+    """Arc length from the first vertex to every vertex.
+
+    Args:
+        points: ``(n, 2)``, metres.
+
+    Returns:
+        ``(n,)`` float64, metres; starts at 0.
+
+    Raises:
+        ValueError: If the shape is not ``(n >= 1, 2)``.
+    """
+    points = _checked(points)
+    steps = np.hypot(*np.diff(points, axis=0).T)
+    return np.concatenate([[0.0], np.cumsum(steps)])
+
+
+def arc_length(points: np.ndarray) -> float:
+    """Total length of a polyline ``(n, 2)``, in its own unit (metres).
+
+    Raises:
+        ValueError: If the shape is not ``(n >= 1, 2)``.
+    """
+    return float(cumulative_length(points)[-1])
+
+
+def is_closed(points: np.ndarray, tol: float = CLOSED_TOLERANCE) -> bool:
+    """Whether a polyline ``(n, 2)`` of at least four vertices ends within ``tol`` metres of its start.
+
+    Raises:
+        ValueError: If the shape is not ``(n >= 1, 2)``.
+    """
+    points = _checked(points)
+    return len(points) >= 4 and bool(np.hypot(*(points[0] - points[-1])) <= tol)
+
+
+def resample(points: np.ndarray, n: int) -> np.ndarray:
+    """Place ``n`` points at equal arc length along a polyline; its ends stay exactly where they are.
+
+    A closed line (last vertex = first) stays closed. A line of zero length repeats its point.
+
+    Args:
+        points: ``(m, 2)`` with ``m >= 1``, metres.
+        n: Number of points, at least 2.
+
+    Returns:
+        ``(n, 2)`` float64, metres.
+
+    Raises:
+        ValueError: If the shape is wrong or ``n`` is below 2.
+    """
+    return resample_many([points], n)[0]
+
+
+def resample_many(lines: Sequence[np.ndarray], n: int) -> np.ndarray:
+    """:func:`resample` for many polylines at once, without a loop over points.
+
+    The lines are laid end to end on one axis of arc length, a metre apart, so that one
+    interpolation serves them all.
+
+    Args:
+        lines: L polylines ``(m_i, 2)``, metres.
+        n: Points per line, at least 2.
+
+    Returns:
+        ``(L, n, 2)`` float64, metres.
+
+    Raises:
+        ValueError: If a shape is wrong or ``n`` is below 2.
+    """
+    if n < 2:
+        raise ValueError(f"cannot resample to {n} points: a polyline has at least 2")
+    lines = [_checked(line) for line in lines]
+    if not lines:
+        return np.zeros((0, n, 2))
+    counts = np.array([len(line) for line in lines])
+    last = np.cumsum(counts) - 1
+    first = last - counts + 1
+    flat = np.concatenate(lines)
+    steps = np.hypot(*np.diff(flat, axis=0, prepend=flat[:1]).T)
+    steps[first] = 1.0
+    along = np.cumsum(steps)
+    targets = np.linspace(along[first], along[last], n, axis=1)
+    out = np.stack([np.interp(targets, along, flat[:, axis]) for axis in (0, 1)], axis=-1)
+    out[:, 0], out[:, -1] = flat[first], flat[last]
+    return out

@@ -1,0 +1,71 @@
+"""One map element: a polyline in metres with a label and its closedness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+CLOSING_TOLERANCE = 1e-6
+"""Metres by which the first and last vertex of a closed polyline may differ."""
+
+
+@dataclass(eq=False)
+class Polyline:
+    """A polyline of the map.
+
+    Closedness is a property of the element; it is never inferred from the class.
+
+    Args:
+        label: Index into the classes of the map specification.
+        points: ``(n, 2)`` with ``n >= 2``, metres in the map frame; made float64. A closed
+            polyline repeats its first vertex as its last.
+        closed: Whether the line is a ring, so that it has no first vertex of its own.
+
+    Raises:
+        ValueError: If the label is negative, the shape is wrong, a coordinate is not finite, or
+            a closed line does not end where it starts.
+    """
+
+    label: int
+    points: np.ndarray
+    closed: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.label, bool) or int(self.label) != self.label or self.label < 0:
+            raise ValueError(f"polyline label {self.label!r} must be an integer >= 0")
+        self.label, self.closed = int(self.label), bool(self.closed)
+        self.points = np.asarray(self.points, dtype=np.float64)
+        if self.points.ndim != 2 or self.points.shape[1] != 2 or len(self.points) < 2:
+            raise ValueError(f"polyline points have shape {self.points.shape}, not (n >= 2, 2)")
+        if not np.isfinite(self.points).all():
+            raise ValueError("polyline points hold a coordinate that is not finite")
+        if self.closed and np.abs(self.points[0] - self.points[-1]).max() > CLOSING_TOLERANCE:
+            raise ValueError(
+                f"closed polyline ends at {self.points[-1].tolist()} but starts at {self.points[0].tolist()}: "
+                "a closed line repeats its first vertex"
+            )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Polyline):
+            return NotImplemented
+        same = (self.label, self.closed) == (other.label, other.closed)
+        return same and np.array_equal(self.points, other.points)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Polyline:
+        """Read the form the GT cache stores: ``{'label', 'points', 'closed'}``.
+
+        Raises:
+            ValueError: If a key is missing or a value is not valid.
+        """
+        missing = [key for key in ("label", "points", "closed") if key not in data]
+        if missing:
+            raise ValueError(f"polyline lacks {missing}; it has {sorted(map(str, data))}")
+        return cls(data["label"], data["points"], data["closed"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The form the GT cache stores: builtins and one float64 array."""
+        return {"label": self.label, "points": self.points, "closed": self.closed}
