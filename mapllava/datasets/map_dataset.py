@@ -1,0 +1,168 @@
+"""The data set on a GT cache: everything it needs is in the cache and in the images it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from mapllava import gt_cache
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import DATASETS
+from mapllava.structures.frames import CLASSES, MapSpec
+from mapllava.structures.map_elements import Polyline
+
+
+@DATASETS.register_module()
+class MapDataset(BaseDataset):
+    """Surround-camera samples with a vector map, read from a GT cache.
+
+    A sample that cannot be read is an error that names the file; another sample never takes its
+    place. ``dataset[i]`` is what the last transform returns.
+
+    What the first transform receives (N cameras):
+
+    * ``sample_token``, ``scene_token``, ``scene_name``, ``location``, ``split``: str;
+      ``timestamp``: int, µs; ``sample_idx``: int
+    * ``lidar2ego``, ``ego2global``: (4, 4) float64
+    * ``cam_names``: N names; ``img_paths``: N paths, joined with the data root
+    * ``cam2img``: (N, 3, 3) float64, pixels of the stored image, pixel centres at integer (u, v)
+    * ``lidar2cam``: (N, 4, 4) float64, **map frame** to camera. In the ``lidar`` frame this is the
+      cache's matrix; in the ``ego`` frame the LiDAR mounting is already divided out of it.
+    * ``polylines``: list of :class:`~mapllava.structures.map_elements.Polyline`, raw (as clipped),
+      metres in the map frame
+    * ``map_spec``: :class:`~mapllava.structures.frames.MapSpec`; ``flip``: False
+
+    Args:
+        ann_file: The cache; relative to ``data_root`` unless absolute.
+        map_spec: ``dict(frame=…, roi=…, classes=…)``; written here from the config's top level.
+        data_root: Folder that the cache's image paths are relative to.
+        pipeline: Transforms, as dicts or callables.
+        test_mode: MMEngine's flag; a broken sample raises either way.
+        **kwargs: Further arguments of :class:`mmengine.dataset.BaseDataset` (``indices``,
+            ``serialize_data``, ``lazy_init``, ``metainfo`` …).
+
+    Raises:
+        MapLLaVAError: If the data root or the cache is missing (the text holds the command that
+            makes it), or the cache is stale or was made for another map specification.
+    """
+
+    METAINFO: dict = {"classes": CLASSES}
+
+    def __init__(
+        self,
+        ann_file: str,
+        map_spec: Mapping[str, Any] | MapSpec | None = None,
+        data_root: str = "",
+        pipeline: Sequence[Any] = (),
+        test_mode: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if map_spec is None:
+            raise MapLLaVAError(
+                f"{type(self).__name__}.map_spec is missing: build through mapllava.engine.build_runner, "
+                "which writes the config's top-level map_spec into every component"
+            )
+        self.map_spec = MapSpec.from_config(map_spec)
+        super().__init__(
+            ann_file=str(ann_file),
+            data_root=str(data_root),
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            **kwargs,
+        )
+
+    def build_command(self) -> str:
+        """The command line that makes the missing cache; leaves know better ones."""
+        return f"python tools/create_gt_cache.py --dataroot {self.data_root or '<DATAROOT>'}"
+
+    def load_data_list(self) -> list[dict]:
+        """Read the cache.
+
+        Returns:
+            One dict per sample, as the cache stores it.
+
+        Raises:
+            MapLLaVAError: If the cache is missing, stale, foreign or empty.
+        """
+        self._check_paths()
+        cache = gt_cache.load(self.ann_file, expected=self.map_spec)
+        self._metainfo.update(cache["metainfo"], classes=tuple(self.map_spec.classes))
+        if not cache["data_list"]:
+            raise MapLLaVAError(f"{self.ann_file} holds no samples; rebuild it: {self.build_command()}")
+        return list(cache["data_list"])
+
+    def get_data_info(self, idx: int) -> dict:
+        """The sample as the first transform receives it; see the class for the keys.
+
+        Raises:
+            MapLLaVAError: If the cache's entry is broken; names cache, sample and key.
+        """
+        entry = super().get_data_info(idx)
+        try:
+            return self._to_results(entry)
+        except (KeyError, TypeError, ValueError) as error:
+            token = entry.get("sample_token", f"number {idx}")
+            raise MapLLaVAError(
+                f"{self.ann_file}: sample {token} is broken ({type(error).__name__}: {error}); "
+                f"rebuild the cache: {self.build_command()}"
+            ) from error
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline on one sample.
+
+        Raises:
+            MapLLaVAError: If a transform returns None, where MMEngine would swap in another sample.
+        """
+        info = self.get_data_info(idx)
+        token = info["sample_token"]
+        data = self.pipeline(info)
+        if data is None:
+            raise MapLLaVAError(
+                f"a transform returned None for sample {token} ({self.ann_file}): samples are never skipped "
+                "here, so it must raise and name the file instead"
+            )
+        return data
+
+    def _check_paths(self) -> None:
+        if self.data_root and not Path(self.data_root).is_dir():
+            raise MapLLaVAError(
+                f"data root '{self.data_root}' is not a folder: put nuScenes there, or make a synthetic city "
+                f"with python tools/create_synthetic_nuscenes.py, or set data_root"
+            )
+        if not Path(self.ann_file).is_file():
+            raise MapLLaVAError(f"GT cache '{self.ann_file}' is missing; make it: {self.build_command()}")
+
+    def _to_results(self, entry: dict) -> dict:
+        cams = entry["cams"]
+        if not cams:
+            raise ValueError("it has no cameras")
+        root = Path(self.data_root)
+        lidar2cam = np.stack([_matrix(cam["lidar2cam"], 4) for cam in cams.values()])
+        if self.map_spec.frame == "ego":
+            lidar2cam = lidar2cam @ np.linalg.inv(_matrix(entry["lidar2ego"], 4))
+        results = {key: value for key, value in entry.items() if key != "cams"}
+        results.update(
+            sample_token=entry["sample_token"],
+            split=self._metainfo.get("split"),
+            lidar2ego=_matrix(entry["lidar2ego"], 4),
+            ego2global=_matrix(entry["ego2global"], 4),
+            cam_names=list(cams),
+            img_paths=[str(root / cam["img_path"]) for cam in cams.values()],
+            cam2img=np.stack([_matrix(cam["cam2img"], 3) for cam in cams.values()]),
+            lidar2cam=lidar2cam,
+            polylines=[Polyline.from_dict(line) for line in entry["polylines"]],
+            map_spec=self.map_spec,
+            flip=False,
+        )
+        return results
+
+
+def _matrix(values: Any, size: int) -> np.ndarray:
+    matrix = np.array(values, dtype=np.float64)
+    if matrix.shape != (size, size):
+        raise ValueError(f"a matrix has shape {matrix.shape}, not {(size, size)}")
+    return matrix

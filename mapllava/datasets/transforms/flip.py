@@ -1,0 +1,137 @@
+"""Mirror a sample left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mapllava.datasets.transforms.rng import fresh_generator
+from mapllava.registry import TRANSFORMS
+from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_elements import Polyline
+
+_LATERAL_AXIS = {"lidar": 0, "ego": 1}
+
+
+@TRANSFORMS.register_module()
+class RandomLateralFlip(BaseTransform):
+    """Mirror the world left to right, with everything that belongs to it.
+
+    The lateral axis is x in the ``lidar`` frame and y in the ``ego`` frame; the forward axis stays.
+    With F the mirror of an image (u -> W - 1 - u), C that of a camera (x -> -x) and M that of the
+    map frame: ``K' = F K C``, ``lidar2cam' = C lidar2cam M``, so that a mirrored point lands on
+    the mirrored pixel and every matrix stays a proper one. Left and right cameras change places:
+    the slot named CAM_FRONT_LEFT shows what CAM_FRONT_RIGHT saw, mirrored. Twice is the identity.
+
+    Required Keys:
+
+    - map_spec; img: N images (H, W, 3); cam_names: N names
+    - cam2img (N, 3, 3), lidar2cam (N, 4, 4) float64
+
+    Optional Keys:
+
+    - polylines: metres; img_paths: N paths; lidar2ego, ego2global (4, 4) float64; flip
+
+    Modified Keys:
+
+    - img, img_paths, cam2img, lidar2cam: mirrored, slots of left and right exchanged
+    - polylines: lateral coordinate negated, order of the points kept
+    - lidar2ego: of the mirrored rig; ego2global: from the mirrored ego frame to the true global
+      frame, hence of determinant -1
+    - flip: negated if mirrored; added if absent
+
+    Args:
+        prob: Probability of mirroring.
+
+    Raises:
+        ValueError: If ``prob`` is no probability, the ROI is not symmetric about the car's
+            forward axis, or a camera's left or right counterpart is missing.
+    """
+
+    def __init__(self, prob: float = 0.5) -> None:
+        if not 0 <= prob <= 1:
+            raise ValueError(f"RandomLateralFlip.prob is {prob!r}: it must lie in [0, 1]")
+        self.prob = prob
+
+    def transform(self, results: dict) -> dict:
+        """Mirror the sample, or leave it."""
+        results.setdefault("flip", False)
+        if fresh_generator().random() >= self.prob:
+            return results
+        axis = _lateral_axis(results["map_spec"])
+        slots = counterpart_slots(results["cam_names"])
+        _flip_cameras(results, axis, slots)
+        if "polylines" in results:
+            results["polylines"] = [_flip_polyline(line, axis) for line in results["polylines"]]
+        _flip_poses(results)
+        results["flip"] = not results["flip"]
+        return results
+
+    def __repr__(self) -> str:
+        return f"RandomLateralFlip(prob={self.prob})"
+
+
+def counterpart_slots(cam_names: Sequence[str]) -> list[int]:
+    """For every camera, the index of its counterpart on the other side (itself in the middle).
+
+    Raises:
+        ValueError: If a left or right camera has no counterpart among the names.
+    """
+    names = list(cam_names)
+    slots = []
+    for name in names:
+        partner = "_".join({"LEFT": "RIGHT", "RIGHT": "LEFT"}.get(part, part) for part in name.split("_"))
+        if partner not in names:
+            raise ValueError(
+                f"camera {name} has no counterpart {partner} among {names}: a rig that is not symmetric "
+                "cannot be mirrored, leave RandomLateralFlip out"
+            )
+        slots.append(names.index(partner))
+    return slots
+
+
+def _lateral_axis(map_spec: MapSpec) -> int:
+    axis = _LATERAL_AXIS[map_spec.frame]
+    bounds = map_spec.roi.to_list()
+    if abs(bounds[axis] + bounds[axis + 2]) > 1e-6:
+        raise ValueError(
+            f"ROI {bounds} is not symmetric along {'xy'[axis]}: its mirror image lacks ground truth, "
+            "leave RandomLateralFlip out"
+        )
+    return axis
+
+
+def _mirror(axis: int, size: int = 4) -> np.ndarray:
+    mirror = np.eye(size)
+    mirror[axis, axis] = -1.0
+    return mirror
+
+
+def _flip_cameras(results: dict, axis: int, slots: list[int]) -> None:
+    images, intrinsics = [], []
+    for slot in slots:
+        img = results["img"][slot]
+        image_mirror = np.array([[-1.0, 0.0, img.shape[1] - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        images.append(cv2.flip(img, 1))
+        intrinsics.append(image_mirror @ results["cam2img"][slot] @ _mirror(0, 3))
+    results["img"], results["cam2img"] = images, np.stack(intrinsics)
+    results["lidar2cam"] = _mirror(0) @ results["lidar2cam"][slots] @ _mirror(axis)
+    if "img_paths" in results:
+        results["img_paths"] = [results["img_paths"][slot] for slot in slots]
+
+
+def _flip_polyline(line: Polyline, axis: int) -> Polyline:
+    points = line.points.copy()
+    points[:, axis] *= -1.0
+    return Polyline(line.label, points, line.closed)
+
+
+def _flip_poses(results: dict) -> None:
+    lidar, ego = _mirror(_LATERAL_AXIS["lidar"]), _mirror(_LATERAL_AXIS["ego"])
+    if "lidar2ego" in results:
+        results["lidar2ego"] = ego @ results["lidar2ego"] @ lidar
+    if "ego2global" in results:
+        results["ego2global"] = results["ego2global"] @ ego

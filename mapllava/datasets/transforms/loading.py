@@ -1,0 +1,155 @@
+"""Read the cameras of a sample."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from mapllava.datasets.transforms.resize import ResizeMultiView, scale_intrinsics
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import TRANSFORMS
+
+_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
+_FLAGS = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+@TRANSFORMS.register_module()
+class LoadMultiViewImages(BaseTransform):
+    """Read every camera's image, and scale it on the way where ``size`` or ``scale`` says so.
+
+    A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for about half the time, because the
+    decoder leaves out frequencies. With ``size`` given the strongest reduction that still leaves
+    at least that size is taken, and :class:`ResizeMultiView` does the rest: write the size here
+    and no ResizeMultiView behind it. Orientation tags are ignored, since the intrinsics belong to
+    the pixels as stored.
+
+    Required Keys:
+
+    - img_paths: N paths
+    - cam2img: (N, 3, 3) float64, pixels of the stored images
+
+    Added Keys:
+
+    - img: N images (h, w, 3) uint8, BGR
+
+    Modified Keys:
+
+    - cam2img: of the images as returned
+
+    Args:
+        size: Wanted (w, h) in pixels; None keeps the stored size.
+        scale: Wanted factor, in place of ``size``.
+        reduce: ``'auto'``, or 1, 2, 4, 8 to decode at that fraction whatever is wanted.
+        interpolation: See :class:`ResizeMultiView`.
+
+    Raises:
+        ValueError: If an argument is not valid.
+        MapLLaVAError: If a file is missing, empty, cut short or no image; names camera and file.
+    """
+
+    def __init__(
+        self,
+        size: Sequence[int] | None = None,
+        scale: float | None = None,
+        reduce: str | int = "auto",
+        interpolation: str = "auto",
+    ) -> None:
+        if reduce != "auto" and reduce not in _FLAGS:
+            raise ValueError(f"LoadMultiViewImages.reduce is {reduce!r}: use 'auto', 1, 2, 4 or 8")
+        self.reduce = reduce
+        given = size is not None or scale is not None
+        self.resizer = ResizeMultiView(size, scale, interpolation) if given else None
+
+    def transform(self, results: dict) -> dict:
+        """Read, check, decode and scale every image."""
+        images, intrinsics = [], []
+        names = results.get("cam_names") or [""] * len(results["img_paths"])
+        for name, path, cam2img in zip(names, results["img_paths"], results["cam2img"], strict=True):
+            img, cam2img = self._load(path, name, cam2img)
+            images.append(img)
+            intrinsics.append(cam2img)
+        results["img"], results["cam2img"] = images, np.stack(intrinsics)
+        return results
+
+    def _load(self, path: str, name: str, cam2img: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        data = _read(path, name)
+        full = jpeg_size(data)
+        target = None if self.resizer is None or full is None else self.resizer.output_size(*full)
+        factor = self._factor(full, target)
+        img = _decode(data, factor, path, name)
+        cam2img = scale_intrinsics(cam2img, 1.0 / factor, 1.0 / factor)
+        if self.resizer is None:
+            return img, cam2img
+        height, width = img.shape[:2]
+        target = target or self.resizer.output_size(width * factor, height * factor)
+        cam2img = scale_intrinsics(cam2img, target[0] / width, target[1] / height)
+        return self.resizer.resize(img, target), cam2img
+
+    def _factor(self, full: tuple[int, int] | None, target: tuple[int, int] | None) -> int:
+        if self.reduce != "auto":
+            return int(self.reduce)
+        if full is None or target is None:
+            return 1
+        enough = [f for f in _FLAGS if full[0] >= f * target[0] and full[1] >= f * target[1]]
+        return max(enough, default=1)
+
+    def __repr__(self) -> str:
+        return f"LoadMultiViewImages(reduce={self.reduce!r}, resizer={self.resizer!r})"
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) from a JPEG's frame header, or None where ``data`` is no JPEG or has none."""
+    if not data.startswith(_SOI):
+        return None
+    pos = 2
+    while pos + 9 <= len(data):
+        if data[pos] != 0xFF:
+            return None
+        marker = data[pos + 1]
+        if marker == 0xFF:
+            pos += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack(">HH", data[pos + 5 : pos + 9])
+            return width, height
+        elif marker == 0xDA:
+            return None
+        else:
+            pos += 2 + int(struct.unpack(">H", data[pos + 2 : pos + 4])[0])
+    return None
+
+
+def _read(path: str, name: str) -> bytes:
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise MapLLaVAError(
+            f"image '{path}' ({name}) cannot be read ({error.strerror}): complete the data or set data_root"
+        ) from error
+    if data.startswith(_SOI) and not data.rstrip(b"\x00").endswith(_EOI):
+        raise MapLLaVAError(
+            f"image '{path}' ({name}) is cut short: {len(data)} bytes without an end marker; copy it again"
+        )
+    return data
+
+
+def _decode(data: bytes, factor: int, path: str, name: str) -> np.ndarray:
+    try:
+        img = mmcv.imfrombytes(data, flag=_FLAGS[factor] | cv2.IMREAD_IGNORE_ORIENTATION, backend="cv2")
+    except cv2.error as error:
+        raise MapLLaVAError(f"image '{path}' ({name}) does not decode: {error.err}; copy it again") from error
+    if img is None:
+        raise MapLLaVAError(
+            f"image '{path}' ({name}) does not decode: {len(data)} bytes that are no image; copy it again"
+        )
+    return img

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mapllava.datasets.transforms import LoadMultiViewImages, RandomLateralFlip
+from mapllava.structures.frames import MapSpec
+
+
+FLIP = RandomLateralFlip(prob=1.0)
+NAMES = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
+
+
+@pytest.fixture
+def loaded(rig):
+    return LoadMultiViewImages(size=(320, 180))(rig.results())
+
+
+def snapshot(results):
+    arrays = ("cam2img", "lidar2cam", "lidar2ego", "ego2global")
+    return {
+        **{key: results[key].copy() for key in arrays},
+        "img": [img.copy() for img in results["img"]],
+        "img_paths": list(results["img_paths"]),
+        "polylines": list(results["polylines"]),
+    }
+
+
+def test_twice_is_the_identity(loaded):
+    before = snapshot(loaded)
+    once = FLIP(loaded)
+    assert once["flip"] is True
+    after = FLIP(once)
+    assert after["flip"] is False
+    assert after["polylines"] == before["polylines"]
+    assert after["img_paths"] == before["img_paths"]
+    for one, two in zip(before["img"], after["img"], strict=True):
+        np.testing.assert_array_equal(one, two)
+    for key in ("cam2img", "lidar2cam", "lidar2ego", "ego2global"):
+        np.testing.assert_allclose(after[key], before[key], atol=1e-9)
+
+
+def test_left_and_right_are_mirrored_and_forward_is_not(loaded):
+    before = snapshot(loaded)
+    after = FLIP(loaded)
+    divider, crossing, boundary = (line.points for line in after["polylines"])
+    np.testing.assert_array_equal(divider, [[-3, -20], [-3, 25]])
+    assert crossing[:, 0].min() == 2
+    assert crossing[:, 1].min() == 10
+    np.testing.assert_array_equal(boundary, [[-8, -30], [-8, 0], [-11, 30]])
+    right = NAMES.index("CAM_FRONT_RIGHT")
+    left = NAMES.index("CAM_FRONT_LEFT")
+    np.testing.assert_array_equal(after["img"][right], before["img"][left][:, ::-1])
+    assert after["img_paths"][right] == before["img_paths"][left]
+    assert after["cam_names"] == list(NAMES)
+    np.testing.assert_array_equal(after["img"][0], before["img"][0][:, ::-1])
+    forward_in_front_camera = after["lidar2cam"][0, 2, :3]
+    assert forward_in_front_camera[1] > 0.9
+
+
+def test_matrices_stay_proper(loaded):
+    after = FLIP(loaded)
+    for matrix in after["lidar2cam"]:
+        assert np.linalg.det(matrix[:3, :3]) == pytest.approx(1.0)
+    assert (after["cam2img"][:, [0, 1], [0, 1]] > 0).all()
+    assert np.linalg.det(after["lidar2ego"][:3, :3]) == pytest.approx(1.0)
+
+
+def test_poses_take_mirrored_points_to_the_true_place(rig):
+    results = rig.results(img=[np.zeros((9, 16, 3), np.uint8)] * 6)
+    point = np.array([3.0, 20.0, -1.5, 1.0])
+    true = results["ego2global"] @ results["lidar2ego"] @ point
+    after = FLIP(results)
+    mirrored = point * [-1, 1, 1, 1]
+    np.testing.assert_allclose(after["ego2global"] @ after["lidar2ego"] @ mirrored, true, atol=1e-9)
+
+
+def test_the_ego_frame_is_mirrored_along_y(rig):
+    spec = MapSpec("ego", [-30, -15, 30, 15])
+    results = rig.results(img=[np.zeros((9, 16, 3), np.uint8)] * 6, map_spec=spec)
+    results["lidar2cam"] = results["lidar2cam"] @ np.linalg.inv(results["lidar2ego"])
+    point = np.array([20.0, -3.0, 0.5, 1.0])
+    pixel = results["cam2img"][0] @ (results["lidar2cam"][0] @ point)[:3]
+    after = FLIP(results)
+    np.testing.assert_array_equal(after["polylines"][0].points, [[3, 20], [3, -25]])
+    mirrored = after["cam2img"][0] @ (after["lidar2cam"][0] @ (point * [1, -1, 1, 1]))[:3]
+    assert mirrored[0] / mirrored[2] == pytest.approx(15 - pixel[0] / pixel[2])
+    assert mirrored[1] / mirrored[2] == pytest.approx(pixel[1] / pixel[2])
+
+
+def test_probability(loaded):
+    np.random.seed(0)
+    shares = [RandomLateralFlip(prob=0.3)(dict(loaded))["flip"] for _ in range(300)]
+    assert 0.2 < np.mean(shares) < 0.4
+    assert not RandomLateralFlip(prob=0.0)(dict(loaded))["flip"]
+
+
+def test_what_cannot_be_mirrored_is_refused(loaded):
+    with pytest.raises(ValueError, match="not symmetric along x"):
+        FLIP({**loaded, "map_spec": MapSpec("lidar", [-10, -30, 15, 30])})
+    with pytest.raises(ValueError, match="CAM_FRONT_RIGHT has no counterpart CAM_FRONT_LEFT"):
+        FLIP({**loaded, "cam_names": ["CAM_FRONT", "CAM_FRONT_RIGHT"]})
+    with pytest.raises(ValueError, match="prob"):
+        RandomLateralFlip(prob=1.5)
