@@ -19,7 +19,7 @@ model = dict(
         heights=[-1.84, -1.0],
         token_stride=4,
         dilations=[1, 1, 2, 2, 1],
-        attention_radius=6.0,
+        attention=dict(radius=6.0, pool=4),
         loss_bev=dict(bce=5.0, dice=1.0),
         qformer=dict(
             type="QFormerCore",

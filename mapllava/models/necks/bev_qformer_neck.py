@@ -41,7 +41,7 @@ class BEVQFormerNeck(MapNeck):
     several heights (zero where no camera sees it). Small convolutions turn this into a BEV map.
     The queries of the Q-Former stand on a coarser grid: each starts from the BEV features around
     its place and attends, in the Q-Former's cross-attention, to the patches whose viewing ray
-    meets the ground within ``attention_radius`` of it. An auxiliary segmentation of the BEV map
+    meets the ground within a radius of it. An auxiliary segmentation of the BEV map
     trains the sampling directly.
 
     Args:
@@ -53,7 +53,8 @@ class BEVQFormerNeck(MapNeck):
         heights: heights in metres of the map frame at which a cell looks into the images.
         token_stride: BEV cells per query along both axes.
         dilations: dilation of each BEV convolution.
-        attention_radius: metres around its place from which a query may read patches.
+        attention: ``dict(radius=…, pool=…)``: metres around its place within which a query may
+            read patches, and the patches per side averaged into one before it does.
         loss_bev: weights ``dict(bce=…, dice=…)`` of the auxiliary segmentation loss.
     """
 
@@ -67,13 +68,13 @@ class BEVQFormerNeck(MapNeck):
         heights: Sequence[float],
         token_stride: int,
         dilations: Sequence[int],
-        attention_radius: float,
+        attention: dict[str, float],
         loss_bev: dict[str, float],
     ) -> None:
         super().__init__()
         self.bev_dims = bev_dims
         self.loss_weights = dict(loss_bev)
-        self.attention_radius = attention_radius
+        self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
         self.ground = float(heights[0])
         self.shape = grid_shape(map_spec, cell)
         centres = cell_centres(map_spec, self.shape)
@@ -107,9 +108,18 @@ class BEVQFormerNeck(MapNeck):
 
         pooled = F.adaptive_avg_pool2d(bev, self.token_shape).flatten(2).transpose(1, 2)
         queries = self.to_query(pooled) + self.query_tokens
-        mask = self.visible_patches(grid, cameras)
-        tokens = self.qformer(queries, feats.flatten(1, 2), mask)
+        coarse, coarse_grid = self._pool(feats, grid)
+        tokens = self.qformer(queries, coarse, self.visible_patches(coarse_grid, cameras))
         return NeckOutput(tokens, bev, {"segmentation": self.segment(bev)})
+
+    def _pool(self, feats: Tensor, grid: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+        """Average patches (B, N, P, C) over squares: (B, N*P', C) and their grid."""
+        if self.attention_pool == 1:
+            return feats.flatten(1, 2), grid
+        coarse = (-(-grid[0] // self.attention_pool), -(-grid[1] // self.attention_pool))
+        image = feats.flatten(0, 1).transpose(1, 2).unflatten(-1, grid)
+        pooled = F.adaptive_avg_pool2d(image, coarse).flatten(2).transpose(1, 2)
+        return pooled.reshape(feats.shape[0], -1, feats.shape[-1]), coarse
 
     def visible_patches(self, grid: tuple[int, int], cameras: Cameras) -> Tensor:
         """Which patches a query may read, (B, S, N*P) bool; a query near no patch reads all."""

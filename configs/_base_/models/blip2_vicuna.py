@@ -1,0 +1,76 @@
+# Full size: BLIP-2's ViT-g and Q-Former, Vicuna-7B. `pretrained` may be a hub id or a folder, whose
+# config.json then rules; `architecture` says what is built when `pretrained` is None.
+_base_ = ["./vector_map_head.py"]
+
+blip2 = "Salesforce/blip2-opt-2.7b"
+vicuna = "lmsys/vicuna-7b-v1.5"
+
+model = dict(
+    type="MapLLaVA",
+    data_preprocessor=dict(
+        type="MapDataPreprocessor",  # CLIP's statistics, which BLIP-2 was trained with
+        mean=[122.771, 116.746, 104.094],
+        std=[68.501, 66.632, 70.323],
+        bgr_to_rgb=True,
+    ),
+    vision_encoder=dict(
+        type="Blip2VisionEncoder",
+        pretrained=blip2,
+        frozen=True,
+        architecture=dict(
+            hidden_size=1408,
+            intermediate_size=6144,
+            num_hidden_layers=39,
+            num_attention_heads=16,
+            patch_size=14,
+            image_size=224,
+            qkv_bias=True,
+        ),
+    ),
+    neck=dict(
+        type="QFormerNeck",
+        num_cameras=6,
+        num_queries=128,
+        qformer=dict(
+            type="QFormerCore",
+            pretrained=blip2,
+            architecture=dict(
+                hidden_size=768,
+                num_hidden_layers=12,
+                num_attention_heads=12,
+                intermediate_size=3072,
+                cross_attention_frequency=2,
+            ),
+        ),
+    ),
+    map_queries=dict(type="PointMapQueries", num_instances=50, num_points=20),
+    decoder=dict(
+        type="LLMMapDecoder",
+        pretrained=vicuna,
+        frozen=True,
+        gradient_checkpointing=True,
+        dtype="bfloat16",
+        architecture=dict(
+            model_type="llama",
+            vocab_size=32000,
+            hidden_size=4096,
+            intermediate_size=11008,
+            num_hidden_layers=32,
+            num_attention_heads=32,
+            num_key_value_heads=32,
+            max_position_embeddings=4096,
+        ),
+    ),
+    head=dict(
+        num_layers=6,
+        layer=dict(
+            type="RefinementLayer",
+            embed_dims=256,
+            point_dims=128,
+            num_heads=8,
+            ffn_dims=1024,
+            num_samples=4,
+            num_frequencies=6,
+        ),
+    ),
+)

@@ -1,0 +1,158 @@
+"""The head: shapes, spread references, gradients by depth, losses, predictions in metres."""
+
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from mapllava.geometry.permutations import equivalent_orders
+from mapllava.models.heads import VectorMapHead
+from mapllava.models.heads.vector_map_head import inverse_sigmoid
+from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_data_sample import MapDataSample
+
+P, INSTANCES, CLASSES = 6, 12, 3
+
+
+def make(bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None) -> VectorMapHead:
+    torch.manual_seed(0)
+    layer = dict(
+        type="RefinementLayer", embed_dims=16, point_dims=8, num_heads=2, ffn_dims=32, num_samples=2, num_frequencies=3
+    )
+    costs = [dict(type="FocalClassCost"), dict(type="OrderedPointsL1Cost")]
+    losses = dict(
+        cls=dict(type="FocalClassLoss"), pts=dict(type="PointsL1Loss"), dir=dict(type="DirectionCosineLoss")
+    )
+    return VectorMapHead(
+        in_channels=20,
+        bev_dims=bev_dims,
+        num_instances=INSTANCES,
+        map_spec=spec or MapSpec(),
+        num_points=P,
+        num_layers=num_layers,
+        layer=layer,
+        assigner=dict(type="HungarianMapAssigner", costs=costs),
+        losses=losses,
+        max_predictions=10,
+    )
+
+
+def sample_with(*lines: tuple[int, torch.Tensor]) -> MapDataSample:
+    orders = torch.from_numpy(equivalent_orders(P, closed=False))
+    points = torch.stack([p for _, p in lines]) if lines else torch.zeros(0, P, 2)
+    sample = MapDataSample(metainfo={"sample_token": "s"})
+    labels = torch.tensor([label for label, _ in lines], dtype=torch.long)
+    sample.gt_instances = InstanceData(labels=labels, points=points, orders=points[:, orders])
+    return sample
+
+
+def straight(x: float) -> torch.Tensor:
+    return torch.stack([torch.full((P,), x), torch.linspace(-20, 20, P)], -1)
+
+
+@pytest.fixture()
+def drawn():
+    head = make()
+    return head, *head(torch.randn(2, INSTANCES, 20), None, torch.randn(2, 8, 10, 5))
+
+
+def test_shapes_of_every_layer(drawn):
+    _, logits, points = drawn
+    assert logits.shape == (3, 2, INSTANCES, CLASSES)
+    assert points.shape == (3, 2, INSTANCES, P, 2)
+    assert points.min() >= 0
+    assert points.max() <= 1
+
+
+def test_queries_start_spread_over_the_roi():
+    centres = make().references.sigmoid().mean(1)
+    distance = torch.cdist(centres, centres) + torch.eye(INSTANCES)
+    assert distance.min() > 0.1
+    assert (centres.amax(0) - centres.amin(0)).min() > 0.5
+
+
+def test_point_queries_of_the_decoder_are_used():
+    head = make()
+    instances, points = torch.randn(1, INSTANCES, 20), torch.randn(1, INSTANCES, P, 20)
+    bev = torch.randn(1, 8, 10, 5)
+    _, drawn = head(instances, points, bev)
+    for layer in head.layers:
+        torch.nn.init.normal_(layer.move[-1].weight)
+    _, moved = head(instances, points, bev)
+    _, other = head(instances, points + torch.randn_like(points), bev)
+    assert torch.allclose(drawn[0], head.references.sigmoid()[None], atol=1e-3)
+    assert not torch.allclose(moved, other)
+
+
+def test_without_a_bev_map_the_head_still_draws():
+    logits, points = make(bev_dims=0)(torch.randn(1, INSTANCES, 20), None, None)
+    assert torch.isfinite(logits).all()
+    assert torch.isfinite(points).all()
+
+
+def test_the_bev_map_is_read_at_the_references():
+    head = make(num_layers=1).eval()
+    with torch.no_grad():
+        head.references.copy_(inverse_sigmoid(torch.full_like(head.references, 0.1)))
+    instances = torch.randn(1, INSTANCES, 20)
+    bev = torch.randn(1, 8, 10, 10)
+    far, near = bev.clone(), bev.clone()
+    far[..., 5:, 5:] += 1.0
+    near[..., :2, :2] += 1.0
+    logits = head(instances, None, bev)[0]
+    assert torch.equal(logits, head(instances, None, far)[0])
+    assert not torch.allclose(logits, head(instances, None, near)[0])
+
+
+def test_refinement_gradient_does_not_grow_with_depth():
+    """References are detached between layers: a layer's points do not pull on earlier moves."""
+    head = make(num_layers=4)
+    for layer in head.layers:
+        torch.nn.init.normal_(layer.move[-1].weight, std=0.1)
+    _, points = head(torch.randn(1, INSTANCES, 20), None, torch.randn(1, 8, 10, 5))
+    grads = torch.autograd.grad(points[-1].sum(), [layer.move[-1].bias for layer in head.layers], allow_unused=True)
+    assert all(g is None or g.abs().max() == 0 for g in grads[:-1])
+    assert grads[-1].abs().max() > 0
+
+
+def test_losses_name_every_layer_and_train_every_parameter(drawn):
+    head, logits, points = drawn
+    losses = head.loss(logits, points, [sample_with((0, straight(2.0)), (2, straight(-3.0))), sample_with()])
+    assert set(losses) == {f"{p}loss_{k}" for p in ("d0.", "d1.", "") for k in ("cls", "pts", "dir")}
+    sum(losses.values()).backward()
+    # the two parts that wait for the decoder's point queries or a moving reference aside
+    untouched = [n for n, p in head.named_parameters() if p.grad is None]
+    assert untouched == []
+
+
+def test_a_perfect_drawing_has_no_point_loss():
+    head = make()
+    target = straight(4.0)
+    logits = torch.full((1, 1, INSTANCES, CLASSES), -9.0)
+    points = torch.rand(1, 1, INSTANCES, P, 2)
+    points[0, 0, 7] = (target.flip(0) + torch.tensor([15.0, 30.0])) / torch.tensor([30.0, 60.0])
+    logits[0, 0, 7, 1] = 9.0
+    losses = head.loss(logits, points, [sample_with((1, target))])
+    assert losses["loss_pts"].item() == pytest.approx(0.0, abs=1e-4)
+    assert losses["loss_dir"].item() == pytest.approx(0.0, abs=1e-4)
+    assert losses["loss_cls"].item() < 1e-3
+
+
+def test_a_batch_without_elements_has_finite_losses(drawn):
+    head, logits, points = drawn
+    losses = head.loss(logits, points, [sample_with(), sample_with()])
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert losses["loss_pts"].item() == 0
+
+
+def test_predictions_are_metres_best_first():
+    head = make()
+    logits = torch.full((1, 1, INSTANCES, CLASSES), -5.0)
+    logits[0, 0, 3, 2] = 3.0
+    points = torch.full((1, 1, INSTANCES, P, 2), 0.5)
+    points[0, 0, 3, :, 0], points[0, 0, 3, :, 1] = 1.0, 0.0
+    result = head.predict(logits, points)[0]
+    assert len(result.scores) == 10
+    assert result.labels[0] == 2
+    assert result.points[0, 0].tolist() == [15.0, -30.0]
+    assert result.bboxes[0].tolist() == [15.0, -30.0, 15.0, -30.0]
+    assert (result.scores[:-1] >= result.scores[1:]).all()

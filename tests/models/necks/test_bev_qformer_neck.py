@@ -1,0 +1,124 @@
+"""The BEV Q-Former neck: places, geometry it must depend on, its own loss."""
+
+import pytest
+import torch
+from mmengine.structures import PixelData
+
+from mapllava.models.camera import Cameras
+from mapllava.models.necks.bev_grid import cell_centres, grid_shape
+from mapllava.models.necks.bev_qformer_neck import BEVQFormerNeck
+from mapllava.structures.frames import ROI, MapSpec
+from mapllava.structures.map_data_sample import MapDataSample
+
+SPEC = MapSpec("lidar", ROI(-8, -16, 8, 16), ("divider", "ped_crossing", "boundary"))
+GRID, SIZE, CHANNELS = (6, 12), (48, 96), 10
+
+
+def make() -> BEVQFormerNeck:
+    torch.manual_seed(0)
+    architecture = dict(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        cross_attention_frequency=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    neck = BEVQFormerNeck(
+        in_channels=CHANNELS,
+        map_spec=SPEC,
+        qformer=dict(type="QFormerCore", architecture=architecture),
+        bev_dims=12,
+        cell=2.0,
+        heights=[-1.8, -1.0],
+        token_stride=4,
+        dilations=[1],
+        attention=dict(radius=6.0, pool=1),
+        loss_bev=dict(bce=1.0, dice=1.0),
+    )
+    return neck.eval()
+
+
+def cameras(yaw: float = 0.0) -> Cameras:
+    """One camera that looks along +y, turned by yaw, one that looks along -y."""
+    k = torch.eye(4)
+    k[0, 0] = k[1, 1] = 40.0
+    k[0, 2], k[1, 2] = (SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2
+    front = torch.tensor([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    back = torch.tensor([[-1.0, 0, 0, 0], [0, 0, -1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+    turn = torch.eye(4)
+    c, s = torch.cos(torch.tensor(yaw)), torch.sin(torch.tensor(yaw))
+    turn[0, 0], turn[0, 1], turn[1, 0], turn[1, 1] = c, -s, s, c
+    return Cameras(torch.stack([k @ front @ turn, k @ back])[None], SIZE)
+
+
+def run(neck, feats, views):
+    with torch.no_grad():
+        return neck(feats, GRID, views)
+
+
+@pytest.fixture()
+def feats():
+    torch.manual_seed(1)
+    return torch.randn(1, 2, GRID[0] * GRID[1], CHANNELS)
+
+
+def test_grid_follows_the_roi_row_zero_at_y_min():
+    shape = grid_shape(SPEC, 2.0)
+    centres = cell_centres(SPEC, shape)
+    assert shape == (16, 8)
+    assert centres[0].tolist() == [-7.0, -15.0]
+    assert centres[1].tolist() == [-5.0, -15.0]
+    assert centres[-1].tolist() == [7.0, 15.0]
+    with pytest.raises(ValueError, match="whole number"):
+        grid_shape(SPEC, 3.0)
+
+
+def test_shapes(feats):
+    neck = make()
+    out = run(neck, feats, cameras())
+    assert out.bev.shape == (1, 12, 16, 8)
+    assert out.scene_tokens.shape == (1, 4 * 2, 16) == (1, len(neck.token_places), neck.embed_dims)
+
+
+def test_shuffled_patches_cameras_and_wrong_extrinsics_change_the_tokens(feats):
+    neck = make()
+    right = run(neck, feats, cameras()).scene_tokens
+    for wrong in (
+        run(neck, feats[:, :, torch.randperm(feats.shape[2])], cameras()),
+        run(neck, feats.flip(1), cameras()),
+        run(neck, feats, cameras(yaw=0.5)),
+    ):
+        assert (right - wrong.scene_tokens).abs().max() > 1e-3
+
+
+def test_a_query_attends_only_to_patches_near_its_place(feats):
+    neck = make()
+    mask = neck.visible_patches(GRID, cameras())[0]
+    ahead = int((neck.token_places - torch.tensor([0.0, 12.0])).norm(dim=-1).argmin())
+    patches = GRID[0] * GRID[1]
+    assert mask[ahead, :patches].any()
+    assert not mask[ahead, patches:].any()  # nothing of the camera that looks the other way
+    above_horizon = mask[ahead, :patches].view(GRID)[: GRID[0] // 2]
+    assert not above_horizon.any()
+
+
+def test_segmentation_loss_falls_when_the_map_is_right(feats):
+    neck = make()
+    out = run(neck, feats, cameras())
+    sample = MapDataSample(metainfo={"sample_token": "s"})
+    sample.gt_bev = PixelData(data=(torch.rand(3, 16, 8) > 0.7).to(torch.uint8))
+    before = neck.loss(out, [sample])
+    out.extras["segmentation"] = (sample.gt_bev.data.float() * 20 - 10)[None]
+    after = neck.loss(out, [sample])
+    assert set(before) == {"loss_bev_bce", "loss_bev_dice"}
+    assert all(after[k] < 0.01 < before[k] for k in before)
+
+
+def test_another_grid_is_refused(feats):
+    neck = make()
+    sample = MapDataSample(metainfo={"sample_token": "s"})
+    sample.gt_bev = PixelData(data=torch.zeros(3, 32, 16, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="RasterizeBEV"):
+        neck.loss(run(neck, feats, cameras()), [sample])
