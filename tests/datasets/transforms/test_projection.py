@@ -18,7 +18,7 @@ MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 def blob_offsets(packed: dict, points: np.ndarray, sigma: float) -> tuple[list[float], dict[int, int]]:
-    """Distance (pixels) between projection and blob for every isolated visible point, and their number per slot."""
+    """Pixels between projection and blob for every isolated visible point; points per slot."""
     meta = packed["data_samples"].metainfo
     offsets, seen = [], {}
     for slot, (img, matrix) in enumerate(zip(packed["inputs"]["img"], meta["lidar2img"], strict=True)):
