@@ -3,8 +3,7 @@
 _base_ = ["../map_spec.py"]
 
 load_steps = [
-    dict(type="LoadMultiViewImages"),
-    dict(type="ResizeMultiView", size=(560, 336)),  # width, height: 24 x 40 patches of 14 pixels
+    dict(type="LoadMultiViewImages", size=(560, 336)),  # width, height: 24 x 40 patches of 14 pixels
 ]
 pack_steps = [
     dict(

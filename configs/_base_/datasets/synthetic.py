@@ -2,8 +2,7 @@
 _base_ = ["../map_spec.py"]
 
 load_steps = [
-    dict(type="LoadMultiViewImages"),
-    dict(type="ResizeMultiView", size=(256, 144)),  # width, height
+    dict(type="LoadMultiViewImages", size=(256, 144)),  # width, height; decoded at a fraction
     dict(type="CropMultiView", top=64),  # sky
 ]
 pack_steps = [
