@@ -1,0 +1,156 @@
+"""The detector: widths flow, every trainable part learns, images and cameras matter."""
+
+import pytest
+import torch
+from mmengine.structures import InstanceData, PixelData
+
+from mapllava.geometry.permutations import equivalent_orders
+from mapllava.models.map_llava import MapLLaVA
+from mapllava.structures.map_data_sample import MapDataSample
+from tests.models.necks.test_bev_qformer_neck import cameras
+
+SPEC = dict(frame="lidar", roi=[-8.0, -16.0, 8.0, 16.0], classes=["divider", "ped_crossing", "boundary"])
+P = 20
+QFORMER = dict(
+    type="QFormerCore",
+    architecture=dict(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        cross_attention_frequency=1,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    ),
+)
+NECKS = {
+    "bev": dict(
+        type="BEVQFormerNeck",
+        bev_dims=12,
+        cell=2.0,
+        heights=[-1.8],
+        token_stride=4,
+        dilations=[1],
+        attention=dict(radius=6.0, pool=1),
+        loss_bev=dict(bce=1.0, dice=1.0),
+        qformer=QFORMER,
+    ),
+    "qformer": dict(type="QFormerNeck", num_cameras=2, num_queries=4, qformer=QFORMER),
+}
+DECODERS = {
+    "plain": dict(type="TransformerMapDecoder", embed_dims=24, num_layers=1, num_heads=2),
+    "llm": dict(
+        type="LLMMapDecoder",
+        frozen=False,
+        architecture=dict(
+            model_type="llama",
+            vocab_size=259,
+            hidden_size=24,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=256,
+        ),
+    ),
+}
+QUERIES = {
+    "instances": dict(type="InstanceMapQueries", num_instances=6),
+    "points": dict(type="PointMapQueries", num_instances=6, num_points=P),
+}
+
+
+def make(neck="bev", decoder="plain", queries="instances") -> MapLLaVA:
+    torch.manual_seed(0)
+    costs = [dict(type="FocalClassCost"), dict(type="OrderedPointsL1Cost")]
+    layer = dict(
+        type="RefinementLayer", embed_dims=16, point_dims=8, num_heads=2, ffn_dims=32, num_samples=2, num_frequencies=3
+    )
+    return MapLLaVA(
+        vision_encoder=dict(
+            type="ConvVisionEncoder", channels=[4, 8, 8], blocks=[0, 1, 1], embed_dims=10, out_stage=1
+        ),
+        neck=NECKS[neck],
+        map_queries=QUERIES[queries],
+        decoder=DECODERS[decoder],
+        head=dict(
+            type="VectorMapHead",
+            num_points=P,
+            num_layers=2,
+            layer=layer,
+            assigner=dict(type="HungarianMapAssigner", costs=costs),
+            losses=dict(
+                cls=dict(type="FocalClassLoss"), pts=dict(type="PointsL1Loss"), dir=dict(type="DirectionCosineLoss")
+            ),
+            max_predictions=9,
+        ),
+        map_spec=SPEC,
+    )
+
+
+def batch() -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
+    torch.manual_seed(1)
+    inputs = {
+        "img": torch.randn(2, 2, 3, 48, 96),
+        "lidar2img": cameras().lidar2img.expand(2, -1, -1, -1),
+        "prompt_ids": torch.randint(3, 259, (2, 5)),
+    }
+    samples = []
+    for x in (2.0, -3.0):
+        points = torch.stack([torch.full((P,), x), torch.linspace(-12, 12, P)], -1)[None]
+        sample = MapDataSample(metainfo={"sample_token": f"at {x}"})
+        sample.gt_instances = InstanceData(
+            labels=torch.tensor([2]), points=points, orders=points[:, torch.from_numpy(equivalent_orders(P, False))]
+        )
+        sample.gt_bev = PixelData(data=torch.zeros(3, 16, 8, dtype=torch.uint8))
+        samples.append(sample)
+    return inputs, samples
+
+
+@pytest.mark.parametrize(
+    ("neck", "decoder", "queries"),
+    [("bev", "plain", "instances"), ("bev", "llm", "points"), ("qformer", "plain", "points"), ("qformer", "llm", "instances")],
+)
+def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries):
+    model = make(neck, decoder, queries)
+    for layer in model.head.layers:  # moves start at zero and hide what lies before them
+        torch.nn.init.normal_(layer.move[-1].weight, std=0.1)
+    inputs, samples = batch()
+    losses = model(inputs, samples, mode="loss")
+    sum(losses.values()).backward()
+    without = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert without == []
+
+
+def test_predictions_come_back_on_the_samples():
+    inputs, samples = batch()
+    out = make().eval()(inputs, samples, mode="predict")
+    assert [sample.sample_token for sample in out] == [sample.sample_token for sample in samples]
+    assert all(sample.pred_instances.points.shape == (9, P, 2) for sample in out)
+
+
+@pytest.mark.parametrize("neck", ["bev", "qformer"])
+def test_the_drawing_depends_on_images_cameras_and_prompt(neck):
+    model = make(neck, "llm").eval()
+    inputs, _ = batch()
+    with torch.no_grad():
+        right = model(inputs)[0]
+        changes = {
+            "grey images": {"img": torch.zeros_like(inputs["img"])},
+            "shuffled cameras": {"img": inputs["img"].flip(1)},
+            "wrong extrinsics": {"lidar2img": cameras(0.4).lidar2img.expand(2, -1, -1, -1)},
+            "another prompt": {"prompt_ids": inputs["prompt_ids"].flip(1)},
+        }
+        for name, change in changes.items():
+            assert (model({**inputs, **change})[0] - right).abs().max() > 1e-6, name
+
+
+def test_mode_and_spec_are_checked():
+    inputs, _ = batch()
+    model = make()
+    with pytest.raises(ValueError, match="draw"):
+        model(inputs, mode="draw")
+    with pytest.raises(ValueError, match="needs data_samples"):
+        model(inputs, mode="loss")
+    with pytest.raises(ValueError, match="map_spec"):
+        MapLLaVA({}, {}, {}, {}, {})
