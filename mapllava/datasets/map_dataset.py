@@ -11,7 +11,7 @@ from mmengine.dataset import BaseDataset
 
 from mapllava import gt_cache
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import DATASETS
+from mapllava.registry import DATASETS, TRANSFORMS
 from mapllava.structures.frames import CLASSES, MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -70,7 +70,7 @@ class MapDataset(BaseDataset):
         super().__init__(
             ann_file=str(ann_file),
             data_root=str(data_root),
-            pipeline=list(pipeline),
+            pipeline=[TRANSFORMS.build(step) if isinstance(step, Mapping) else step for step in pipeline],
             test_mode=test_mode,
             **kwargs,
         )
