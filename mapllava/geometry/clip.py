@@ -60,8 +60,8 @@ class Window:
     def patch(self) -> Polygon:
         """The ROI in world coordinates."""
         roi = self.roi
-        low_x, low_y, high_x, high_y = self.x + roi.x_min, self.y + roi.y_min, self.x + roi.x_max, self.y + roi.y_max
-        return shapely.transform(box(low_x, low_y, high_x, high_y), lambda c: self._rotate(c, self.yaw))
+        upright = box(self.x + roi.x_min, self.y + roi.y_min, self.x + roi.x_max, self.y + roi.y_max)
+        return shapely.transform(upright, lambda c: self._rotate(c, self.yaw))
 
     def inner_box(self, margin: float) -> Polygon:
         """The ROI in the map frame, grown by ``margin`` metres (shrunk if negative).

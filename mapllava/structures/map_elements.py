@@ -44,8 +44,8 @@ class Polyline:
             raise ValueError("polyline points hold a coordinate that is not finite")
         if self.closed and np.abs(self.points[0] - self.points[-1]).max() > CLOSING_TOLERANCE:
             raise ValueError(
-                f"closed polyline ends at {self.points[-1].tolist()} but starts at {self.points[0].tolist()}: "
-                "a closed line repeats its first vertex"
+                f"closed polyline starts at {self.points[0].tolist()} but ends at "
+                f"{self.points[-1].tolist()}: a closed line repeats its first vertex"
             )
 
     def __eq__(self, other: object) -> bool:

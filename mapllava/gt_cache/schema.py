@@ -1,0 +1,217 @@
+"""What a GT cache is made of: names, meta information, fingerprint and the checks on its content.
+
+A cache is ``{'metainfo': {...}, 'data_list': [...]}`` (MMEngine's annotation form) of builtins and
+numpy arrays. See :func:`check_content` for an entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapllava.errors import MapLLaVAError
+from mapllava.sources.nuscenes.splits import split_label
+from mapllava.sources.nuscenes.tables import CAMERAS
+from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_elements import Polyline
+
+FORMAT_VERSION = 1
+"""Raised whenever the content of a cache changes its meaning."""
+
+METAINFO_TYPES: dict[str, type] = {
+    "format_version": int,
+    "frame": str,
+    "roi": list,
+    "classes": list,
+    "split": str,
+    "version": str,
+    "map_version": str,
+    "fingerprint": str,
+    "num_samples": int,
+    "split_source": str,
+    "scenes": list,
+    "dataroot": str,
+    "tables": dict,
+}
+_ENTRY_TYPES: dict[str, type] = {
+    "sample_token": str,
+    "scene_token": str,
+    "scene_name": str,
+    "location": str,
+    "timestamp": int,
+    "lidar2ego": np.ndarray,
+    "ego2global": np.ndarray,
+    "cams": dict,
+    "polylines": list,
+}
+
+
+def cache_path(dataroot: str | Path, version: str, split: str, out_dir: str | Path | None = None) -> Path:
+    """Where the cache of a split lies: ``<out_dir>/gt_cache_<version>_<split>.pkl``.
+
+    Args:
+        dataroot: Root of the data set.
+        version: Version folder, e.g. ``v1.0-mini``.
+        split: ``train``, ``val`` or a file as :func:`~mapllava.sources.nuscenes.splits.resolve_split`
+            takes it; the mini splits share the names train and val.
+        out_dir: Folder of the cache; ``<dataroot>/gt_cache`` by default.
+
+    Raises:
+        MapLLaVAError: If the split is unknown.
+    """
+    folder = Path(out_dir) if out_dir is not None else Path(dataroot) / "gt_cache"
+    return folder / f"gt_cache_{version}_{split_label(version, split)}.pkl"
+
+
+def digest_file(path: Path) -> dict[str, Any]:
+    """Size in bytes, SHA-256 and modification time (ns) of a file."""
+    status = path.stat()
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"size": status.st_size, "sha256": digest, "mtime_ns": status.st_mtime_ns}
+
+
+def digest_tables(dataroot: Path, paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """:func:`digest_file` of source tables, keyed by their path relative to the data root."""
+    return {path.relative_to(dataroot).as_posix(): digest_file(path) for path in paths}
+
+
+def changed_tables(metainfo: Mapping[str, Any], dataroot: Path) -> list[str]:
+    """Source tables under ``dataroot`` that are not what the cache was built from.
+
+    A table that is not there is not counted; one of the same size and modification time is
+    trusted, any other of the same size is hashed.
+    """
+    changed = []
+    for name, known in metainfo["tables"].items():
+        path = dataroot / name
+        if not path.is_file():
+            continue
+        status = path.stat()
+        if (status.st_size, status.st_mtime_ns) == (known["size"], known["mtime_ns"]):
+            continue
+        if status.st_size != known["size"] or digest_file(path)["sha256"] != known["sha256"]:
+            changed.append(name)
+    return changed
+
+
+def fingerprint(metainfo: Mapping[str, Any]) -> str:
+    """SHA-256 over everything that decides a cache's content, the source tables included."""
+    keys = ("format_version", "frame", "roi", "classes", "split", "version", "map_version", "scenes")
+    facts: dict[str, Any] = {key: metainfo[key] for key in keys}
+    facts["tables"] = {name: [t["size"], t["sha256"]] for name, t in metainfo["tables"].items()}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def rebuild_command(
+    path: Path, metainfo: Mapping[str, Any] | None = None, spec: MapSpec | None = None
+) -> str:
+    """The command that builds the cache at ``path``.
+
+    Args:
+        path: The cache file; its name and folder fill in what ``metainfo`` lacks.
+        metainfo: What is known: ``version``, ``split_source`` or ``split``, ``dataroot``.
+        spec: The wanted specification.
+    """
+    known = dict(metainfo or {})
+    _, _, tail = path.stem.partition("gt_cache_")
+    version, _, split = tail.partition("_")
+    beside_tables = path.parent.name == "gt_cache"
+    dataroot = str(path.parent.parent) if beside_tables else known.get("dataroot") or "<dataroot>"
+    parts = ["python", "tools/create_gt_cache.py", "--dataroot", dataroot]
+    parts += ["--version", known.get("version") or version or "<version>"]
+    parts += ["--split", known.get("split_source") or known.get("split") or split or "<split>"]
+    if spec is not None and spec != MapSpec():
+        parts += ["--frame", spec.frame, f"--roi={spec.roi.describe(spec.frame)}", "--classes", *spec.classes]
+    if not beside_tables:
+        parts += ["--out-dir", str(path.parent)]
+    return " ".join(part if part.startswith("<") else shlex.quote(part) for part in parts)
+
+
+def spec_of(metainfo: Mapping[str, Any]) -> MapSpec:
+    """The specification that a cache's meta information states.
+
+    Raises:
+        MapLLaVAError: If it is not a valid one.
+    """
+    return MapSpec.from_config({key: metainfo[key] for key in ("frame", "roi", "classes")})
+
+
+def check_content(content: Any) -> None:
+    """Check form, types, shapes and ranges of a whole cache.
+
+    Raises:
+        ValueError: Naming the entry and the key that do not fit.
+    """
+    if not isinstance(content, dict) or set(content) != {"metainfo", "data_list"}:
+        raise ValueError("it is not a dict with the keys metainfo and data_list")
+    metainfo, data_list = content["metainfo"], content["data_list"]
+    if not isinstance(data_list, list):
+        raise ValueError("data_list is not a list")
+    _check_metainfo(metainfo)
+    if metainfo["num_samples"] != len(data_list):
+        raise ValueError(f"metainfo.num_samples is {metainfo['num_samples']}, data_list has {len(data_list)}")
+    seen: set[str] = set()
+    for index, entry in enumerate(data_list):
+        try:
+            _check_entry(entry, len(metainfo["classes"]))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"data_list[{index}]: {error}") from error
+        if entry["sample_token"] in seen:
+            raise ValueError(f"data_list[{index}]: sample {entry['sample_token']} is there twice")
+        seen.add(entry["sample_token"])
+
+
+def _check_metainfo(metainfo: Any) -> None:
+    _check_types(metainfo, METAINFO_TYPES, "metainfo")
+    for key, kinds in (("roi", (int, float)), ("classes", (str,)), ("scenes", (str,))):
+        if not all(type(value) in kinds for value in metainfo[key]):
+            raise ValueError(f"metainfo.{key} holds something else than {kinds[0].__name__} values")
+    for name, table in metainfo["tables"].items():
+        _check_types(table, {"size": int, "sha256": str, "mtime_ns": int}, f"metainfo.tables[{name!r}]")
+        if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
+            raise ValueError(f"metainfo.tables names {name!r}, which is not a path below the data root")
+    try:
+        spec_of(metainfo)
+    except MapLLaVAError as error:
+        raise ValueError(f"metainfo: {error}") from error
+
+
+def _check_types(value: Any, types: Mapping[str, type], where: str) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is a {type(value).__name__}, not a dict")
+    for key, kind in types.items():
+        if key not in value:
+            raise ValueError(f"{where} lacks {key!r}")
+        if type(value[key]) is not kind:
+            raise ValueError(f"{where}.{key} is a {type(value[key]).__name__}, not a {kind.__name__}")
+
+
+def _check_matrix(matrix: Any, size: int, where: str) -> None:
+    if not isinstance(matrix, np.ndarray) or matrix.shape != (size, size) or matrix.dtype.kind != "f":
+        raise ValueError(f"{where} is not a ({size}, {size}) array of floats")
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"{where} holds a number that is not finite")
+
+
+def _check_entry(entry: Any, num_classes: int) -> None:
+    _check_types(entry, _ENTRY_TYPES, "entry")
+    for key in ("lidar2ego", "ego2global"):
+        _check_matrix(entry[key], 4, key)
+    if set(entry["cams"]) != set(CAMERAS):
+        raise ValueError(f"cams are {sorted(entry['cams'])}, not the six cameras {', '.join(CAMERAS)}")
+    for name, camera in entry["cams"].items():
+        _check_types(camera, {"img_path": str, "timestamp": int}, name)
+        _check_matrix(camera.get("cam2img"), 3, f"{name}.cam2img")
+        _check_matrix(camera.get("lidar2cam"), 4, f"{name}.lidar2cam")
+    for data in entry["polylines"]:
+        _check_types(data, {"label": int, "points": np.ndarray, "closed": bool}, "polyline")
+        label = Polyline.from_dict(data).label
+        if label >= num_classes:
+            raise ValueError(f"polyline label {label} is beyond the {num_classes} classes")

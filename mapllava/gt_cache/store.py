@@ -1,0 +1,195 @@
+"""Writing a GT cache atomically, and reading it without trusting it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapllava.errors import MapLLaVAError
+from mapllava.gt_cache.schema import (
+    FORMAT_VERSION,
+    changed_tables,
+    check_content,
+    fingerprint,
+    rebuild_command,
+    spec_of,
+)
+from mapllava.sources.nuscenes.splits import split_label
+from mapllava.structures.frames import MapSpec
+
+_DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
+
+
+def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
+    """Stand-in for numpy's ``_reconstruct``: an empty plain array, filled by its state afterwards."""
+    if kind is not np.ndarray or shape != (0,) or code != b"b":
+        raise pickle.UnpicklingError(f"an array of kind {kind!r}, shape {shape!r} is not admitted")
+    return np.ndarray((0,), dtype="b")
+
+
+def _numeric_dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
+    """Stand-in for ``numpy.dtype``: plain numbers only."""
+    if not isinstance(code, str) or code not in _DTYPES:
+        raise pickle.UnpicklingError(f"arrays of type {code!r} are not admitted")
+    return np.dtype(code)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Admits builtin containers and plain numeric arrays; refuses any other name."""
+
+    _ADMITTED: dict[tuple[str, str], Any] = {
+        ("numpy", "ndarray"): np.ndarray,
+        ("numpy", "dtype"): _numeric_dtype,
+        ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+        ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._ADMITTED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not admitted") from None
+
+
+def dump_plain(path: Path, value: Any) -> None:
+    """Write builtins and arrays to a file that appears whole or not at all.
+
+    Raises:
+        OSError: If the folder cannot be written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            pickle.dump(value, stream, protocol=4)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def load_plain(path: Path) -> Any:
+    """Read what :func:`dump_plain` wrote; nothing but builtins and numeric arrays comes out.
+
+    Raises:
+        ValueError: If the file is truncated, damaged, or asks for anything else.
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as stream:
+        try:
+            return _Unpickler(stream).load()
+        except OSError:
+            raise
+        except Exception as error:
+            detail = str(error) or type(error).__name__
+            raise ValueError(f"truncated, damaged or not a cache ({detail})") from error
+
+
+def save(path: str | Path, content: dict[str, Any]) -> None:
+    """Check a cache and write it atomically.
+
+    Args:
+        path: Target, ``gt_cache_<version>_<split>.pkl``.
+        content: ``{'metainfo', 'data_list'}``.
+
+    Raises:
+        MapLLaVAError: If the content is not a valid cache, or the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        check_content(content)
+        dump_plain(path, content)
+    except ValueError as error:
+        raise MapLLaVAError(f"refusing to write {path}: {error}") from error
+    except OSError as error:
+        raise MapLLaVAError(f"cannot write {path}: {error.strerror}") from error
+
+
+def load(
+    path: str | Path,
+    expected: MapSpec | None = None,
+    split: str | None = None,
+    version: str | None = None,
+    dataroot: str | Path | None = None,
+) -> dict[str, Any]:
+    """Read a cache, or refuse it with the command that rebuilds it.
+
+    Args:
+        path: The cache file.
+        expected: Frame, ROI and classes it must have.
+        split: Split it must hold, e.g. ``val``.
+        version: Version it must be of, e.g. ``v1.0-mini``.
+        dataroot: Where the source tables lie, to tell whether they have changed. Without it the
+            cache's grandparent folder is tried, then the root it was built from.
+
+    Returns:
+        ``{'metainfo', 'data_list'}`` of builtins and numpy arrays.
+
+    Raises:
+        MapLLaVAError: If the file is missing, damaged, hostile, of another format, frame, ROI,
+            classes, split or version, or older than the source tables.
+    """
+    path = Path(path)
+    wanted = {"version": version, "split": split, "dataroot": dataroot and str(dataroot)}
+    try:
+        content = load_plain(path)
+        metainfo = content.get("metainfo") if isinstance(content, dict) else None
+        known = metainfo if isinstance(metainfo, dict) else {}
+        if known.get("format_version", FORMAT_VERSION) != FORMAT_VERSION:
+            raise ValueError(f"its format is {known['format_version']}, this release reads {FORMAT_VERSION}")
+        check_content(content)
+    except FileNotFoundError:
+        raise MapLLaVAError(
+            f"GT cache {path} does not exist. Build it:\n  {rebuild_command(path, wanted, expected)}"
+        ) from None
+    except OSError as error:
+        raise MapLLaVAError(f"GT cache {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        command = rebuild_command(path, wanted, expected)
+        raise MapLLaVAError(f"GT cache {path} is refused: {error}. Rebuild it:\n  {command}") from error
+    problem = _mismatch(known, expected, split, version) or _stale(known, path, dataroot)
+    if problem:
+        merged = {key: wanted.get(key) or value for key, value in known.items()}
+        if split is not None:
+            merged["split_source"] = split
+        command = rebuild_command(path, merged, expected or spec_of(known))
+        raise MapLLaVAError(f"GT cache {path} is refused: {problem}. Rebuild it:\n  {command}")
+    return content
+
+
+def _mismatch(known: dict[str, Any], expected: MapSpec | None, split: str | None, version: str | None) -> str:
+    if version is not None and known["version"] != version:
+        return f"it holds version {known['version']}, not {version}"
+    if split is not None and known["split"] != split_label(known["version"], split):
+        return f"it holds the split {known['split']}, not {split}"
+    if expected is None:
+        return ""
+    for key, value in expected.to_config().items():
+        if known[key] != value:
+            return f"its {key} is {known[key]}, the config wants {value}"
+    return ""
+
+
+def _stale(known: dict[str, Any], path: Path, dataroot: str | Path | None) -> str:
+    if fingerprint(known) != known["fingerprint"]:
+        return "its fingerprint does not fit its own metainfo"
+    roots = [dataroot] if dataroot is not None else [path.resolve().parent.parent, known["dataroot"]]
+    for root in map(Path, roots):
+        if (root / known["version"]).is_dir():
+            changed = changed_tables(known, root)
+            return f"the source tables {', '.join(changed)} in {root} have changed since" if changed else ""
+    return ""
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

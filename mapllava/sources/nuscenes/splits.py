@@ -1,0 +1,122 @@
+"""Which scenes belong to a split: the official lists, or a file of the user's own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from mapllava.errors import MapLLaVAError
+
+OFFICIAL_SPLITS = ("train", "val", "mini_train", "mini_val")
+MINI_VERSION = "v1.0-mini"
+
+
+@dataclass(frozen=True)
+class Split:
+    """A named list of scenes.
+
+    Args:
+        name: What file names and printed numbers carry, e.g. ``val``.
+        scenes: Scene names in order.
+    """
+
+    name: str
+    scenes: tuple[str, ...]
+
+
+def official_scene_names(split: str) -> list[str]:
+    """Scene names of an official split, in the devkit's order.
+
+    Args:
+        split: One of :data:`OFFICIAL_SPLITS`.
+
+    Raises:
+        MapLLaVAError: If the split is not one of these.
+    """
+    if split not in OFFICIAL_SPLITS:
+        raise MapLLaVAError(f"unknown split {split!r}: the official ones are {', '.join(OFFICIAL_SPLITS)}")
+    from nuscenes.utils import splits
+
+    return list(getattr(splits, split))
+
+
+def split_label(version: str, split: str) -> str:
+    """The name that a split carries in file names and beside numbers; reads no file.
+
+    Args:
+        version: Version folder, e.g. ``v1.0-trainval``.
+        split: What :func:`resolve_split` takes.
+
+    Returns:
+        ``train`` or ``val`` for the official ones (mini included), ``<stem>-<key>`` for a file.
+
+    Raises:
+        MapLLaVAError: If the split is not an official one of this version, nor a JSON file.
+    """
+    file = _file_and_key(split)
+    if file:
+        path, key = file
+        return f"{path.stem}-{key}" if key else path.stem
+    if split.startswith("mini_") and version != MINI_VERSION:
+        raise MapLLaVAError(f"split {split!r} belongs to {MINI_VERSION}, not to {version}: use train or val")
+    label = split.removeprefix("mini_")
+    if label not in ("train", "val"):
+        raise MapLLaVAError(f"unknown split {split!r}: use train, val, or a file such as lists.json:val")
+    return label
+
+
+def resolve_split(version: str, split: str) -> Split:
+    """Find the scenes that a split means for a version.
+
+    ``train`` and ``val`` mean the official lists; for ``v1.0-mini`` they mean mini_train and
+    mini_val, whose own names are taken too. ``lists.json:val`` means the key ``val`` of a JSON file
+    ``{"train": [...], "val": [...]}``; ``lists.json`` alone a JSON list of scene names.
+
+    Args:
+        version: Version folder, e.g. ``v1.0-trainval``.
+        split: A name or a file as above.
+
+    Returns:
+        The split, named as :func:`split_label` says.
+
+    Raises:
+        MapLLaVAError: If the split is unknown or does not belong to the version, or the file is
+            missing, damaged, lacks the key or repeats a scene.
+    """
+    label = split_label(version, split)
+    file = _file_and_key(split)
+    if file:
+        return Split(label, tuple(_from_file(*file)))
+    return Split(label, tuple(official_scene_names(f"mini_{label}" if version == MINI_VERSION else label)))
+
+
+def _file_and_key(split: str) -> tuple[Path, str] | None:
+    head, separator, tail = split.rpartition(".json")
+    if not separator or (tail and not tail.startswith(":")):
+        return None
+    return Path(head + separator), tail[1:]
+
+
+def _from_file(path: Path, key: str) -> list[str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MapLLaVAError(f"split file {path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise MapLLaVAError(f"split file {path} is not JSON: {error}") from None
+    if isinstance(content, dict):
+        lists = sorted(name for name, value in content.items() if isinstance(value, list))
+        if key not in lists:
+            raise MapLLaVAError(
+                f"split file {path} has no list {key!r}: name one as {path}:<{'|'.join(lists)}>"
+            )
+        content = content[key]
+    elif key:
+        raise MapLLaVAError(f"split file {path} is one list and has no key {key!r}: pass {path} alone")
+    if not isinstance(content, list) or not content or not all(isinstance(name, str) for name in content):
+        raise MapLLaVAError(f"split file {path}: expected a non-empty list of scene names")
+    if len(set(content)) != len(content):
+        repeated = sorted({name for name in content if content.count(name) > 1})
+        raise MapLLaVAError(f"split file {path} names scenes twice: {', '.join(repeated[:5])}")
+    return content
