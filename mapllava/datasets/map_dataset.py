@@ -11,9 +11,12 @@ from mmengine.dataset import BaseDataset
 
 from mapllava import gt_cache
 from mapllava.errors import MapLLaVAError
+from mapllava.gt_cache.schema import rebuild_command
 from mapllava.registry import DATASETS, TRANSFORMS
 from mapllava.structures.frames import CLASSES, MapSpec
 from mapllava.structures.map_elements import Polyline
+
+_META_KEYS = ("frame", "roi", "split", "version", "map_version", "fingerprint")
 
 
 @DATASETS.register_module()
@@ -75,10 +78,6 @@ class MapDataset(BaseDataset):
             **kwargs,
         )
 
-    def build_command(self) -> str:
-        """The command line that makes the missing cache; leaves know better ones."""
-        return f"python tools/create_gt_cache.py --dataroot {self.data_root or '<DATAROOT>'}"
-
     def load_data_list(self) -> list[dict]:
         """Read the cache.
 
@@ -88,11 +87,16 @@ class MapDataset(BaseDataset):
         Raises:
             MapLLaVAError: If the cache is missing, stale, foreign or empty.
         """
-        self._check_paths()
-        cache = gt_cache.load(self.ann_file, expected=self.map_spec)
-        self._metainfo.update(cache["metainfo"], classes=tuple(self.map_spec.classes))
+        if self.data_root and not Path(self.data_root).is_dir():
+            raise MapLLaVAError(
+                f"data root '{self.data_root}' is not a folder: put nuScenes there, or make a synthetic city "
+                f"with python tools/create_synthetic_nuscenes.py, or set data_root"
+            )
+        cache = gt_cache.load(self.ann_file, expected=self.map_spec, dataroot=self.data_root or None)
+        self._metainfo.update({key: cache["metainfo"][key] for key in _META_KEYS})
+        self._metainfo["classes"] = tuple(self.map_spec.classes)
         if not cache["data_list"]:
-            raise MapLLaVAError(f"{self.ann_file} holds no samples; rebuild it: {self.build_command()}")
+            raise MapLLaVAError(f"{self.ann_file} holds no samples; rebuild it:\n  {self._rebuild_command()}")
         return list(cache["data_list"])
 
     def get_data_info(self, idx: int) -> dict:
@@ -108,7 +112,7 @@ class MapDataset(BaseDataset):
             token = entry.get("sample_token", f"number {idx}")
             raise MapLLaVAError(
                 f"{self.ann_file}: sample {token} is broken ({type(error).__name__}: {error}); "
-                f"rebuild the cache: {self.build_command()}"
+                f"rebuild the cache:\n  {self._rebuild_command()}"
             ) from error
 
     def prepare_data(self, idx: int) -> Any:
@@ -127,14 +131,8 @@ class MapDataset(BaseDataset):
             )
         return data
 
-    def _check_paths(self) -> None:
-        if self.data_root and not Path(self.data_root).is_dir():
-            raise MapLLaVAError(
-                f"data root '{self.data_root}' is not a folder: put nuScenes there, or make a synthetic city "
-                f"with python tools/create_synthetic_nuscenes.py, or set data_root"
-            )
-        if not Path(self.ann_file).is_file():
-            raise MapLLaVAError(f"GT cache '{self.ann_file}' is missing; make it: {self.build_command()}")
+    def _rebuild_command(self) -> str:
+        return rebuild_command(Path(self.ann_file), {"dataroot": self.data_root}, self.map_spec)
 
     def _to_results(self, entry: dict) -> dict:
         cams = entry["cams"]

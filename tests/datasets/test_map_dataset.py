@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from mapllava import gt_cache
 from mapllava.datasets import MapDataset, NuScenesMapDataset
 from mapllava.errors import MapLLaVAError
+from mapllava.gt_cache.schema import fingerprint
 from mapllava.registry import DATASETS
 from mapllava.structures.frames import MapSpec
 
@@ -60,9 +61,13 @@ def cache(rig, spec=SPEC, count=4):
         "split": "train",
         "version": "v1.0-mini",
         "map_version": "1.3",
-        "fingerprint": "0" * 16,
         "num_samples": count,
+        "split_source": "train",
+        "scenes": ["scene-0001"],
+        "dataroot": "/elsewhere",
+        "tables": {},
     }
+    metainfo["fingerprint"] = fingerprint(metainfo)
     return {"metainfo": metainfo, "data_list": data_list}
 
 
@@ -100,6 +105,7 @@ def test_meta_information_comes_from_the_cache(root):
     assert meta["classes"] == ("divider", "ped_crossing", "boundary")
     assert (meta["split"], meta["version"], meta["frame"]) == ("train", "v1.0-mini", "lidar")
     assert meta["dataset_type"] == "nuscenes"
+    assert "tables" not in meta
 
 
 def test_ground_truth_is_handed_out_raw_and_unshared(root, rig):
@@ -189,7 +195,7 @@ def test_a_broken_entry_is_named(root):
     broken = copy.deepcopy(dataset.data_list[0])
     broken["cams"]["CAM_FRONT"]["cam2img"] = np.eye(2)
     dataset.data_list[0] = broken
-    with pytest.raises(MapLLaVAError, match=r"sample token-0 is broken .*\(2, 2\).*create_gt_cache"):
+    with pytest.raises(MapLLaVAError, match=r"sample token-0 is broken .*\(2, 2\)(.|\n)*create_gt_cache"):
         dataset[0]
     broken["cams"] = {}
     with pytest.raises(MapLLaVAError, match="it has no cameras"):
@@ -203,7 +209,7 @@ def test_the_base_class_serves_other_data_sets(root):
     dataset = DATASETS.build({"type": "MapDataset", "ann_file": str(root / ANN), "map_spec": SPEC})
     assert type(dataset) is MapDataset
     assert not isinstance(dataset, NuScenesMapDataset)
-    with pytest.raises(MapLLaVAError, match=r"create_gt_cache\.py --dataroot <DATAROOT>"):
+    with pytest.raises(MapLLaVAError, match=r"missing\.pkl(.|\n)*create_gt_cache\.py"):
         MapDataset(ann_file="missing.pkl", map_spec=SPEC)
 
 
