@@ -1,0 +1,131 @@
+"""What the tensors of the base models are called in their files, and what they are called here.
+
+A table is an ordered list of rules; the first whose pattern matches the beginning of a key
+decides. Either the matched part is replaced (``""`` strips it) or the tensor is dropped (None).
+A key that no rule knows is an error, so nothing is ever skipped without a line here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+Rule = tuple[str, str | None]
+
+
+class UnknownKeyError(KeyError):
+    """A key of a weight file for which a table has no rule."""
+
+
+@dataclass(frozen=True)
+class KeyTable:
+    """Names of one component's tensors in files of one family.
+
+    Attributes:
+        component: what a message calls the component, e.g. ``Q-Former``.
+        rules: (regular expression matched at the start of the key, replacement or None to drop).
+    """
+
+    component: str
+    rules: tuple[Rule, ...]
+    _compiled: tuple[tuple[re.Pattern[str], str | None], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        compiled = tuple((re.compile(pattern), target) for pattern, target in self.rules)
+        object.__setattr__(self, "_compiled", compiled)
+
+    def rename(self, key: str) -> str | None:
+        """Name of a file's tensor in the component, or None if the component has no use for it.
+
+        Raises:
+            UnknownKeyError: if no rule matches.
+        """
+        for pattern, target in self._compiled:
+            match = pattern.match(key)
+            if match:
+                return None if target is None else target + key[match.end() :]
+        raise UnknownKeyError(key)
+
+    def wants(self, key: str) -> bool:
+        """Whether a tensor is worth reading: it has a place here, or no rule knows it."""
+        try:
+            return self.rename(key) is not None
+        except UnknownKeyError:
+            return True
+
+
+def _dropped(prefixes: Iterable[str]) -> tuple[Rule, ...]:
+    return tuple((re.escape(prefix), None) for prefix in prefixes)
+
+
+_BLIP2_PARTS = (
+    "query_tokens",
+    "vision_model.",
+    "qformer.",
+    "language_projection.",
+    "language_model.",
+    # heads of the image-text matching models
+    "embeddings.",
+    "itm_head.",
+    "vision_projection.",
+    "text_projection.",
+)
+
+
+def _blip2_without(part: str) -> tuple[Rule, ...]:
+    return _dropped(name for name in _BLIP2_PARTS if name != part)
+
+
+BLIP2_VISION = KeyTable("vision encoder", ((r"vision_model\.", ""), *_blip2_without("vision_model.")))
+
+BLIP2_QFORMER = KeyTable(
+    "Q-Former",
+    (
+        # the text branch, which only the image-text matching models have and only text goes through
+        (r"qformer\.embeddings\.", None),
+        (r"qformer\.encoder\.layer\.\d+\.(intermediate|output)\.", None),
+        (r"qformer\.", ""),
+        *_blip2_without("qformer."),
+    ),
+)
+
+BLIP2_QUERY_TOKENS = KeyTable(
+    "query tokens", ((r"query_tokens$", "query_tokens"), *_blip2_without("query_tokens"))
+)
+
+CLIP_VISION = KeyTable(
+    "vision encoder",
+    (
+        (r"vision_model\.embeddings\.position_ids$", None),  # a buffer that older versions saved
+        (r"vision_model\.", ""),
+        *_dropped(("text_model.", "text_projection.", "visual_projection.", "logit_scale")),
+    ),
+)
+
+
+def decoder_table(base_prefix: str = "model") -> KeyTable:
+    """Table of a decoder-only language model, alone or inside BLIP-2 or LLaVA.
+
+    The vocabulary head is dropped by name: the map decoder reads hidden states. Known layouts:
+    a causal LM (Vicuna, LLaMA, and LLaVA's original checkpoints), a bare backbone, the
+    ``language_model`` of BLIP-2, and LLaVA as transformers saved it before and after version 5.
+
+    Args:
+        base_prefix: attribute under which the family's causal LM keeps its backbone
+            (``base_model_prefix`` in transformers).
+    """
+    prefix = re.escape(base_prefix)
+    return KeyTable(
+        "language model",
+        (
+            (r"(.*\.)?rotary_emb\.inv_freq$", None),  # a buffer that older versions saved
+            (r"(model\.)?(language_model\.)?lm_head\.", None),
+            (r"(model\.)?(vision_tower|multi_modal_projector|mm_projector)\.", None),
+            *_dropped(name for name in _BLIP2_PARTS[:-4] if name != "language_model."),
+            (rf"language_model\.{prefix}\.", ""),
+            (r"(model\.)?language_model\.", ""),
+            (rf"{prefix}\.", ""),
+            (r"", ""),
+        ),
+    )

@@ -1,0 +1,165 @@
+"""Pretrained tensors into a module: every one accounted for, or an error that lists the keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from mapllava.checkpoint.key_tables import KeyTable, UnknownKeyError
+from mapllava.checkpoint.source import WeightSource
+from mapllava.errors import MapLLaVAError
+
+_LISTED = 10
+
+
+@dataclass
+class LoadReport:
+    """What became of a file's tensors and of a component's.
+
+    Attributes:
+        component: e.g. ``Q-Former``.
+        source: folder or hub id.
+        loaded: names in the component that got a tensor of their own shape.
+        adapted: names that got a tensor made to fit (tiled, interpolated), with how.
+        new: names that no file has by design and that keep their random start.
+        dropped: number of the file's tensors that belong to other parts.
+    """
+
+    component: str
+    source: str
+    loaded: list[str] = field(default_factory=list)
+    adapted: dict[str, str] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+    dropped: int = 0
+
+    def __str__(self) -> str:
+        text = f"{self.component} weights loaded: {len(self.loaded)} tensors from {self.source}"
+        for name, how in self.adapted.items():
+            text += f", {name} {how}"
+        if self.new:
+            text += f", new: {', '.join(self.new)}"
+        return text + (f" ({self.dropped} of other parts left out)" if self.dropped else "")
+
+    def log(self) -> None:
+        """Write it to the run's log."""
+        print_log(str(self), logger="current")
+
+
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Modules built inside have parameters without memory, and buffers with their values.
+
+    For building what a file is about to fill: no random initialisation, no second copy. Buffers
+    (rotary frequencies, position ids) are computed as usual, since files do not have them.
+    """
+
+    def to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
+        if parameter is None or parameter.is_meta:
+            return parameter
+        return nn.Parameter(parameter.detach().to("meta"), requires_grad=parameter.requires_grad)
+
+    handle = register_module_parameter_registration_hook(to_meta)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> LoadReport:
+    """Fill all parameters and persistent buffers of a module from weight files.
+
+    Tensors are read one at a time and take the dtype and, unless it is the meta device, the
+    device of what they fill.
+
+    Args:
+        module: what to fill; its parameters may be on the meta device.
+        source: the files.
+        table: how their keys map to the module's.
+
+    Returns:
+        the report, already logged.
+
+    Raises:
+        MapLLaVAError: if a tensor of the module is missing in the files, a tensor of the files has
+            no place, or shapes differ; the keys are listed.
+    """
+    targets = dict(module.state_dict(keep_vars=True))
+    report = LoadReport(table.component, source.name)
+    unexpected: list[str] = []
+    mismatched: list[str] = []
+    for key, read in source.tensors(table.wants):
+        name = _rename(table, key)
+        if name is None:
+            report.dropped += 1
+        elif name not in targets or read is None:
+            unexpected.append(key)
+        else:
+            tensor = read()
+            if tensor.shape != targets[name].shape:
+                mismatched.append(f"{key} {tuple(tensor.shape)}, expected {tuple(targets[name].shape)}")
+                continue
+            _place(module, name, targets[name], tensor)
+            report.loaded.append(name)
+    found = set(report.loaded)
+    problems = {
+        "missing in the files": [name for name in targets if name not in found],
+        "in the files but unknown here": unexpected,
+        "of another shape": mismatched,
+    }
+    if any(problems.values()):
+        raise MapLLaVAError(_complaint(report, problems))
+    report.log()
+    return report
+
+
+def load_tensor(source: WeightSource, table: KeyTable) -> Tensor:
+    """The single tensor that a table keeps, e.g. BLIP-2's query tokens.
+
+    Raises:
+        MapLLaVAError: if the files do not have exactly one such tensor.
+    """
+    found = [read() for key, read in source.tensors(table.wants) if read is not None and _rename(table, key)]
+    if len(found) != 1:
+        raise MapLLaVAError(
+            f"{table.component}: expected one tensor in {source.name}, found {len(found)}; "
+            "is this the right model?"
+        )
+    return found[0]
+
+
+def _rename(table: KeyTable, key: str) -> str | None:
+    try:
+        return table.rename(key)
+    except UnknownKeyError:
+        return f"?{key}"  # no module has such a name, so it is reported
+
+
+def _place(module: nn.Module, name: str, target: Tensor, tensor: Tensor) -> None:
+    """Put a tensor where ``name`` says; a target on the meta device is replaced."""
+    if not target.is_meta:
+        with torch.no_grad():
+            target.copy_(tensor)
+        return
+    parent_name, _, leaf = name.rpartition(".")
+    value = tensor.to(device=torch.get_default_device(), dtype=target.dtype, copy=True)
+    parent = module.get_submodule(parent_name)
+    if isinstance(target, nn.Parameter):
+        setattr(parent, leaf, nn.Parameter(value, requires_grad=target.requires_grad))
+    else:
+        setattr(parent, leaf, value)
+
+
+def _complaint(report: LoadReport, problems: dict[str, list[str]]) -> str:
+    lines = [f"{report.component}: {len(report.loaded)} tensors of {report.source} fit, but"]
+    for what, keys in problems.items():
+        if keys:
+            more = f" … and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
+            lines.append(f"  {len(keys)} {what}: {', '.join(keys[:_LISTED])}{more}")
+    lines.append("The files are of another model or another version: name the right one in 'pretrained'.")
+    return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""Backbones from transformers: configured, built, filled and frozen in one way.
+
+transformers is imported when a component that needs it is built, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import nn
+
+from mapllava.checkpoint import KeyTable, WeightSource, load_weights, parameters_on_meta
+
+RANDOM_STD = 0.02  # for families whose own default (BLIP-2's 1e-10) only makes sense with weights
+
+
+def open_source(pretrained: str | None, architecture: dict | None, component: str) -> WeightSource | None:
+    """The weights a component starts from, or None for a random start.
+
+    Raises:
+        ValueError: if neither ``pretrained`` nor ``architecture`` is given.
+    """
+    if pretrained is not None:
+        return WeightSource(pretrained)
+    if architecture is None:
+        raise ValueError(
+            f"{component} needs 'pretrained' (a folder or hub id) or 'architecture' (values of its "
+            "config.json)"
+        )
+    return None
+
+
+def configure(config_class: Any, values: dict[str, Any], component: str) -> Any:
+    """A transformers config from our config's ``architecture``.
+
+    Raises:
+        ValueError: for a key that the config class does not have (transformers would keep it
+            without a word).
+    """
+    known = set(config_class().to_dict()) | set(config_class.attribute_map)
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(
+            f"{component}: architecture has {', '.join(unknown)}, which {config_class.__name__} does not know"
+        )
+    return config_class(**values)
+
+
+def without_dropout(config: Any) -> Any:
+    """The config with every dropout rate at zero, for a backbone that stays as it is."""
+    for name in config.to_dict():
+        if name.endswith(("dropout", "pdrop", "dropout_prob", "attention_probs_dropout_prob")):
+            setattr(config, name, 0.0)
+    return config
+
+
+def build_backbone(
+    construct: Callable[[], nn.Module], source: WeightSource | None, table: KeyTable
+) -> nn.Module:
+    """Construct a transformers model and fill it, with one copy of the weights in memory.
+
+    Args:
+        construct: builds the model.
+        source: its weights, or None to keep the random start.
+        table: key table of the files.
+    """
+    with nullcontext() if source is None else parameters_on_meta():
+        backbone = construct()
+    if source is not None:
+        load_weights(backbone, source, table)
+    backbone.is_init = True  # MMEngine's init_weights() would call transformers' method of that name
+    return backbone
+
+
+def resolve_dtype(name: str | None) -> torch.dtype:
+    """Dtype of a name such as ``bfloat16``; float32 for None.
+
+    Raises:
+        ValueError: if torch has no floating-point dtype of that name.
+    """
+    dtype = getattr(torch, name, None) if name is not None else torch.float32
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ValueError(f"dtype '{name}' is no floating-point type: use float32, bfloat16 or float16")
+    return dtype
+
+
+def enable_checkpointing(backbone: nn.Module) -> None:
+    """Recompute activations in the backward pass, without reentrance.
+
+    Reentrant checkpointing loses gradients where no parameter needs one (a frozen backbone) and
+    marks parameters ready twice under DDP.
+    """
+    options = {"use_reentrant": False}
+    enable = getattr(backbone, "activation_checkpointing_enable", None)
+    if enable is not None:
+        enable(activation_checkpointing_kwargs=options)
+    else:  # transformers before it renamed the method
+        getattr(backbone, "gradient_checkpointing_enable")(gradient_checkpointing_kwargs=options)  # noqa: B009
+
+
+class HFComponent(BaseModule):
+    """Base of components around one transformers model, ``self.backbone``.
+
+    A frozen backbone has no trainable parameter and stays in evaluation mode under ``.train()``.
+
+    Args:
+        backbone: the model.
+        frozen: whether it stays as it is.
+        gradient_checkpointing: recompute its activations in the backward pass.
+        source: where its weights are from, for the description in checkpoints.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, frozen: bool, gradient_checkpointing: bool, source: WeightSource | None
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.frozen = frozen
+        self.base_weights = None if source is None else source.describe()
+        if gradient_checkpointing:
+            enable_checkpointing(backbone)
+        if frozen:
+            backbone.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> HFComponent:
+        """Set the mode of everything but a frozen backbone."""
+        super().train(mode)
+        if self.frozen:
+            from transformers.modeling_layers import GradientCheckpointingLayer
+
+            self.backbone.eval()
+            for module in self.backbone.modules():
+                # a layer recomputes only if it is itself in training mode; its children are not
+                if isinstance(module, GradientCheckpointingLayer) and module.gradient_checkpointing:
+                    module.training = mode
+        return self

@@ -1,0 +1,148 @@
+"""Map queries: the learned tokens that become map elements, and the attention they are allowed.
+
+The queries stand behind the prefix ``[BOS][prompt][scene tokens]`` of the decoder. The prefix is
+causal and never sees the queries; every query sees the whole prefix; instance queries see each
+other and their own points; a point sees its instance and its sibling points, nothing of other
+instances.
+
+Shapes: B batch, I instances, P points of an instance, Q = query tokens, D channels, L = prefix + Q.
+"""
+
+from __future__ import annotations
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mapllava.registry import MODELS
+
+INIT_STD = 0.02  # the scale of a language model's token embeddings
+_MAX_CACHED_MASKS = 8
+
+
+class BaseMapQueries(BaseModule):
+    """What both layouts share: content, grouping of the tokens, mask.
+
+    A layout is ``num_instances`` groups of ``1 + num_point_tokens`` neighbouring tokens, the
+    first of each group being the instance.
+
+    Args:
+        num_instances: I.
+        num_point_tokens: point tokens per instance, 0 for none.
+        embed_dims: D, given by the detector.
+
+    Raises:
+        ValueError: if ``num_instances`` is not positive or ``num_point_tokens`` negative.
+    """
+
+    def __init__(self, num_instances: int, num_point_tokens: int, embed_dims: int) -> None:
+        super().__init__()
+        if num_instances < 1 or num_point_tokens < 0:
+            raise ValueError(
+                f"map queries need at least one instance and no negative number of points, got "
+                f"num_instances={num_instances}, points per instance={num_point_tokens}"
+            )
+        self.num_instances = num_instances
+        self.num_point_tokens = num_point_tokens
+        self.embed_dims = embed_dims
+        self.instances = nn.Parameter(torch.empty(num_instances, embed_dims))
+        nn.init.normal_(self.instances, std=INIT_STD)
+        self._masks: dict[tuple[int, torch.device], Tensor] = {}
+
+    @property
+    def num_tokens(self) -> int:
+        """Q, the number of query tokens."""
+        return self.num_instances * (1 + self.num_point_tokens)
+
+    def forward(self, batch_size: int) -> Tensor:
+        """Query tokens (B, Q, D), the same for every sample of the batch."""
+        raise NotImplementedError
+
+    def split(self, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Take decoded queries apart.
+
+        Args:
+            hidden: (B, Q, D).
+
+        Returns:
+            instances (B, I, D), and points (B, I, P, D) or None where the layout has none.
+
+        Raises:
+            ValueError: if ``hidden`` has another number of tokens than this layout.
+        """
+        if hidden.shape[1] != self.num_tokens:
+            raise ValueError(f"decoded queries have {hidden.shape[1]} tokens, the layout {self.num_tokens}")
+        groups = hidden.unflatten(1, (self.num_instances, 1 + self.num_point_tokens))
+        return groups[:, :, 0], groups[:, :, 1:] if self.num_point_tokens else None
+
+    def attention_mask(self, prefix_len: int, device: torch.device | str = "cpu") -> Tensor:
+        """Who may attend to whom, (L, L) bool, row attends to column, True = may.
+
+        Kept for the next call with the same length and device: treat it as read-only.
+
+        Args:
+            prefix_len: tokens before the first query; 0 gives the queries' own block.
+            device: where the mask lives.
+        """
+        key = (prefix_len, torch.device(device))
+        if key not in self._masks:
+            if len(self._masks) >= _MAX_CACHED_MASKS:
+                self._masks.clear()
+            self._masks[key] = self._build_mask(prefix_len, key[1])
+        return self._masks[key]
+
+    def _build_mask(self, prefix_len: int, device: torch.device) -> Tensor:
+        token = torch.arange(self.num_tokens, device=device)
+        group = torch.div(token, 1 + self.num_point_tokens, rounding_mode="floor")
+        is_instance = token % (1 + self.num_point_tokens) == 0
+        among_queries = (group[:, None] == group) | (is_instance[:, None] & is_instance)
+        length = prefix_len + self.num_tokens
+        mask = torch.ones(length, length, dtype=torch.bool, device=device).tril()
+        mask[prefix_len:, prefix_len:] = among_queries
+        return mask
+
+
+@MODELS.register_module()
+class InstanceMapQueries(BaseMapQueries):
+    """One token per instance; the head expands it into points.
+
+    Args:
+        num_instances: I.
+        embed_dims: D, given by the detector.
+    """
+
+    def __init__(self, embed_dims: int, num_instances: int = 50) -> None:
+        super().__init__(num_instances, 0, embed_dims)
+
+    def forward(self, batch_size: int) -> Tensor:
+        """Query tokens (B, I, D)."""
+        return self.instances.expand(batch_size, -1, -1)
+
+
+@MODELS.register_module()
+class PointMapQueries(BaseMapQueries):
+    """One instance token followed by one token per point, for every instance.
+
+    The content is hierarchical as in MapTR: a point starts as the sum of its instance's embedding
+    and of an embedding of its rank that all instances share.
+
+    Source: MapTR, arXiv:2208.14437, section 3.2 (hierarchical query embedding).
+
+    Args:
+        num_instances: I.
+        num_points: P.
+        embed_dims: D, given by the detector.
+    """
+
+    def __init__(self, embed_dims: int, num_instances: int = 50, num_points: int = 20) -> None:
+        super().__init__(num_instances, num_points, embed_dims)
+        if num_points < 2:
+            raise ValueError(f"num_points={num_points}: a polyline needs at least two points")
+        self.points = nn.Parameter(torch.empty(num_points, embed_dims))
+        nn.init.normal_(self.points, std=INIT_STD)
+
+    def forward(self, batch_size: int) -> Tensor:
+        """Query tokens (B, I * (1 + P), D), every instance followed by its points."""
+        instances = self.instances.unsqueeze(1)
+        tokens = torch.cat([instances, instances + self.points], dim=1).flatten(0, 1)
+        return tokens.expand(batch_size, -1, -1)
