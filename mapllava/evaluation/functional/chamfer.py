@@ -1,0 +1,96 @@
+"""Chamfer distance between polylines, many pairs at a time (numpy only)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mapllava.geometry import resample_many
+
+_BLOCK = 256
+"""Pairs handled at once: the working set stays within a core's cache."""
+_PIECES = 10
+"""Pieces into which the lower bound cuts a line."""
+
+
+def chamfer_distance(first: np.ndarray, second: np.ndarray, num_points: int = 100) -> float:
+    """Chamfer distance of two polylines: the mean of the two one-sided mean nearest distances.
+
+    Direction and start vertex of a line do not matter.
+
+    Args:
+        first: ``(n, 2)``, metres.
+        second: ``(m, 2)``, metres.
+        num_points: Points per line after resampling at equal arc length.
+
+    Returns:
+        The distance in metres.
+
+    Raises:
+        ValueError: If a shape is wrong.
+
+    Source: protocols of MapTR and StreamMapNet, restated.
+    """
+    lines = resample_many([first, second], num_points)
+    return float(chamfer_of_pairs(lines[:1], lines[1:])[0])
+
+
+def chamfer_of_pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Chamfer distance of resampled lines, pair by pair.
+
+    Args:
+        first: ``(K, n, 2)``, metres.
+        second: ``(K, m, 2)``, metres.
+
+    Returns:
+        ``(K,)`` float64, metres.
+    """
+    out = np.empty(len(first))
+    for start in range(0, len(first), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        out[block] = _chamfer_block(first[block], second[block])
+    return out
+
+
+def _chamfer_block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """One block of pairs; pairs lie along the last axis, so that every operation runs over them."""
+    (ax, ay), (bx, by) = (np.ascontiguousarray(lines.transpose(2, 1, 0)) for lines in (first, second))
+    there, back = np.empty_like(ax), np.full_like(bx, np.inf)
+    dx, dy = np.empty_like(bx), np.empty_like(bx)
+    for k in range(len(ax)):
+        np.subtract(bx, ax[k], out=dx)
+        np.subtract(by, ay[k], out=dy)
+        np.multiply(dx, dx, out=dx)
+        np.multiply(dy, dy, out=dy)
+        np.add(dx, dy, out=dx)
+        np.minimum(back, dx, out=back)
+        np.min(dx, axis=0, out=there[k])
+    return (np.sqrt(there).mean(axis=0) + np.sqrt(back).mean(axis=0)) / 2
+
+
+def chamfer_lower_bound(
+    first: np.ndarray, second: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """A cheap bound that the Chamfer distance of a pair never goes below.
+
+    No point of a line is nearer than the line's bounding box, and the distance to a box is
+    convex, so the distance of a piece's centroid bounds the mean distance of its points.
+
+    Args:
+        first: ``(P, n, 2)``, metres.
+        second: ``(G, m, 2)``, metres.
+        pairs: Indices ``(K,)``, ``(K,)`` into the two.
+
+    Returns:
+        ``(K,)`` float64, metres.
+    """
+    i, j = pairs
+    return (_mean_distance_to_box(first, second, i, j) + _mean_distance_to_box(second, first, j, i)) / 2
+
+
+def _mean_distance_to_box(lines: np.ndarray, boxed: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    low, high = boxed.min(axis=1), boxed.max(axis=1)
+    cuts = np.linspace(0, lines.shape[1], min(_PIECES, lines.shape[1]) + 1).astype(int)
+    sizes = np.diff(cuts)
+    centroid = np.add.reduceat(lines, cuts[:-1], axis=1) / sizes[:, None]
+    gap = np.maximum(np.maximum(low[j, None] - centroid[i], centroid[i] - high[j, None]), 0.0)
+    return np.hypot(gap[..., 0], gap[..., 1]) @ (sizes / sizes.sum())

@@ -1,0 +1,156 @@
+"""MMEngine's side of the score: gather, pair by token, score, print, write."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+
+from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.functional import chamfer_average_precision, get_protocol
+from mapllava.evaluation.ground_truth import prepare_ground_truth
+from mapllava.evaluation.report import metric_values, score_table
+from mapllava.evaluation.results_file import MapResults, save_results
+from mapllava.registry import METRICS
+from mapllava.structures.frames import MapSpec
+
+
+@METRICS.register_module()
+class VectorMapMetric(BaseMetric):
+    """Chamfer AP of predicted vector maps under a named protocol.
+
+    Reads of every sample ``sample_token``, ``polylines`` (the raw lines), ``split`` and
+    ``pred_instances`` (``points`` (K, P, 2) metres, ``scores`` (K,), ``labels`` (K,)). Samples that
+    several processes saw, because the sampler padded its shards, count once. Nothing is cut by
+    score.
+
+    Returns ``mAP``, ``AP_<class>`` (mean over thresholds) and ``AP_<class>@<threshold>``, in
+    [0, 1], and logs a table in percent that names split and protocol.
+
+    Args:
+        protocol: A name in :data:`mapllava.evaluation.functional.PROTOCOLS`.
+        thresholds: Metres; None takes the protocol's.
+        map_spec: ``dict(frame=…, roi=…, classes=…)``; None takes the samples' own.
+        outfile_prefix: Writes ``<outfile_prefix>.results.json``, which can be scored without the
+            model (:func:`mapllava.evaluation.score_results`); None writes nothing.
+        collect_device: ``'cpu'`` or ``'gpu'``: where results of several processes meet.
+        prefix: Put before the metrics' names, with a slash.
+
+    Raises:
+        MapLLaVAError: If the protocol is unknown, thresholds or specification are not valid, the
+            samples are about another map, or none was seen.
+        ValueError: If predictions are malformed or not finite; names the sample.
+    """
+
+    default_prefix = ""
+
+    def __init__(
+        self,
+        protocol: str = "maptr",
+        thresholds: Sequence[float] | None = None,
+        map_spec: Mapping[str, Any] | MapSpec | None = None,
+        outfile_prefix: str | None = None,
+        collect_device: str = "cpu",
+        prefix: str | None = None,
+    ) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        self.protocol = get_protocol(protocol, thresholds)
+        self.map_spec = None if map_spec is None else MapSpec.from_config(map_spec)
+        self.outfile_prefix = outfile_prefix
+        self._size: int | None = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
+        """Keep prediction and ground truth of a batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Dicts (or data samples) with the keys named above.
+        """
+        for sample in data_samples:
+            sample = sample if isinstance(sample, Mapping) else sample.to_dict()
+            token = sample["sample_token"]
+            self._check_spec(token, sample.get("map_spec"))
+            pred = sample["pred_instances"]
+            self.results.append(
+                {
+                    "token": token,
+                    "split": sample.get("split"),
+                    "polylines": sample["polylines"],
+                    "pred": {key: _to_numpy(pred[key]) for key in ("points", "labels", "scores")},
+                }
+            )
+
+    def evaluate(self, size: int) -> dict:
+        """Score everything that all processes saw.
+
+        Args:
+            size: Number of samples of the data set; a smaller number of them is warned about.
+
+        Returns:
+            Metric name to value, the same in every process.
+        """
+        self._size = size
+        return super().evaluate(sys.maxsize)
+
+    def compute_metrics(self, results: list) -> dict:
+        """Score gathered results; the first of several with the same token counts.
+
+        Args:
+            results: What :meth:`process` kept, of all processes.
+
+        Returns:
+            Metric name to value.
+        """
+        unique: dict[str, dict[str, Any]] = {}
+        for result in results:
+            unique.setdefault(result["token"], result)
+        if not unique or self.map_spec is None:
+            raise MapLLaVAError("VectorMapMetric saw no sample: is the validation set empty?")
+        if self._size is not None and len(unique) < self._size:
+            text = f"VectorMapMetric: {len(unique)} distinct samples scored, the data set has {self._size}"
+            print_log(text, logger="current", level=logging.WARNING)
+        truth = [prepare_ground_truth(r["polylines"], self.protocol, r["token"]) for r in unique.values()]
+        maps = [{"sample_token": token, **r["pred"]} for token, r in unique.items()]
+        score = chamfer_average_precision(maps, truth, self.map_spec.classes, self.protocol)
+        split = self._split(list(unique.values()))
+        print_log("\n" + score_table(score, split), logger="current")
+        if self.outfile_prefix is not None:
+            version = (self.dataset_meta or {}).get("version")
+            predicted = {token: r["pred"] for token, r in unique.items()}
+            self._write(MapResults(self.map_spec, split, predicted, version))
+        return metric_values(score)
+
+    def _check_spec(self, token: str, config: Any) -> None:
+        spec = None if config is None else MapSpec.from_config(config)
+        if self.map_spec is None and spec is None:
+            raise MapLLaVAError(
+                f"VectorMapMetric.map_spec is missing, and sample {token} carries none either"
+            )
+        if self.map_spec is None:
+            self.map_spec = spec
+        elif spec is not None and spec != self.map_spec:
+            raise MapLLaVAError(
+                f"sample {token} is a map of {spec}, but VectorMapMetric scores {self.map_spec}"
+            )
+
+    def _split(self, results: list[dict[str, Any]]) -> str:
+        names = {str(r["split"]) for r in results if r["split"] is not None}
+        return "+".join(sorted(names)) or str((self.dataset_meta or {}).get("split", "unknown"))
+
+    def _write(self, results: MapResults) -> None:
+        path = save_results(f"{self.outfile_prefix}.results.json", results)
+        print_log(f"results of {len(results.results)} samples written to {path}", logger="current")
+
+
+def _to_numpy(values: Any) -> np.ndarray:
+    """A tensor of any dtype and device, or an array, as an array that numpy knows."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+        return values.numpy()
+    return np.asarray(values)

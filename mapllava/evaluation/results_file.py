@@ -1,0 +1,156 @@
+"""The results file: predicted maps as JSON, enough to be scored or drawn without the model.
+
+Form (metres in the named frame; ``points`` is L lines of n vertices; no protocol, no score)::
+
+    {"format_version": 1, "frame": "lidar", "roi": [x_min, y_min, x_max, y_max],
+     "classes": ["divider", "ped_crossing", "boundary"], "split": "val", "version": "v1.0-trainval",
+     "results": {"<sample_token>": {"points": [[[x, y], …], …], "labels": [0, …], "scores": [0.93, …]}}}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapllava.errors import MapLLaVAError
+from mapllava.structures.frames import MapSpec
+
+FORMAT_VERSION = 1
+_KEYS = ("format_version", "frame", "roi", "classes", "split", "results")
+
+
+@dataclass
+class MapResults:
+    """Predicted maps and what they are.
+
+    Args:
+        map_spec: Frame, region of interest and classes of the predictions.
+        split: Name of the split the samples come from.
+        results: Sample token to ``points`` (list of ``(n, 2)`` arrays, metres), ``labels`` (K,)
+            int64 and ``scores`` (K,) float64.
+        version: Version of the source tables, e.g. ``v1.0-trainval``; None if not known.
+    """
+
+    map_spec: MapSpec
+    split: str
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    version: str | None = None
+
+
+def save_results(path: str | Path, results: MapResults) -> Path:
+    """Write a results file; a reader never sees half of one.
+
+    Args:
+        path: File to write; its folder is made.
+        results: The maps. Coordinates are rounded to 0.1 mm; scores keep every digit, so that
+            no two of them become equal.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If a coordinate or score is not finite; names the sample.
+    """
+    path = Path(path)
+    body: dict[str, Any] = {"format_version": FORMAT_VERSION, **results.map_spec.to_config()}
+    body.update(split=results.split, version=results.version)
+    body["results"] = {token: _plain(token, entry) for token, entry in results.results.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_text(json.dumps(body, allow_nan=False, separators=(",", ":")), encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResults:
+    """Read and check a results file.
+
+    Args:
+        path: The file.
+        expected: The specification the maps must have; None takes any.
+
+    Raises:
+        MapLLaVAError: If the file is missing, is no results file, has another format version, is
+            for another map than expected, or an entry does not fit; the text names file and key.
+    """
+    path = Path(path)
+    body = _read(path)
+    try:
+        spec = MapSpec.from_config({key: body[key] for key in ("frame", "roi", "classes")})
+    except MapLLaVAError as error:
+        raise MapLLaVAError(f"results file '{path}': {error}") from error
+    if expected is not None and spec != expected:
+        raise MapLLaVAError(
+            f"results file '{path}' holds maps of {spec}, but {expected} is wanted: "
+            "predict again, or give the map_spec it was made with"
+        )
+    if not isinstance(body["results"], dict):
+        raise MapLLaVAError(f"results file '{path}': 'results' must be a dict from sample token to its map")
+    entries = {}
+    for token, entry in body["results"].items():
+        try:
+            entries[token] = _parse(entry, spec.num_classes)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise MapLLaVAError(f"results file '{path}', sample {token}: {error}") from error
+    return MapResults(spec, str(body["split"]), entries, body.get("version"))
+
+
+def _plain(token: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    lines = [np.asarray(line, dtype=np.float64) for line in entry["points"]]
+    scores = np.asarray(entry["scores"], dtype=np.float64).reshape(-1)
+    if not (np.isfinite(scores).all() and all(np.isfinite(line).all() for line in lines)):
+        raise ValueError(f"sample {token}: a coordinate or score is not finite; nothing was written")
+    return {
+        "points": [np.round(line, 4).tolist() for line in lines],
+        "labels": np.asarray(entry["labels"]).reshape(-1).astype(int).tolist(),
+        "scores": scores.tolist(),
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MapLLaVAError(f"results file '{path}' cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise MapLLaVAError(f"results file '{path}' is not JSON ({error}); write it again") from error
+    if not isinstance(body, dict):
+        raise MapLLaVAError(f"results file '{path}' must hold a JSON object, not a {type(body).__name__}")
+    missing = [key for key in _KEYS if key not in body]
+    if missing:
+        raise MapLLaVAError(f"results file '{path}' lacks {missing}: it is no results file of mapllava")
+    if body["format_version"] != FORMAT_VERSION:
+        raise MapLLaVAError(
+            f"results file '{path}' has format version {body['format_version']!r}, this release reads "
+            f"{FORMAT_VERSION}: predict again"
+        )
+    return body
+
+
+def _parse(entry: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    missing = [key for key in ("points", "labels", "scores") if key not in entry]
+    if missing:
+        raise ValueError(f"its map lacks {missing}")
+    points = [np.asarray(line, dtype=np.float64) for line in entry["points"]]
+    labels, scores = np.asarray(entry["labels"]).reshape(-1), np.asarray(entry["scores"], dtype=np.float64)
+    if not len(points) == len(labels) == len(scores):
+        raise ValueError(f"{len(points)} lines, {len(labels)} labels, {len(scores)} scores")
+    for index, line in enumerate(points):
+        if line.ndim != 2 or line.shape[1] != 2:
+            raise ValueError(f"line {index} has shape {line.shape}, not (n, 2)")
+        if not np.isfinite(line).all():
+            raise ValueError(f"line {index} has a coordinate that is not finite")
+    if len(labels) and (labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= num_classes):
+        raise ValueError(f"labels {np.unique(labels).tolist()} are not all integers in 0..{num_classes - 1}")
+    if not np.isfinite(scores).all():
+        raise ValueError("a score is not finite")
+    return {"points": points, "labels": labels.astype(np.int64), "scores": scores}

@@ -1,0 +1,189 @@
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mapllava.evaluation.functional import chamfer_average_precision
+
+NAMES = ("divider", "ped_crossing", "boundary")
+GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN") or Path(__file__).parents[4] / "shared" / "golden") / "eval"
+GOLDEN_CASES = sorted(GOLDEN.glob("*.npz"))
+
+
+def upright(x, low=0.0, high=10.0):
+    """A straight line along y at x, metres."""
+    return np.array([[x, low], [x, high]])
+
+
+def sample(*lines, scores=None):
+    """(label, points) pairs as one sample; scores fall from 0.9 unless given."""
+    scores = np.linspace(0.9, 0.1, len(lines)) if scores is None else scores
+    return {"points": [p for _, p in lines], "labels": [label for label, _ in lines], "scores": scores}
+
+
+def divider_ap(preds, gts, **kwargs):
+    return chamfer_average_precision(preds, gts, NAMES, **kwargs)["ap"][:, 0].tolist()
+
+
+def test_thresholds_by_hand():
+    score = chamfer_average_precision([sample((0, upright(0.7)))], [sample((0, upright(0.0)))], NAMES)
+    assert score["ap"].tolist() == [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+    assert score["mAP"] == pytest.approx(2 / 9)
+    assert score["num_gt"].tolist() == [1, 0, 0]
+    assert (score["protocol"], score["thresholds"], score["num_samples"]) == ("maptr", (0.5, 1.0, 1.5), 1)
+
+
+def test_threshold_itself_counts_as_found():
+    assert divider_ap([sample((0, upright(0.5)))], [sample((0, upright(0.0)))]) == [1.0, 1.0, 1.0]
+
+
+def test_second_prediction_of_a_found_line_is_false():
+    preds = [sample((0, upright(0.3)), (0, upright(0.1)), scores=[0.9, 0.8])]
+    gts = [sample((0, upright(0.0)), (0, upright(8.0)))]
+    assert divider_ap(preds, gts) == [0.5, 0.5, 0.5]
+
+
+def test_no_second_choice_when_the_nearest_line_is_taken():
+    # Both predictions are nearest to the line at 0; the line at 1 lies within 1.5 m, but is not looked at.
+    preds = [sample((0, upright(0.0)), (0, upright(0.4)))]
+    gts = [sample((0, upright(0.0)), (0, upright(1.0)))]
+    assert divider_ap(preds, gts) == [0.5, 0.5, 0.5]
+
+
+def test_a_miss_does_not_occupy_the_line():
+    preds = [sample((0, upright(0.8)), (0, upright(0.1)))]
+    assert divider_ap(preds, [sample((0, upright(0.0)))]) == pytest.approx([0.5, 1.0, 1.0])
+
+
+def test_better_score_wins_whatever_the_input_order():
+    preds = [sample((0, upright(0.8)), (0, upright(0.1)), scores=[0.2, 0.7])]
+    assert divider_ap(preds, [sample((0, upright(0.0)))]) == [1.0, 1.0, 1.0]
+
+
+def test_equal_scores_are_served_in_input_order():
+    preds = [sample((0, upright(9.0))), sample((0, upright(0.0)))]
+    gts = [sample(), sample((0, upright(0.0)))]
+    assert divider_ap(preds, gts) == [0.5] * 3
+    assert divider_ap(preds[::-1], gts[::-1]) == [1.0] * 3
+
+
+def test_nothing_matches_across_samples_or_classes():
+    line = (0, upright(0.0))
+    assert divider_ap([sample(line), sample()], [sample(), sample(line)]) == [0.0] * 3
+    assert chamfer_average_precision([sample(line)], [sample((2, line[1]))], NAMES)["mAP"] == 0.0
+
+
+def test_false_positives_of_a_sample_without_ground_truth_count():
+    preds = [sample((0, upright(0.0)), scores=[0.9]), sample((0, upright(0.0)), scores=[0.8])]
+    assert divider_ap(preds, [sample(), sample((0, upright(0.0)))]) == [0.5] * 3
+
+
+@pytest.mark.parametrize(("num_samples", "num_lines"), [(1, 1), (70, 3), (3, 120)])
+@pytest.mark.parametrize("protocol", ["maptr", "streammapnet", "maptr_strict"])
+def test_ground_truth_as_prediction_scores_exactly_one(num_samples, num_lines, protocol):
+    rng = np.random.default_rng(7)
+    gts, preds = [], []
+    for _ in range(num_samples):
+        lines = []
+        for k in range(3 * num_lines):
+            start = np.array([k // 3 * 0.4, rng.uniform(-20, 0)])
+            lines.append((k % 3, start + rng.uniform(0.2, 2, (rng.integers(2, 30), 2)).cumsum(0) * [0.02, 1]))
+        gts.append(sample(*lines))
+        preds.append(
+            sample(*((label, points[::-1]) for label, points in lines), scores=np.full(len(lines), 1e-9))
+        )
+    score = chamfer_average_precision(preds, gts, NAMES, protocol)
+    assert score["mAP"] == 1.0
+    assert score["num_pred"].tolist() == [num_samples * num_lines] * 3
+
+
+def test_predictions_of_one_point_are_dropped_and_zero_length_ones_are_false():
+    gts = [sample((0, upright(0.0)))]
+    assert (
+        divider_ap([sample((0, upright(5.0)[:1]), (0, np.zeros((0, 2))), (0, upright(0.0)))], gts)
+        == [1.0] * 3
+    )
+    assert divider_ap([sample((0, np.zeros((2, 2))), (0, upright(0.0)))], gts) == [0.5] * 3
+
+
+def test_a_line_behind_the_prefilter_gives_way_to_the_next():
+    # The nearest line continues the prediction end to end (strips apart); the one beside it counts.
+    preds = [sample((0, upright(0.0, 0.0, 0.2)))]
+    gts = [sample((0, upright(0.0, 0.3, 0.5)), (0, upright(0.6, 0.0, 0.2)))]
+    assert divider_ap(preds, gts) == [0.0, 0.5, 0.5]
+    assert divider_ap(preds, gts[:1], protocol="streammapnet")[0] == 0.5
+
+
+def test_points_may_come_as_one_array():
+    points = np.stack([upright(0.0), upright(3.0)]).astype(np.float32)
+    pred = {"points": points, "labels": np.array([0, 0]), "scores": np.array([0.5, 0.4], dtype=np.float32)}
+    assert divider_ap([pred], [sample((0, upright(0.0)), (0, upright(3.0)))]) == [1.0] * 3
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_coordinates_that_are_not_finite_name_the_sample(bad):
+    pred = {**sample((0, upright(0.0)), (1, upright(bad))), "sample_token": "abc"}
+    with pytest.raises(ValueError, match=r"prediction of sample abc: line 1 .*not finite"):
+        chamfer_average_precision([pred], [sample()], NAMES)
+    with pytest.raises(ValueError, match=r"ground truth of sample number 1: line 0 .*not finite"):
+        chamfer_average_precision([sample(), sample()], [sample(), sample((0, upright(bad)))], NAMES)
+    with pytest.raises(ValueError, match="number 0: a score is not finite"):
+        chamfer_average_precision([sample((0, upright(0.0)), scores=[bad])], [sample()], NAMES)
+
+
+def test_what_does_not_fit_is_refused():
+    one = sample((0, upright(0.0)))
+    with pytest.raises(ValueError, match="1 samples predicted but 2"):
+        chamfer_average_precision([one], [one, one], NAMES)
+    with pytest.raises(ValueError, match=r"labels \[3\].*0..2"):
+        chamfer_average_precision([sample((3, upright(0.0)))], [one], NAMES)
+    with pytest.raises(ValueError, match="1 lines, 1 labels, 2 scores"):
+        chamfer_average_precision([{**one, "scores": [0.1, 0.2]}], [one], NAMES)
+    with pytest.raises(ValueError, match=r"shape \(2, 3\)"):
+        chamfer_average_precision([sample((0, np.zeros((2, 3))))], [one], NAMES)
+    with pytest.raises(ValueError, match="line 0 has fewer than 2 points"):
+        chamfer_average_precision([one], [sample((0, np.zeros((1, 2))))], NAMES)
+
+
+def test_no_samples_at_all_is_zero():
+    score = chamfer_average_precision([], [], NAMES)
+    assert (score["mAP"], score["num_samples"]) == (0.0, 0)
+
+
+@pytest.mark.skipif(not GOLDEN_CASES, reason=f"no golden cases in {GOLDEN}; set MAPLLAVA_GOLDEN")
+@pytest.mark.parametrize("protocol", ["maptr", "streammapnet"])
+@pytest.mark.parametrize("path", GOLDEN_CASES, ids=lambda path: path.stem)
+def test_equals_the_peers_own_code(path, protocol):
+    case = dict(np.load(path))
+    preds, gts = unpack(case, "pred"), unpack(case, "gt")
+    score = chamfer_average_precision(preds, gts, [str(n) for n in case["class_names"]], protocol)
+    np.testing.assert_allclose(score["ap"], case[f"expect_{protocol}_stable_AP"], atol=1e-6)
+    assert score["mAP"] == pytest.approx(float(case[f"expect_{protocol}_stable_mAP"]), abs=1e-6)
+
+
+def unpack(case, kind):
+    samples = [{"points": [], "labels": [], "scores": []} for _ in range(int(case["num_samples"]))]
+    offsets = case[f"{kind}_off"]
+    for k, (owner, label) in enumerate(zip(case[f"{kind}_sample"], case[f"{kind}_label"], strict=True)):
+        samples[owner]["points"].append(case[f"{kind}_pts"][offsets[k] : offsets[k + 1]])
+        samples[owner]["labels"].append(label)
+        samples[owner]["scores"].append(case["pred_score"][k] if kind == "pred" else 0.0)
+    return samples
+
+
+def test_fifty_predictions_take_milliseconds():
+    rng = np.random.default_rng(5)
+    gts = [sample(*((k % 3, upright(rng.uniform(-14, 14), -30, 30)) for k in range(9))) for _ in range(64)]
+    preds = []
+    for gt in gts:
+        pick = rng.integers(0, 9, 50)
+        points = np.stack([np.linspace(*gt["points"][k], 20) + rng.normal(size=2) * 0.7 for k in pick])
+        preds.append({"points": points, "labels": pick % 3, "scores": rng.random(50)})
+    best = np.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        chamfer_average_precision(preds, gts, NAMES)
+        best = min(best, (time.perf_counter() - start) / len(gts))
+    assert best < 0.02
