@@ -1,0 +1,125 @@
+"""Mixed precision that works on a CPU and on a GPU, and never steps on a non-finite value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import OPTIM_WRAPPERS
+
+_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@OPTIM_WRAPPERS.register_module()
+class AutocastOptimWrapper(OptimWrapper):
+    """An :class:`~mmengine.optim.OptimWrapper` whose forward pass runs under ``torch.autocast``.
+
+    A loss or gradient norm that is not finite is not applied: ``nonfinite`` then names it and the
+    parameters stay as they were, so that :class:`~mapllava.engine.hooks.NonFiniteLossHook` can stop
+    the run on clean weights. With float16 on a GPU a loss scaler is in charge of gradients.
+
+    Args:
+        optimizer: The optimiser.
+        dtype: ``'bfloat16'``, ``'float16'``, or None for full precision.
+        loss_scale: Arguments of :class:`torch.amp.GradScaler` for float16 on a GPU.
+        **kwargs: ``accumulative_counts`` and ``clip_grad`` of the base class.
+
+    Raises:
+        MapLLaVAError: If the dtype is another.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        dtype: str | None = None,
+        loss_scale: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if dtype is not None and dtype not in _DTYPES:
+            raise MapLLaVAError(f"optim_wrapper.dtype is {dtype!r}: use one of {', '.join(_DTYPES)}, or None")
+        super().__init__(optimizer, **kwargs)
+        self.dtype = dtype
+        self.nonfinite: str | None = None
+        scaled = dtype == "float16" and torch.cuda.is_available()
+        self.scaler = torch.amp.GradScaler("cuda", **(loss_scale or {})) if scaled else None
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast on the model's device, and no gradient exchange while accumulating."""
+        with super().optim_context(model):
+            if self.dtype is None:
+                yield
+                return
+            device = next(model.parameters()).device.type
+            with torch.autocast(device_type=device, dtype=_DTYPES[self.dtype]):
+                yield
+
+    def update_params(
+        self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None
+    ) -> None:
+        """Backward and, where the accumulation is complete, a step; neither on a non-finite loss.
+
+        Args:
+            loss: () the sum of all terms.
+            step_kwargs: Arguments of the optimiser's ``step``.
+            zero_kwargs: Arguments of the optimiser's ``zero_grad``.
+        """
+        self.nonfinite = None
+        if not math.isfinite(loss.item()):
+            self.nonfinite = "loss"
+            return
+        super().update_params(loss, step_kwargs, zero_kwargs)
+
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """Backward pass through the scaler, where there is one."""
+        super().backward(loss if self.scaler is None else self.scaler.scale(loss), **kwargs)
+
+    def step(self, **kwargs: Any) -> None:
+        """Clip and step; a gradient norm that is not finite is recorded and not applied."""
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+            if self.clip_grad_kwargs:
+                self._clip_grad()
+            self.scaler.step(self.optimizer, **kwargs)
+            self.scaler.update()
+            return
+        if self.clip_grad_kwargs:
+            self._clip_grad()
+            if not self._gradients_finite():
+                self.nonfinite = self.grad_name
+                return
+        self.optimizer.step(**kwargs)
+
+    def get_lr(self) -> dict[str, list[float]]:
+        """Learning rates; a named group's appears as ``<name>_lr`` too, so that the log shows it."""
+        rates = super().get_lr()
+        for group in self.optimizer.param_groups:
+            if "name" in group:
+                rates.setdefault(f"{group['name'].split('/')[0]}_lr", [group["lr"]])
+        return rates
+
+    def state_dict(self) -> dict:
+        """The optimiser's state, and the scaler's where there is one."""
+        state = super().state_dict()
+        if self.scaler is not None:
+            state["loss_scaler"] = self.scaler.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """The reverse of :meth:`state_dict`; a scaler's state that nothing uses is left out."""
+        state = dict(state_dict)
+        scaler = state.pop("loss_scaler", None)
+        if scaler is not None and self.scaler is not None:
+            self.scaler.load_state_dict(scaler)
+        super().load_state_dict(state)
+
+    def _gradients_finite(self) -> bool:
+        history = self.message_hub.log_scalars.get(f"train/{self.grad_name}")
+        return history is None or math.isfinite(float(history.current()))

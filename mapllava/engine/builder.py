@@ -1,0 +1,71 @@
+"""From a config to a runner that is ready on this machine."""
+
+from __future__ import annotations
+
+import copy
+import os
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from mapllava.engine.map_spec_injection import inject_map_spec
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import RUNNERS, SCOPE
+
+_TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the runner of a config, for training or testing.
+
+    The config's ``map_spec`` goes into every component, an unset random seed becomes 0 (a resumed
+    run must see the same order of samples), and several processes on a machine without a GPU talk
+    through gloo.
+
+    Args:
+        cfg: A full config; it is copied, not changed. ``work_dir`` must be set.
+
+    Returns:
+        The runner; call its ``train()`` or ``test()``.
+
+    Raises:
+        MapLLaVAError: If ``map_spec`` or ``work_dir`` is missing, or ``launcher='pytorch'`` was set
+            outside of torchrun.
+    """
+    cfg = copy.deepcopy(cfg)
+    cfg.setdefault("default_scope", SCOPE)
+    init_default_scope(cfg.default_scope)
+    if not cfg.get("work_dir"):
+        raise MapLLaVAError("work_dir is not set: give --work-dir, or set work_dir in the config")
+    inject_map_spec(cfg)
+    randomness = cfg.setdefault("randomness", ConfigDict())
+    if randomness.get("seed") is None:
+        randomness["seed"] = 0
+    _prepare_processes(cfg)
+    kind = cfg.get("runner_type")
+    return Runner.from_cfg(cfg) if kind is None else RUNNERS.build({"type": kind, "cfg": cfg})
+
+
+def _prepare_processes(cfg: Config) -> None:
+    """Start the process group and choose the wrapper, where MMEngine would pick a GPU."""
+    launcher = cfg.get("launcher", "none")
+    if launcher == "none":
+        return
+    missing = [name for name in _TORCHRUN if name not in os.environ]
+    if launcher == "pytorch" and missing:
+        raise MapLLaVAError(
+            f"launcher 'pytorch' needs the environment that torchrun sets; not there: {', '.join(missing)}; "
+            "use tools/dist_train.sh CONFIG PROCESSES"
+        )
+    if torch.cuda.is_available():
+        return
+    if launcher == "pytorch" and not dist.is_initialized():
+        dist.init_process_group(backend="gloo")
+    wrapper = cfg.setdefault("model_wrapper_cfg", ConfigDict())
+    wrapper.setdefault("type", "MMDistributedDataParallel")
+    wrapper.setdefault("broadcast_buffers", False)
+    wrapper.setdefault("find_unused_parameters", bool(cfg.get("find_unused_parameters", False)))
+    wrapper["device_ids"] = None

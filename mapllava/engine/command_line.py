@@ -1,0 +1,157 @@
+"""What the training and testing commands share: options, config, plug-ins, errors."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import SCOPE
+
+RUNS = Path("outputs")
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options that training and testing have in common."""
+    parser.add_argument("--work-dir", help="folder for log, metrics and checkpoints")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="override config values, for instance train_dataloader.batch_size=2 data_root=/data/nuscenes",
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument(
+        "--plugins",
+        nargs="+",
+        default=[],
+        metavar="MODULE",
+        help="modules or .py files to import first, so that their registered components can be named",
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Import the plug-ins, read the config and apply the command line to it.
+
+    A top-level ``data_root`` among the options reaches every data set that had the config's.
+
+    Args:
+        args: With ``config`` and what :func:`add_run_options` adds.
+
+    Raises:
+        MapLLaVAError: If a plug-in cannot be imported, or the config not be read.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    import_plugins(args.plugins)
+    path = Path(args.config)
+    if not path.is_file():
+        known = ", ".join(sorted(str(entry) for entry in Path("configs").glob("stage*/*.py")))
+        raise MapLLaVAError(
+            f"config '{path}' is not there" + (f"; the repository has {known}" if known else "")
+        )
+    try:
+        cfg = Config.fromfile(path)
+    except (OSError, SyntaxError, KeyError, NameError, TypeError, AttributeError, ImportError) as error:
+        raise MapLLaVAError(f"config '{path}' cannot be read: {type(error).__name__}: {error}") from error
+    options = args.cfg_options or {}
+    cfg.setdefault("default_scope", SCOPE)
+    init_default_scope(cfg.default_scope)
+    _move_data_root(cfg, options.get("data_root"))
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, IndexError) as error:
+        raise MapLLaVAError(f"--cfg-options do not fit the config: {error}") from error
+    cfg.launcher = args.launcher
+    return cfg
+
+
+def import_plugins(plugins: Iterable[str]) -> None:
+    """Import modules by dotted name or ``.py`` path; registering is their own doing.
+
+    Raises:
+        MapLLaVAError: If one cannot be imported; names it and why.
+    """
+    for plugin in plugins:
+        try:
+            if plugin.endswith(".py"):
+                _import_file(Path(plugin))
+            else:
+                importlib.import_module(plugin)
+        except Exception as error:
+            raise MapLLaVAError(
+                f"plug-in '{plugin}' cannot be imported ({type(error).__name__}: {error}): "
+                "give a .py file, or a module that PYTHONPATH reaches"
+            ) from error
+
+
+def choose_work_dir(cfg: Config, asked: str | None, resume: str | None) -> str:
+    """The run's folder: the one asked for, the config's, the one to resume, or a new one.
+
+    Args:
+        cfg: The config; ``run_name`` names the kind of run, ``map_detection_stage2`` without it.
+        asked: ``--work-dir``.
+        resume: ``--resume``: None, ``auto`` or a checkpoint.
+    """
+    if asked or cfg.get("work_dir"):
+        return asked or cfg.work_dir
+    prefix = cfg.get("run_name") or "map_detection_stage2"
+    if resume == "auto":
+        runs = [path for path in sorted(RUNS.glob(f"{prefix}_*"), reverse=True) if latest_checkpoint(path)]
+        same = [path for path in runs if (path / Path(str(cfg.filename)).name).is_file()]
+        if same:
+            return str(same[0])
+    elif resume:
+        return str(Path(resume).parent)
+    stamp = os.environ.get("MAPLLAVA_RUN_STAMP") or time.strftime("%Y%m%d_%H%M%S")
+    return str(RUNS / f"{prefix}_{stamp}")
+
+
+def run_tool(main: Callable[[], int]) -> int:
+    """Run a command; an error that the user can put right becomes one message and status 2."""
+    try:
+        return main()
+    except (MapLLaVAError, FileNotFoundError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return 130
+
+
+def _import_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+
+
+def _move_data_root(cfg: Config, new: str | None) -> None:
+    """A base-level variable does not reach the dicts that used it, so each is told."""
+    if new is None:
+        return
+    old = cfg.get("data_root")
+    pending: list = [cfg.get(f"{name}_dataloader") for name in ("train", "val", "test")]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if "data_root" in node and node["data_root"] == old:
+                node["data_root"] = new
+            pending.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            pending.extend(node)

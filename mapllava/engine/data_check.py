@@ -1,0 +1,76 @@
+"""Says before a run starts which data are missing, and how to get them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mapllava.engine.map_spec_injection import DATALOADERS, leaf_datasets
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import DATASETS
+
+
+def check_data(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> None:
+    """Look for the data root and the GT cache of every data set.
+
+    Args:
+        cfg: A config that :func:`mapllava.engine.inject_map_spec` has seen.
+        dataloaders: The dataloaders that the run will use.
+
+    Raises:
+        MapLLaVAError: If a data root is not there (says where it was looked for, how to get it and
+            what runs without it), or a GT cache (says the command that makes it).
+    """
+    for name in dataloaders:
+        for where, dataset in leaf_datasets(cfg, name):
+            root = dataset.get("data_root")
+            if root and not Path(root).is_dir():
+                raise MapLLaVAError(_no_data_root(where, str(root)))
+            _check_cache(where, dataset)
+
+
+def check_validation(cfg: Config) -> None:
+    """Make sure that training will validate, unless the config says plainly that it must not.
+
+    Raises:
+        MapLLaVAError: If only some of ``val_dataloader``, ``val_cfg`` and ``val_evaluator`` are set.
+    """
+    parts = {key: cfg.get(key) for key in ("val_dataloader", "val_cfg", "val_evaluator")}
+    missing = [key for key, value in parts.items() if value is None]
+    if missing and len(missing) < len(parts):
+        raise MapLLaVAError(
+            f"{', '.join(missing)} not set though {', '.join(set(parts) - set(missing))} is: set all "
+            "three, or all three to None to train without validation (and so without best_model.pth)"
+        )
+
+
+def _check_cache(where: str, dataset: dict) -> None:
+    cls = DATASETS.get(dataset["type"]) if isinstance(dataset.get("type"), str) else dataset.get("type")
+    if not hasattr(cls, "build_command"):
+        return
+    probe = DATASETS.build({**dataset, "pipeline": [], "lazy_init": True})
+    if not Path(probe.ann_file).is_file():
+        raise MapLLaVAError(
+            f"GT cache '{probe.ann_file}' ({where}) is missing; make it first:\n    {probe.build_command()}"
+        )
+
+
+def _no_data_root(where: str, root: str) -> str:
+    looked = Path(root).expanduser().absolute()
+    city = (
+        "    python tools/create_synthetic_nuscenes.py --help\n"
+        "    make demo          # makes a city and its GT caches, trains and tests"
+    )
+    if "synthetic" in root:
+        return f"no synthetic city at {looked} ({where}.data_root). Make it:\n{city}"
+    return (
+        f"nuScenes was looked for at {looked} ({where}.data_root) and is not there.\n"
+        "  Get it: register at https://www.nuscenes.org/nuscenes#download, fetch v1.0-mini (4 GB) or\n"
+        "  trainval and the map expansion v1.3, unpack both: the folder holds v1.0-mini/, maps/, samples/.\n"
+        "  It lies elsewhere: link it,   ln -s /path/to/nuscenes data/nuscenes\n"
+        "  Without it, the synthetic city runs now:\n"
+        f"{city}\n"
+        "    python tools/train.py configs/stage2/synthetic.py"
+    )

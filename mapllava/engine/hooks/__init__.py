@@ -1,0 +1,21 @@
+"""Hooks of a run, one per file."""
+
+from mapllava.engine.hooks.ablation_hook import AblationHook
+from mapllava.engine.hooks.nonfinite_loss_hook import NonFiniteLossHook
+from mapllava.engine.hooks.reproducible_epochs_hook import ReproducibleEpochsHook
+from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook
+from mapllava.engine.hooks.run_folder_hook import RunFolderHook
+from mapllava.engine.hooks.run_summary_hook import RunSummaryHook
+from mapllava.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
+from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
+
+__all__ = [
+    "AblationHook",
+    "NonFiniteLossHook",
+    "ReproducibleEpochsHook",
+    "RunCheckpointHook",
+    "RunFolderHook",
+    "RunSummaryHook",
+    "SafeCheckpointHook",
+    "WarmupEMAHook",
+]

@@ -1,0 +1,38 @@
+"""Makes every epoch depend on the seed and its number only, so that a resumed run is the same run."""
+
+from __future__ import annotations
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mapllava.engine.seeding import SeedSample, derive_seed, pipelines, seed_all
+from mapllava.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ReproducibleEpochsHook(Hook):
+    """Reseeds at each epoch's start, and each training sample by (seed, epoch, index).
+
+    The order of samples is MMEngine's sampler's affair, which already goes by seed and epoch. What
+    a transform draws is then independent of the number of workers, of whether they persist, and of
+    everything that ran before; so a run resumed after epoch N goes on exactly as the one that was
+    not stopped.
+    """
+
+    priority = "VERY_HIGH"
+
+    def __init__(self) -> None:
+        self._seeders: list[SeedSample] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Put a seeding step before the training transforms; workers start later and inherit it."""
+        for transforms in pipelines(runner.train_dataloader.dataset):
+            if not any(isinstance(step, SeedSample) for step in transforms):
+                transforms.insert(0, SeedSample(runner.seed))
+            self._seeders += [step for step in transforms if isinstance(step, SeedSample)]
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Seed this process by (seed, epoch, rank) and tell the workers the epoch."""
+        for seeder in self._seeders:
+            seeder.set_epoch(runner.epoch)
+        seed_all(derive_seed(runner.seed, runner.epoch, runner.rank))

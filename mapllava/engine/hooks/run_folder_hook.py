@@ -1,0 +1,69 @@
+"""What a run leaves beside its checkpoints: the config and the metrics, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mapllava.registry import HOOKS
+
+
+@HOOKS.register_module()
+class RunFolderHook(Hook):
+    """Writes ``config.json`` at the start and ``metrics.json`` after every validation or test.
+
+    MMEngine itself writes the resolved ``.py`` and the log. ``metrics.json`` is a list of entries
+    with ``stage`` (val or test), ``epoch``, ``split``, the ``ablation`` where one was asked for, and
+    ``metrics``.
+    """
+
+    priority = "LOW"
+
+    @master_only
+    def before_run(self, runner: Runner) -> None:
+        """Write the resolved config."""
+        write_json(Path(runner.work_dir) / "config.json", runner.cfg.to_dict())
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Append the epoch's metrics."""
+        self._append(runner, "val", runner.val_dataloader.dataset, metrics)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Append the test's metrics."""
+        self._append(runner, "test", runner.test_dataloader.dataset, metrics)
+
+    @master_only
+    def _append(self, runner: Runner, stage: str, dataset: Any, metrics: dict[str, float] | None) -> None:
+        path = Path(runner.work_dir) / "metrics.json"
+        entries = json.loads(path.read_text()) if path.is_file() else []
+        entry = {"stage": stage, "split": split_name(dataset), "metrics": metrics or {}}
+        if stage == "val":
+            entry["epoch"] = runner.epoch
+        else:
+            entry["checkpoint"] = runner.cfg.get("load_from")
+            entry["ablation"] = runner.cfg.get("ablation")
+        write_json(path, [*entries, entry])
+
+
+def split_name(dataset: Any) -> str | None:
+    """Version and split of a data set as its cache states them, for instance ``v1.0-mini val``."""
+    meta = getattr(dataset, "metainfo", {})
+    parts = [str(meta[key]) for key in ("version", "split") if meta.get(key)]
+    return " ".join(parts) or None
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file whole or not at all; values JSON does not know become text."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2, default=_plain) + "\n")
+    os.replace(temporary, path)
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else str(value)

@@ -1,0 +1,123 @@
+"""An exponential moving average of the trained weights that is usable from the first epoch on."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mapllava.engine.bare_model import bare_model
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import HOOKS
+
+
+@HOOKS.register_module()
+class WarmupEMAHook(Hook):
+    """Averages trainable parameters and floating-point buffers; validates and saves the average.
+
+    After update ``n`` the average keeps ``min(decay, (1 + n) / (warmup + n))`` of itself, so that
+    the random weights of the start are forgotten within a few updates (the rule of
+    TensorFlow's ``ExponentialMovingAverage(num_updates=…)``). Frozen weights are neither copied nor
+    averaged. A checkpoint's ``state_dict`` is the average, ready to be used; ``ema_state_dict``
+    holds the weights that training goes on with.
+
+    Args:
+        decay: The share kept in the long run, in (0, 1).
+        warmup: The larger, the longer the average stays close to the current weights; at least 1.
+
+    Raises:
+        MapLLaVAError: If an argument is out of range.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(self, decay: float = 0.998, warmup: int = 10) -> None:
+        if not 0.0 < decay < 1.0 or warmup < 1:
+            raise MapLLaVAError(
+                f"WarmupEMAHook(decay={decay}, warmup={warmup}): needs 0 < decay < 1, warmup >= 1"
+            )
+        self.decay = decay
+        self.warmup = warmup
+        self.updates = 0
+        self.average: dict[str, Tensor] = {}
+
+    def momentum(self) -> float:
+        """The share that the average keeps at the next update."""
+        return min(self.decay, (1 + self.updates) / (self.warmup + self.updates))
+
+    def before_train(self, runner: Runner) -> None:
+        """Start from the current weights, unless a checkpoint has brought an average."""
+        if not self.average:
+            self.average = {name: value.detach().clone() for name, value in _averaged(runner.model).items()}
+
+    @torch.no_grad()
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: object = None, outputs: object = None
+    ) -> None:
+        """Average after every update of the optimiser, not after every accumulated batch."""
+        if not runner.optim_wrapper.should_update() or getattr(runner.optim_wrapper, "nonfinite", None):
+            return
+        keep = self.momentum()
+        for name, value in _averaged(runner.model).items():
+            self.average[name].lerp_(value.to(self.average[name].dtype), 1.0 - keep)
+        self.updates += 1
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Validate with the average."""
+        self._swap(runner.model)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Go on with the weights in training."""
+        self._swap(runner.model)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the average where a model's weights are looked for, and the weights aside."""
+        if not self.average:
+            return
+        state = checkpoint["state_dict"]
+        checkpoint["ema_state_dict"] = {name: state[name] for name in self.average}
+        checkpoint["ema_updates"] = self.updates
+        state.update({name: value.detach().cpu().clone() for name, value in self.average.items()})
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """On resume, take average and weights apart again; otherwise the average is what is used."""
+        if not getattr(runner, "_resume", False):
+            return
+        if "ema_state_dict" not in checkpoint:
+            runner.logger.warning("the checkpoint has no average: it starts from the checkpoint's weights")
+            return
+        state, current = checkpoint["state_dict"], _averaged(runner.model)
+        missing = sorted(set(current) - set(checkpoint["ema_state_dict"]))
+        if missing:
+            raise MapLLaVAError(
+                f"the checkpoint's average lacks {', '.join(missing[:12])}: was more frozen then?"
+            )
+        self.average = {
+            name: state[name].to(value.device).clone() for name, value in current.items() if name in state
+        }
+        self.updates = int(checkpoint["ema_updates"])
+        state.update(checkpoint["ema_state_dict"])
+
+    @torch.no_grad()
+    def _swap(self, model: nn.Module) -> None:
+        """Exchange the weights with the average; a run that only tests has none."""
+        if not self.average:
+            return
+        for name, value in _averaged(model).items():
+            kept = value.detach().clone()
+            value.copy_(self.average[name])
+            self.average[name].copy_(kept)
+
+
+def _averaged(model: nn.Module) -> dict[str, Tensor]:
+    """Trainable parameters and persistent floating-point buffers by name."""
+    model = bare_model(model)
+    values: dict[str, Tensor] = {
+        name: value for name, value in model.named_parameters() if value.requires_grad
+    }
+    saved = set(model.state_dict(keep_vars=True))
+    for name, buffer in model.named_buffers():
+        if name in saved and buffer.is_floating_point():
+            values[name] = buffer
+    return values

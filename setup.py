@@ -1,0 +1,48 @@
+"""Packaging: requirements come from requirements/*.txt, the version from mapllava/version.py."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def read_requirements(name: str) -> list[str]:
+    """The lines of requirements/<name>.txt without comments."""
+    lines = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def read_version() -> str:
+    """``__version__`` without importing the package."""
+    match = re.search(r'__version__ = "(.+)"', (ROOT / "mapllava" / "version.py").read_text(encoding="utf-8"))
+    if match is None:
+        raise RuntimeError("mapllava/version.py states no __version__")
+    return match.group(1)
+
+
+EXTRAS = ("dev", "tensorboard", "wandb", "lora", "quant", "gpu")
+
+setup(
+    name="mapllava",
+    version=read_version(),
+    description="Multimodal LLMs that draw vectorised HD maps from surround cameras",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.13",
+    packages=find_packages(include=["mapllava", "mapllava.*"]),
+    package_data={"mapllava": ["**/*.json", "**/*.txt"]},
+    install_requires=read_requirements("runtime"),
+    extras_require={
+        **{name: read_requirements(name) for name in EXTRAS},
+        "all": sorted({line for name in EXTRAS for line in read_requirements(name)}),
+    },
+    classifiers=[
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+    ],
+)

@@ -1,0 +1,78 @@
+"""Train a model.
+
+python tools/train.py configs/stage2/synthetic.py
+python tools/train.py CONFIG --resume auto
+bash tools/dist_train.sh CONFIG PROCESSES
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mapllava.engine import build_runner, inject_map_spec
+from mapllava.engine.command_line import add_run_options, choose_work_dir, load_config, run_tool
+from mapllava.engine.data_check import check_data, check_validation
+from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
+from mapllava.errors import MapLLaVAError
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="Train a model.", epilog="Exit status 2: something to put right."
+    )
+    parser.add_argument("config", help="config file, for instance configs/stage2/synthetic.py")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="auto|CHECKPOINT",
+        help="go on from a checkpoint; auto (or nothing) takes the run folder's newest",
+    )
+    parser.add_argument("--amp", action="store_true", help="bf16 autocast, on CPU and GPU")
+    parser.add_argument(
+        "--auto-scale-lr", action="store_true", help="scale the learning rate by the total batch size"
+    )
+    add_run_options(parser)
+    return parser.parse_args(argv)
+
+
+def configure(args: argparse.Namespace) -> Config:
+    """The config as the command line wants it, with its data found."""
+    cfg = load_config(args)
+    cfg.work_dir = choose_work_dir(cfg, args.work_dir, args.resume)
+    if args.resume:
+        latest = latest_checkpoint(cfg.work_dir) if args.resume == "auto" else Path(args.resume)
+        if latest is not None and not latest.is_file():
+            raise MapLLaVAError(f"checkpoint '{latest}' is not there; --resume auto looks in the run folder")
+        if latest is None:
+            sys.stderr.write(f"nothing to resume in {cfg.work_dir}: a new run starts\n")
+        else:
+            cfg.resume, cfg.load_from = True, str(latest)
+    if args.amp:
+        cfg.optim_wrapper.type = "AutocastOptimWrapper"
+        cfg.optim_wrapper.dtype = cfg.optim_wrapper.get("dtype") or "bfloat16"
+    if args.auto_scale_lr:
+        if not cfg.get("auto_scale_lr"):
+            raise MapLLaVAError("--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=…) in the config")
+        cfg.auto_scale_lr.enable = True
+    inject_map_spec(cfg)
+    check_validation(cfg)
+    check_data(cfg, ("train_dataloader", "val_dataloader"))
+    return cfg
+
+
+def main() -> int:
+    """Train; returns the exit status."""
+    runner = build_runner(configure(parse_args()))
+    runner.train()
+    runner.logger.info(f"Done: {runner.work_dir}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_tool(main))
