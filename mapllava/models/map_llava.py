@@ -50,12 +50,14 @@ class MapLLaVA(BaseModel):
         super().__init__(data_preprocessor, init_cfg)
         if map_spec is None:
             raise ValueError(
-                "model.map_spec is missing: build through mapllava.engine.build_runner(cfg), which writes the "
-                "config's top-level map_spec into every component"
+                "model.map_spec is missing: build through mapllava.engine.build_runner(cfg), which writes "
+                "the config's top-level map_spec into every component"
             )
         self.map_spec = MapSpec.from_config(map_spec)
         self.vision_encoder = MODELS.build(vision_encoder)
-        self.neck = MODELS.build(dict(neck, in_channels=self.vision_encoder.embed_dims, map_spec=self.map_spec))
+        self.neck = MODELS.build(
+            dict(neck, in_channels=self.vision_encoder.embed_dims, map_spec=self.map_spec)
+        )
         self.decoder = MODELS.build(dict(decoder, in_channels=self.neck.embed_dims))
         self.map_queries = MODELS.build(dict(map_queries, embed_dims=self.decoder.embed_dims))
         self.head = MODELS.build(
@@ -69,7 +71,10 @@ class MapLLaVA(BaseModel):
         )
 
     def forward(
-        self, inputs: dict[str, Tensor], data_samples: Sequence[MapDataSample] | None = None, mode: str = "tensor"
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: Sequence[MapDataSample] | None = None,
+        mode: str = "tensor",
     ) -> dict[str, Tensor] | list[MapDataSample] | tuple[Tensor, Tensor]:
         """MMEngine's three ways through a model.
 

@@ -64,7 +64,13 @@ def make(neck="bev", decoder="plain", queries="instances") -> MapLLaVA:
     torch.manual_seed(0)
     costs = [dict(type="FocalClassCost"), dict(type="OrderedPointsL1Cost")]
     layer = dict(
-        type="RefinementLayer", embed_dims=16, point_dims=8, num_heads=2, ffn_dims=32, num_samples=2, num_frequencies=3
+        type="RefinementLayer",
+        embed_dims=16,
+        point_dims=8,
+        num_heads=2,
+        ffn_dims=32,
+        num_samples=2,
+        num_frequencies=3,
     )
     return MapLLaVA(
         vision_encoder=dict(
@@ -80,7 +86,9 @@ def make(neck="bev", decoder="plain", queries="instances") -> MapLLaVA:
             layer=layer,
             assigner=dict(type="HungarianMapAssigner", costs=costs),
             losses=dict(
-                cls=dict(type="FocalClassLoss"), pts=dict(type="PointsL1Loss"), dir=dict(type="DirectionCosineLoss")
+                cls=dict(type="FocalClassLoss"),
+                pts=dict(type="PointsL1Loss"),
+                dir=dict(type="DirectionCosineLoss"),
             ),
             max_predictions=9,
         ),
@@ -100,7 +108,9 @@ def batch() -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
         points = torch.stack([torch.full((P,), x), torch.linspace(-12, 12, P)], -1)[None]
         sample = MapDataSample(metainfo={"sample_token": f"at {x}"})
         sample.gt_instances = InstanceData(
-            labels=torch.tensor([2]), points=points, orders=points[:, torch.from_numpy(equivalent_orders(P, False))]
+            labels=torch.tensor([2]),
+            points=points,
+            orders=points[:, torch.from_numpy(equivalent_orders(P, False))],
         )
         sample.gt_bev = PixelData(data=torch.zeros(3, 16, 8, dtype=torch.uint8))
         samples.append(sample)
@@ -109,7 +119,12 @@ def batch() -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
 
 @pytest.mark.parametrize(
     ("neck", "decoder", "queries"),
-    [("bev", "plain", "instances"), ("bev", "llm", "points"), ("qformer", "plain", "points"), ("qformer", "llm", "instances")],
+    [
+        ("bev", "plain", "instances"),
+        ("bev", "llm", "points"),
+        ("qformer", "plain", "points"),
+        ("qformer", "llm", "instances"),
+    ],
 )
 def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries):
     model = make(neck, decoder, queries)
@@ -118,7 +133,9 @@ def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries):
     inputs, samples = batch()
     losses = model(inputs, samples, mode="loss")
     sum(losses.values()).backward()
-    without = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    without = [
+        n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
     assert without == []
 
 

@@ -14,7 +14,12 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-3, begin=0, end=500, by_epoch=False),
     dict(
-        type="CosineAnnealingLR", begin=0, end=24, by_epoch=True, eta_min_ratio=1e-3, convert_to_iter_based=True
+        type="CosineAnnealingLR",
+        begin=0,
+        end=24,
+        by_epoch=True,
+        eta_min_ratio=1e-3,
+        convert_to_iter_based=True,
     ),
 ]
 auto_scale_lr = dict(base_batch_size=32, enable=False)

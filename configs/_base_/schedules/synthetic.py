@@ -12,7 +12,12 @@ optim_wrapper = dict(
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, begin=0, end=100, by_epoch=False),
     dict(
-        type="CosineAnnealingLR", begin=0, end=3, by_epoch=True, eta_min_ratio=1e-2, convert_to_iter_based=True
+        type="CosineAnnealingLR",
+        begin=0,
+        end=3,
+        by_epoch=True,
+        eta_min_ratio=1e-2,
+        convert_to_iter_based=True,
     ),
 ]
 auto_scale_lr = dict(base_batch_size=4, enable=False)

@@ -79,11 +79,12 @@ class RefinementLayer(BaseModule):
         self.ffn = mlp(embed_dims, ffn_dims, embed_dims)
         self.norm_out = nn.LayerNorm(embed_dims)
         self.to_points = nn.Linear(embed_dims, num_points * point_dims)
-        self.move = mlp(point_dims, point_dims, 2)
+        last = nn.Linear(point_dims, 2)
+        nn.init.zeros_(last.weight)  # references start where they are
+        nn.init.zeros_(last.bias)
+        self.move = nn.Sequential(nn.Linear(point_dims, point_dims), nn.ReLU(), last)
         if bev_dims:
             self._spread_offsets()
-        nn.init.zeros_(self.move[-1].weight)
-        nn.init.zeros_(self.move[-1].bias)
 
     def _spread_offsets(self) -> None:
         """Start the look-ups on a ring around the reference, in BEV units of [0, 1]."""
@@ -135,4 +136,6 @@ class RefinementLayer(BaseModule):
         """Self-attention between the instances of a sample."""
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
-        return self.proj(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(2))
+        return self.proj(
+            F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).flatten(2)
+        )

@@ -14,7 +14,6 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mapllava.models.heads.refinement_layer import mlp
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.registry import MODELS, TASK_UTILS
@@ -28,6 +27,13 @@ def inverse_sigmoid(x: Tensor, eps: float = 1e-4) -> Tensor:
     """Logit of x in [0, 1], kept finite."""
     x = x.clamp(eps, 1 - eps)
     return torch.log(x / (1 - x))
+
+
+def _classifier(dims: int, num_classes: int) -> nn.Sequential:
+    """Instance content to class logits, starting from the prior probability."""
+    last = nn.Linear(dims, num_classes)
+    nn.init.constant_(last.bias, -math.log((1 - PRIOR_PROBABILITY) / PRIOR_PROBABILITY))
+    return nn.Sequential(nn.LayerNorm(dims), nn.Linear(dims, dims), nn.ReLU(), last)
 
 
 @MODELS.register_module()
@@ -71,11 +77,7 @@ class VectorMapHead(BaseModule):
         self.references = nn.Parameter(self._spread(num_instances))
         shared = dict(layer, bev_dims=bev_dims, num_points=num_points)
         self.layers = nn.ModuleList(MODELS.build(shared) for _ in range(num_layers))
-        self.classify = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(dims), mlp(dims, dims, num_classes)) for _ in range(num_layers)
-        )
-        for classifier in self.classify:
-            nn.init.constant_(classifier[-1][-1].bias, -math.log((1 - PRIOR_PROBABILITY) / PRIOR_PROBABILITY))
+        self.classify = nn.ModuleList(_classifier(dims, num_classes) for _ in range(num_layers))
         self.assigner = TASK_UTILS.build(assigner)
         self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in losses.items()})
 
@@ -114,7 +116,8 @@ class VectorMapHead(BaseModule):
             content = content + self.reduce_points(instances).unsqueeze(2)
         state = self.reduce(instances)
         raw = self.references.float().expand(len(instances), -1, -1, -1)
-        all_logits, all_points = [], []
+        all_logits: list[Tensor] = []
+        all_points: list[Tensor] = []
         for layer, classify in zip(self.layers, self.classify, strict=True):
             references = raw.sigmoid()
             if all_points:
@@ -126,7 +129,9 @@ class VectorMapHead(BaseModule):
             raw = moved.detach()
         return torch.stack(all_logits), torch.stack(all_points)
 
-    def loss(self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
+    def loss(
+        self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample]
+    ) -> dict[str, Tensor]:
         """Losses of all layers; the last layer's carry no prefix, the others ``d0.``, ``d1.`` ….
 
         Args:

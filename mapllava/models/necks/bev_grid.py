@@ -17,7 +17,9 @@ def grid_shape(map_spec: MapSpec, cell: float) -> tuple[int, int]:
     x_min, y_min, x_max, y_max = map_spec.roi.to_list()
     rows, cols = (y_max - y_min) / cell, (x_max - x_min) / cell
     if abs(rows - round(rows)) > 1e-6 or abs(cols - round(cols)) > 1e-6:
-        raise ValueError(f"ROI {map_spec.roi} is not a whole number of {cell} m cells: choose another cell size")
+        raise ValueError(
+            f"ROI {map_spec.roi} is not a whole number of {cell} m cells: choose another cell size"
+        )
     return round(rows), round(cols)
 
 

@@ -146,8 +146,8 @@ class BEVQFormerNeck(MapNeck):
         for sample in data_samples:
             if tuple(sample.gt_bev.data.shape[-2:]) != self.shape:
                 raise ValueError(
-                    f"gt_bev of sample {sample.sample_token} has {tuple(sample.gt_bev.data.shape[-2:])} cells, "
-                    f"the neck {self.shape}: set RasterizeBEV's cell to the neck's"
+                    f"gt_bev of sample {sample.sample_token} has {tuple(sample.gt_bev.data.shape[-2:])} "
+                    f"cells, the neck {self.shape}: set RasterizeBEV's cell to the neck's"
                 )
         target = torch.stack([sample.gt_bev.data for sample in data_samples]).to(logits)
         bce = F.binary_cross_entropy_with_logits(logits, target)
@@ -155,4 +155,7 @@ class BEVQFormerNeck(MapNeck):
         overlap = (probability * target).sum((0, 2, 3))
         size = probability.sum((0, 2, 3)) + target.sum((0, 2, 3))
         dice = (1 - (2 * overlap + 1) / (size + 1)).mean()
-        return {"loss_bev_bce": self.loss_weights["bce"] * bce, "loss_bev_dice": self.loss_weights["dice"] * dice}
+        return {
+            "loss_bev_bce": self.loss_weights["bce"] * bce,
+            "loss_bev_dice": self.loss_weights["dice"] * dice,
+        }

@@ -51,7 +51,12 @@ def bilinear_footprint(
     fx, fy = x - x0, y - y0
     x1, y1 = (x0 + 1).clamp(max=cols - 1), (y0 + 1).clamp(max=rows - 1)
     base = chosen * (rows * cols)
-    corners = [(y0, x0, (1 - fy) * (1 - fx)), (y0, x1, (1 - fy) * fx), (y1, x0, fy * (1 - fx)), (y1, x1, fy * fx)]
+    corners = [
+        (y0, x0, (1 - fy) * (1 - fx)),
+        (y0, x1, (1 - fy) * fx),
+        (y1, x0, fy * (1 - fx)),
+        (y1, x1, fy * fx),
+    ]
     indices = torch.stack([base + (cy * cols + cx).long() for cy, cx, _ in corners], dim=-1)
     weights = torch.stack([visible * w for _, _, w in corners], dim=-1)
     batch, num_points = indices.shape[0], indices.shape[2]

@@ -55,8 +55,8 @@ class MapTargets:
             instances = sample.gt_instances
             if instances.orders.shape[-2] != num_points:
                 raise ValueError(
-                    f"sample {sample.sample_token} has {instances.orders.shape[-2]} points per element, the head "
-                    f"draws {num_points}: set ResamplePolylines' num_points to the head's"
+                    f"sample {sample.sample_token} has {instances.orders.shape[-2]} points per element, the "
+                    f"head draws {num_points}: set ResamplePolylines' num_points to the head's"
                 )
             if count:
                 labels[index, :count] = instances.labels.cpu()

@@ -16,7 +16,13 @@ P, INSTANCES, CLASSES = 6, 12, 3
 def make(bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None) -> VectorMapHead:
     torch.manual_seed(0)
     layer = dict(
-        type="RefinementLayer", embed_dims=16, point_dims=8, num_heads=2, ffn_dims=32, num_samples=2, num_frequencies=3
+        type="RefinementLayer",
+        embed_dims=16,
+        point_dims=8,
+        num_heads=2,
+        ffn_dims=32,
+        num_samples=2,
+        num_frequencies=3,
     )
     costs = [dict(type="FocalClassCost"), dict(type="OrderedPointsL1Cost")]
     losses = dict(
@@ -49,7 +55,7 @@ def straight(x: float) -> torch.Tensor:
     return torch.stack([torch.full((P,), x), torch.linspace(-20, 20, P)], -1)
 
 
-@pytest.fixture()
+@pytest.fixture
 def drawn():
     head = make()
     return head, *head(torch.randn(2, INSTANCES, 20), None, torch.randn(2, 8, 10, 5))
@@ -109,7 +115,9 @@ def test_refinement_gradient_does_not_grow_with_depth():
     for layer in head.layers:
         torch.nn.init.normal_(layer.move[-1].weight, std=0.1)
     _, points = head(torch.randn(1, INSTANCES, 20), None, torch.randn(1, 8, 10, 5))
-    grads = torch.autograd.grad(points[-1].sum(), [layer.move[-1].bias for layer in head.layers], allow_unused=True)
+    grads = torch.autograd.grad(
+        points[-1].sum(), [layer.move[-1].bias for layer in head.layers], allow_unused=True
+    )
     assert all(g is None or g.abs().max() == 0 for g in grads[:-1])
     assert grads[-1].abs().max() > 0
 

@@ -58,7 +58,7 @@ def run(neck, feats, views):
         return neck(feats, GRID, views)
 
 
-@pytest.fixture()
+@pytest.fixture
 def feats():
     torch.manual_seed(1)
     return torch.randn(1, 2, GRID[0] * GRID[1], CHANNELS)

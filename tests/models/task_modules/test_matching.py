@@ -28,7 +28,7 @@ def line(x: float) -> torch.Tensor:
     return torch.stack([torch.full((P,), x), torch.linspace(-20, 20, P)], -1)
 
 
-@pytest.fixture()
+@pytest.fixture
 def targets() -> MapTargets:
     samples = [sample_of([(0, line(-5.0)), (2, line(6.0))]), sample_of([]), sample_of([(1, line(0.0))])]
     return MapTargets.from_samples(samples, MapSpec(), P, torch.device("cpu"))
