@@ -10,7 +10,6 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule
 from torch import nn
 
 from mapllava.checkpoint import KeyTable, WeightSource, load_weights, parameters_on_meta
@@ -102,40 +101,30 @@ def enable_checkpointing(backbone: nn.Module) -> None:
         getattr(backbone, "gradient_checkpointing_enable")(gradient_checkpointing_kwargs=options)  # noqa: B009
 
 
-class HFComponent(BaseModule):
-    """Base of components around one transformers model, ``self.backbone``.
-
-    A frozen backbone has no trainable parameter and stays in evaluation mode under ``.train()``.
+def settle(backbone: nn.Module, frozen: bool, gradient_checkpointing: bool) -> None:
+    """Freeze a backbone and make it recompute its activations, as asked.
 
     Args:
         backbone: the model.
-        frozen: whether it stays as it is.
+        frozen: whether it stays as it is; see also :func:`keep_frozen`.
         gradient_checkpointing: recompute its activations in the backward pass.
-        source: where its weights are from, for the description in checkpoints.
     """
+    if gradient_checkpointing:
+        enable_checkpointing(backbone)
+    if frozen:
+        backbone.requires_grad_(False)
+        keep_frozen(backbone, backbone.training)
 
-    def __init__(
-        self, backbone: nn.Module, frozen: bool, gradient_checkpointing: bool, source: WeightSource | None
-    ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.frozen = frozen
-        self.base_weights = None if source is None else source.describe()
-        if gradient_checkpointing:
-            enable_checkpointing(backbone)
-        if frozen:
-            backbone.requires_grad_(False)
-        self.train(self.training)
 
-    def train(self, mode: bool = True) -> HFComponent:
-        """Set the mode of everything but a frozen backbone."""
-        super().train(mode)
-        if self.frozen:
-            from transformers.modeling_layers import GradientCheckpointingLayer
+def keep_frozen(backbone: nn.Module, mode: bool) -> None:
+    """Undo what ``.train(mode)`` does to a frozen backbone: it stays in evaluation mode.
 
-            self.backbone.eval()
-            for module in self.backbone.modules():
-                # a layer recomputes only if it is itself in training mode; its children are not
-                if isinstance(module, GradientCheckpointingLayer) and module.gradient_checkpointing:
-                    module.training = mode
-        return self
+    Except for the flag of checkpointed layers themselves: transformers recomputes a layer only if
+    it is in training mode. Their children, where dropout lives, are in evaluation mode.
+    """
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    backbone.eval()
+    for module in backbone.modules():
+        if isinstance(module, GradientCheckpointingLayer) and module.gradient_checkpointing:
+            module.training = mode

@@ -9,16 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mapllava.checkpoint import WeightSource, decoder_table
 from mapllava.models.hf_backbone import (
     RANDOM_STD,
-    HFComponent,
     build_backbone,
     configure,
+    keep_frozen,
     open_source,
     resolve_dtype,
+    settle,
     without_dropout,
 )
 from mapllava.models.map_queries import BaseMapQueries
@@ -26,7 +28,7 @@ from mapllava.registry import MODELS
 
 
 @MODELS.register_module()
-class LLMMapDecoder(HFComponent):
+class LLMMapDecoder(BaseModule):
     """Reads ``[BOS][prompt][scene tokens][map queries]`` and returns what the queries became.
 
     Any decoder-only backbone of transformers (LLaMA, Vicuna, Qwen, OPT, …) without a vocabulary
@@ -59,6 +61,7 @@ class LLMMapDecoder(HFComponent):
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
     ) -> None:
+        super().__init__()
         source = open_source(pretrained, architecture, "LLMMapDecoder")
         config = _config_of(source) if source is not None else _config_from(architecture or {})
         if frozen:
@@ -71,14 +74,23 @@ class LLMMapDecoder(HFComponent):
 
             return AutoModel.from_config(config, dtype=torch_dtype, attn_implementation="sdpa")
 
-        backbone = build_backbone(construct, source, decoder_table(_base_prefix(config)))
-        super().__init__(backbone, frozen, gradient_checkpointing, source)
+        self.backbone = build_backbone(construct, source, decoder_table(_base_prefix(config)))
+        self.base_weights = None if source is None else source.describe()
+        self.frozen = frozen
+        settle(self.backbone, frozen, gradient_checkpointing)
         self.embed_dims: int = config.hidden_size
         self.vocab_size: int = config.vocab_size
         self.bos_token_id = config.bos_token_id if isinstance(config.bos_token_id, int) else None
         self.project = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, self.embed_dims))
         self.scale = float(getattr(config, "initializer_range", RANDOM_STD))
         self._checked_prompt = False
+
+    def train(self, mode: bool = True) -> LLMMapDecoder:
+        """Set the mode of everything but a frozen language model."""
+        super().train(mode)
+        if self.frozen:
+            keep_frozen(self.backbone, mode)
+        return self
 
     def forward(self, prompt_ids: Tensor | None, scene_tokens: Tensor, queries: BaseMapQueries) -> Tensor:
         """Decode the map queries.

@@ -1,0 +1,100 @@
+"""BLIP-2's Q-Former as one module, for every neck that condenses patches with it.
+
+Shapes: B batch, Q query tokens, S encoder states, C their channels, D token channels.
+"""
+
+from __future__ import annotations
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, WeightSource, load_tensor
+from mapllava.models.hf_backbone import RANDOM_STD, build_backbone, configure, open_source, settle
+from mapllava.registry import MODELS
+
+_SEED_NOISE = 0.1  # of the pretrained tokens' own spread
+
+
+@MODELS.register_module()
+class QFormerCore(BaseModule):
+    """Queries attend to each other and, in every ``cross_attention_frequency``-th layer, to patches.
+
+    Source: BLIP-2, arXiv:2301.12597, section 3.1, in transformers' implementation, without its
+    text branch.
+
+    Args:
+        encoder_dims: C (given by the neck).
+        pretrained: folder or hub id of a BLIP-2 model; its ``config.json`` decides the architecture.
+        architecture: values of ``Blip2QFormerConfig`` for a random start; ignored with ``pretrained``.
+        gradient_checkpointing: recompute activations in the backward pass.
+
+    Raises:
+        ValueError: if the pretrained Q-Former reads features of other channels than C.
+        MapLLaVAError: if the weights do not fit.
+    """
+
+    def __init__(
+        self,
+        encoder_dims: int,
+        pretrained: str | None = None,
+        architecture: dict | None = None,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        from transformers import Blip2Config, Blip2QFormerConfig, Blip2QFormerModel
+
+        self._source: WeightSource | None = open_source(pretrained, architecture, "QFormerCore")
+        if self._source is not None:
+            config = Blip2Config.from_pretrained(self._source.folder).qformer_config
+            if config.encoder_hidden_size != encoder_dims:
+                raise ValueError(
+                    f"the Q-Former of {pretrained} reads features of {config.encoder_hidden_size} channels, "
+                    f"the vision encoder gives {encoder_dims}: use BLIP-2's own encoder, or pretrained=None"
+                )
+        else:
+            values = {**(architecture or {}), "encoder_hidden_size": encoder_dims}
+            config = configure(Blip2QFormerConfig, values, "QFormerCore")
+        config.use_qformer_text_input = False
+
+        def construct() -> nn.Module:
+            return Blip2QFormerModel._from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+
+        self.backbone = build_backbone(construct, self._source, BLIP2_QFORMER)
+        self.base_weights = None if self._source is None else self._source.describe()
+        settle(self.backbone, frozen=False, gradient_checkpointing=gradient_checkpointing)
+        self.embed_dims: int = config.hidden_size
+
+    def forward(self, queries: Tensor, states: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Let the queries read.
+
+        Args:
+            queries: (B, Q, D).
+            states: (B, S, C).
+            mask: (B, Q, S) or (B, S) bool, True = may read; every query must have something to
+                read. None for everything.
+
+        Returns:
+            (B, Q, D).
+        """
+        if mask is not None:
+            mask = mask[:, None] if mask.dim() == 3 else mask[:, None, None]
+        output = self.backbone(
+            query_embeds=queries, encoder_hidden_states=states, encoder_attention_mask=mask
+        )
+        return output.last_hidden_state
+
+    def initial_queries(self, count: int) -> Tensor:
+        """Where learned query tokens start, (count, D).
+
+        With pretrained weights BLIP-2's own (32) tokens, repeated as often as needed, with a tenth
+        of their spread as noise so that copies can part; otherwise small random values.
+        """
+        queries = torch.randn(count, self.embed_dims)
+        if self._source is None:
+            return queries * RANDOM_STD
+        tokens = load_tensor(self._source, BLIP2_QUERY_TOKENS).float().flatten(0, -2).to(queries.device)
+        print_log(f"query tokens: {len(tokens)} of {self._source.name} tiled to {count}", logger="current")
+        repeats = -(-count // len(tokens))
+        return tokens.repeat(repeats, 1)[:count] + queries * (_SEED_NOISE * tokens.std())
