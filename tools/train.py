@@ -22,9 +22,7 @@ from mapllava.errors import MapLLaVAError
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description="Train a model.", epilog="Exit status 2: something to put right."
-    )
+    parser = argparse.ArgumentParser(description="Train a model.", epilog="Exit status 2: put it right.")
     parser.add_argument("config", help="config file, for instance configs/stage2/synthetic.py")
     parser.add_argument(
         "--resume",

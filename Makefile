@@ -1,0 +1,42 @@
+# make demo    a city, its ground truth, a trained model, its score and pictures
+#              (sizes: make demo DEMO_TRAIN_SCENES=50 …, all of them in tools/demo.sh)
+# make test    the tests
+# make lint    ruff and mypy
+# Each makes the virtual environment on first use.
+
+PYTHON ?= python3
+BASE_PYTHON ?= $(PYTHON)
+VENV ?= .venv
+TORCH ?= torch==2.13.0
+EXTRAS ?= dev,tensorboard
+
+TEST_WORKERS ?= 2
+READY := $(VENV)/.mapllava-ready
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format
+
+help:
+	@sed -n 's/^# \?//p' Makefile | head -5
+
+venv: $(READY)
+
+$(READY): setup.py $(wildcard requirements/*.txt) tools/make_venv.sh
+	TORCH="$(TORCH)" EXTRAS="$(EXTRAS)" bash tools/make_venv.sh "$(VENV)" "$(BASE_PYTHON)"
+	@touch $@
+
+demo: $(READY)
+	@PYTHON="$(BIN)/python" bash tools/demo.sh
+
+test: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --cov --cov-report=term
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .

@@ -1,0 +1,82 @@
+"""Score a trained model, draw what it predicts, or show that the score is honest.
+
+python tools/test.py CONFIG CHECKPOINT --show-dir pictures
+python tools/test.py CONFIG CHECKPOINT --ablate blank
+python tools/test.py CONFIG --gt-as-prediction
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mmengine.config import Config
+
+from mapllava.engine import build_runner, inject_map_spec
+from mapllava.engine.command_line import add_run_options, load_config, run_tool
+from mapllava.engine.data_check import check_data
+from mapllava.engine.ground_truth_check import score_ground_truth
+from mapllava.engine.hooks.ablation_hook import ABLATIONS
+from mapllava.errors import MapLLaVAError
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Test a model.", epilog="Exit status 2: put it right.")
+    parser.add_argument("config", help="config file, for instance configs/stage2/synthetic.py")
+    parser.add_argument("checkpoint", nargs="?", help="for instance best_model.pth of a run folder")
+    parser.add_argument("--show-dir", help="folder for pictures: ground truth, prediction, cameras")
+    parser.add_argument(
+        "--out", metavar="FILE.json", help="write the predictions; they can be scored by themselves"
+    )
+    parser.add_argument(
+        "--ablate", choices=ABLATIONS, help="spoil the input: a model that looks scores far lower"
+    )
+    parser.add_argument(
+        "--gt-as-prediction",
+        action="store_true",
+        help="score the ground truth of both splits as if it were predicted; needs no checkpoint, must give 100",
+    )
+    add_run_options(parser)
+    return parser.parse_args(argv)
+
+
+def configure(args: argparse.Namespace) -> Config:
+    """The config as the command line wants it, with its data found."""
+    cfg = load_config(args)
+    inject_map_spec(cfg)
+    check_data(cfg, ("test_dataloader",))
+    if args.checkpoint is None:
+        raise MapLLaVAError("CHECKPOINT is missing: python tools/test.py CONFIG CHECKPOINT")
+    if not Path(args.checkpoint).is_file():
+        raise MapLLaVAError(f"checkpoint '{args.checkpoint}' is not there")
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    cfg.work_dir = args.work_dir or str(Path(args.checkpoint).parent)
+    hooks = list(cfg.get("custom_hooks") or [])
+    if args.ablate:
+        hooks.append({"type": "AblationHook", "mode": args.ablate})
+        cfg.ablation = args.ablate
+        cfg.test_evaluator.title = f"ABLATION {args.ablate}: Chamfer AP"
+    if args.show_dir:
+        hooks.append({"type": "MapVisualizationHook", "out_dir": args.show_dir})
+    if args.out:
+        cfg.test_evaluator.outfile_prefix = args.out.removesuffix(".json").removesuffix(".results")
+    cfg.custom_hooks = hooks
+    return cfg
+
+
+def main() -> int:
+    """Test; returns the exit status."""
+    args = parse_args()
+    if args.gt_as_prediction:
+        cfg = load_config(args)
+        inject_map_spec(cfg)
+        check_data(cfg, ("train_dataloader", "test_dataloader"))
+        print("\n".join(score_ground_truth(cfg)))
+        return 0
+    build_runner(configure(args)).test()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_tool(main))
