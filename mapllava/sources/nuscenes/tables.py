@@ -36,6 +36,11 @@ class NuScenesTables:
 
         try:
             self._devkit = NuScenes(version=version, dataroot=str(dataroot), verbose=False)
+        except AssertionError as error:
+            raise MapLLaVAError(
+                f"the devkit refuses {self.dataroot}: {error}. Unpack the version's metadata archive again; "
+                "its maps/*.png are needed too"
+            ) from error
         except (ValueError, KeyError) as error:
             raise MapLLaVAError(
                 f"the tables in {self.dataroot / version} are damaged ({type(error).__name__}: {error}): "

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import builtins
+import collections
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from mapllava import gt_cache
+from mapllava.errors import MapLLaVAError
+from mapllava.gt_cache.store import dump_plain, load_plain
+from mapllava.structures import ROI, MapSpec
+
+
+class Hostile:
+    """Calls something on being unpickled."""
+
+    def __init__(self, call, *args):
+        self.recipe = (call, args)
+
+    def __reduce__(self):
+        return self.recipe
+
+
+@pytest.fixture
+def cache(tiny):
+    return gt_cache.build(tiny, "v1.0-mini", "val")
+
+
+def refused(path, words, **kwargs):
+    with pytest.raises(MapLLaVAError, match=words) as caught:
+        gt_cache.load(path, **kwargs)
+    text = str(caught.value)
+    assert str(path) in text
+    assert "python tools/create_gt_cache.py --dataroot" in text
+    return text.splitlines()[-1].strip()
+
+
+def rewritten(path, change):
+    content = load_plain(path)
+    change(content)
+    dump_plain(path, content)
+
+
+def test_saved_content_comes_back_the_same(cache, tmp_path):
+    content = gt_cache.load(cache)
+    copy = tmp_path / cache.name
+    gt_cache.save(copy, content)
+    np.testing.assert_equal(gt_cache.load(copy), content)
+
+
+def test_arrays_own_their_memory_and_can_be_changed(cache):
+    points = gt_cache.load(cache)["data_list"][0]["polylines"][0]["points"]
+    points += 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Hostile(os.system, "touch hacked"),
+        Hostile(builtins.eval, "1"),
+        Hostile(builtins.getattr, [], "clear"),
+        collections.OrderedDict(a=1),
+        np.float64(1.0),
+        np.array([{}], dtype=object),
+        np.array(["text"]),
+        np.zeros(2, dtype=[("a", "f8")]),
+        np.ma.masked_array([1.0]),
+        Hostile(np.core.multiarray._reconstruct, np.ndarray, (1 << 50,), b"b"),
+        Hostile(np.core.multiarray._reconstruct, np.dtype, (0,), b"b"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_only_builtins_and_numeric_arrays_are_admitted(cache, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = load_plain(cache)
+    content["data_list"][0]["extra"] = value
+    cache.write_bytes(pickle.dumps(content, protocol=4))
+    refused(cache, "not admitted")
+    assert not (tmp_path / "hacked").exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_truncated_file_is_refused(cache, share):
+    whole = cache.read_bytes()
+    cache.write_bytes(whole[: int(len(whole) * share)])
+    refused(cache, "truncated, damaged")
+
+
+@pytest.mark.parametrize("junk", [b"hello", b"\x80\x04K\x01.", b"PK\x03\x04" + bytes(99)])
+def test_other_files_are_refused(cache, junk):
+    cache.write_bytes(junk)
+    refused(cache, "refused")
+
+
+def test_missing_file_names_the_command(tiny):
+    path = gt_cache.cache_path(tiny, "v1.0-mini", "mini_train")
+    command = refused(path, "does not exist")
+    assert command == f"python tools/create_gt_cache.py --dataroot {tiny} --version v1.0-mini --split train"
+
+
+def test_cache_elsewhere_names_its_folder_in_the_command(tiny, tmp_path):
+    path = gt_cache.build(tiny, "v1.0-mini", "val", out_dir=tmp_path / "my caches")
+    command = refused(path, "split val, not train", split="train")
+    assert command.endswith(
+        f"--dataroot {tiny} --version v1.0-mini --split train --out-dir '{tmp_path}/my caches'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "words", "option"),
+    [
+        (MapSpec(roi=ROI.parse("100x50")), "its roi is", "--roi=100x50"),
+        (MapSpec(roi=ROI(-15, -10, 15, 50)), "its roi is", "--roi=-15,-10,15,50"),
+        (MapSpec(frame="ego"), "its frame is lidar, the config wants ego", "--frame ego"),
+        (MapSpec(classes=("divider",)), "its classes are", "--classes divider"),
+    ],
+)
+def test_another_specification_is_refused(cache, spec, words, option):
+    words = words.replace("classes are", "classes is")
+    assert option in refused(cache, words, expected=spec)
+
+
+def test_another_version_or_split_is_refused(cache):
+    assert "--version v1.0-trainval" in refused(
+        cache, "v1.0-mini, not v1.0-trainval", version="v1.0-trainval"
+    )
+    assert "--split train" in refused(cache, "split val, not train", split="train")
+    assert (
+        gt_cache.load(cache, MapSpec(), split="mini_val", version="v1.0-mini")["metainfo"]["split"] == "val"
+    )
+
+
+def test_another_format_is_refused(cache):
+    rewritten(cache, lambda content: content["metainfo"].update(format_version=99))
+    refused(cache, "its format is 99")
+
+
+def test_edited_metainfo_is_refused(cache):
+    rewritten(cache, lambda content: content["metainfo"].update(roi=[-15.0, -30.0, 15.0, 31.0]))
+    refused(cache, "fingerprint")
+
+
+def test_changed_tables_are_noticed_even_at_the_same_size(cache, tiny):
+    table = tiny / "v1.0-mini" / "ego_pose.json"
+    table.write_text(table.read_text().replace("210.0", "211.0"))
+    refused(cache, r"v1\.0-mini/ego_pose\.json in .* have changed")
+
+
+def test_changed_map_is_noticed_from_another_folder(tiny, tmp_path):
+    path = gt_cache.build(tiny, "v1.0-mini", "val", out_dir=tmp_path / "elsewhere")
+    (tiny / "maps" / "expansion" / "singapore-onenorth.json").write_text("{}")
+    refused(path, "singapore-onenorth")
+
+
+def test_touched_or_absent_tables_are_no_reason_to_rebuild(cache, tiny):
+    (tiny / "v1.0-mini" / "sample.json").touch()
+    gt_cache.load(cache)
+    (tiny / "v1.0-mini").rename(tiny / "away")
+    gt_cache.load(cache)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda c: c.update(more=1), "keys metainfo and data_list"),
+        (lambda c: c["metainfo"].pop("roi"), "lacks 'roi'"),
+        (lambda c: c["data_list"].pop(), "num_samples is 3"),
+        (lambda c: c["data_list"].__setitem__(1, c["data_list"][0]), "is there twice"),
+        (lambda c: c["data_list"][1]["cams"].pop("CAM_BACK"), r"data_list\[1\]: cams"),
+        (lambda c: c["data_list"][2].update(ego2global=np.eye(3)), r"data_list\[2\]: ego2global"),
+        (lambda c: c["data_list"][0]["cams"]["CAM_FRONT"].pop("lidar2cam"), r"CAM_FRONT\.lidar2cam"),
+        (lambda c: c["data_list"][0]["polylines"][0].update(label=3), "beyond the 3 classes"),
+        (lambda c: c["data_list"][0]["polylines"][0].update(points=np.zeros((1, 2))), "shape"),
+        (lambda c: c["data_list"][0]["polylines"][0].pop("closed"), "lacks 'closed'"),
+        (lambda c: c["metainfo"].update(classes=[1, 2, 3]), "classes"),
+        (
+            lambda c: c["metainfo"]["tables"].update({"../../x": {"size": 1, "sha256": "", "mtime_ns": 1}}),
+            "below",
+        ),
+    ],
+)
+def test_malformed_content_is_neither_loaded_nor_saved(cache, change, words):
+    rewritten(cache, change)
+    refused(cache, words)
+    with pytest.raises(MapLLaVAError, match=words):
+        gt_cache.save(cache, load_plain(cache))
+
+
+def test_failed_write_leaves_the_old_file_and_no_litter(cache, monkeypatch):
+    content, before = gt_cache.load(cache), cache.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(MapLLaVAError, match="No space left"):
+        gt_cache.save(cache, content)
+    assert cache.read_bytes() == before
+    assert list(cache.parent.iterdir()) == [cache]

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mapllava.errors import MapLLaVAError
+from mapllava.sources.nuscenes.splits import official_scene_names, resolve_split, split_label
+
+
+def test_official_sizes():
+    sizes = {name: len(official_scene_names(name)) for name in ("train", "val", "mini_train", "mini_val")}
+    assert sizes == {"train": 700, "val": 150, "mini_train": 8, "mini_val": 2}
+    assert not set(official_scene_names("train")) & set(official_scene_names("val"))
+
+
+def test_train_and_val_mean_the_mini_lists_for_the_mini_version():
+    assert resolve_split("v1.0-mini", "val").scenes == ("scene-0103", "scene-0916")
+    assert resolve_split("v1.0-mini", "mini_val") == resolve_split("v1.0-mini", "val")
+    assert len(resolve_split("v1.0-trainval", "val").scenes) == 150
+
+
+@pytest.mark.parametrize("split", ["test", "", "mini", "mini_mini_val", "lists.jsonx"])
+def test_unknown_split_is_refused(split):
+    with pytest.raises(MapLLaVAError, match="use train, val"):
+        resolve_split("v1.0-mini", split)
+
+
+def test_mini_split_of_the_full_version_is_refused():
+    with pytest.raises(MapLLaVAError, match=r"belongs to v1\.0-mini"):
+        split_label("v1.0-trainval", "mini_val")
+
+
+def test_unknown_official_list():
+    with pytest.raises(MapLLaVAError, match="mini_train"):
+        official_scene_names("test")
+
+
+def test_lists_of_ones_own(tmp_path):
+    path = tmp_path / "geo.json"
+    path.write_text(json.dumps({"name": "x", "train": ["a"], "val": ["c", "b"]}))
+    split = resolve_split("v1.0-trainval", f"{path}:val")
+    assert (split.name, split.scenes) == ("geo-val", ("c", "b"))
+    plain = tmp_path / "some.json"
+    plain.write_text('["z"]')
+    assert resolve_split("v1.0-trainval", str(plain)).name == "some"
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "words"),
+    [
+        ('{"train": ["a"], "name": "n"}', ":val", r"has no list 'val'.*<train>"),
+        ('{"train": ["a"]}', "", "has no list ''"),
+        ('["a"]', ":val", "is one list"),
+        ('["a", "a"]', "", "twice: a"),
+        ("[]", "", "non-empty"),
+        ("[1]", "", "non-empty"),
+        ("{", "", "is not JSON"),
+        (None, "", "cannot be read"),
+    ],
+)
+def test_bad_file_names_itself_and_the_fault(tmp_path, content, key, words):
+    path = tmp_path / "lists.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(MapLLaVAError, match=f"lists.json.*{words}"):
+        resolve_split("v1.0-trainval", f"{path}{key}")

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mapllava.structures import Polyline
+
+RING = [[0, 0], [4, 0], [4, 3], [0, 0]]
+
+
+def test_dict_round_trip():
+    line = Polyline(2, np.array(RING, dtype=np.float32), closed=True)
+    data = line.to_dict()
+    assert set(data) == {"label", "points", "closed"}
+    assert (type(data["label"]), type(data["closed"]), data["points"].dtype) == (int, bool, np.float64)
+    assert Polyline.from_dict(data) == line
+
+
+def test_equality_sees_label_points_and_closedness():
+    line = Polyline(1, RING, True)
+    assert line != Polyline(0, RING, True)
+    assert line != Polyline(1, RING, False)
+    assert line != Polyline(1, RING[:2] + RING[3:], True)
+
+
+@pytest.mark.parametrize(
+    ("label", "points", "closed", "words"),
+    [
+        (-1, RING, False, "label"),
+        (0.5, RING, False, "label"),
+        (True, RING, False, "label"),
+        (0, [[0, 0]], False, "shape"),
+        (0, [[0, 0, 0], [1, 1, 1]], False, "shape"),
+        (0, [[0, 0], [np.nan, 1]], False, "finite"),
+        (0, RING[:3], True, "repeats its first vertex"),
+    ],
+)
+def test_bad_elements_are_refused(label, points, closed, words):
+    with pytest.raises(ValueError, match=words):
+        Polyline(label, points, closed)
+
+
+def test_missing_key_is_named():
+    with pytest.raises(ValueError, match="closed"):
+        Polyline.from_dict({"label": 0, "points": RING})

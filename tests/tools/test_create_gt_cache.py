@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mapllava import gt_cache
+from mapllava.errors import MapLLaVAError
+
+ROOT = Path(__file__).parents[2]
+
+
+def _module(path: Path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+tool = _module(ROOT / "tools" / "create_gt_cache.py")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    return _module(ROOT / "tests" / "gt_cache" / "tiny_nuscenes.py").write(tmp_path / "data")
+
+
+def test_both_splits_and_a_table(tiny, capsys):
+    assert tool.main(["--dataroot", str(tiny), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    rows = {line.split("│")[1].strip(): line.split("│")[2:4] for line in out.splitlines() if "│" in line}
+    assert [cell.strip() for cell in rows["samples"]] == ["6", "3"]
+    assert [cell.strip() for cell in rows["boundary"]] == ["12", "6"]
+    assert [cell.strip() for cell in rows["empty samples"]] == ["0", "0"]
+    for split in ("train", "val"):
+        assert str(gt_cache.cache_path(tiny, "v1.0-mini", split)) in out
+
+
+def test_options_reach_the_cache(tiny, tmp_path):
+    options = ["--split", "val", "--workers", "2", "--roi", "40x20", "--out-dir", str(tmp_path / "out")]
+    assert tool.main(["--dataroot", str(tiny), "--classes", "boundary", "--quiet", *options]) == 0
+    meta = gt_cache.load(tmp_path / "out" / "gt_cache_v1.0-mini_val.pkl")["metainfo"]
+    assert (meta["roi"], meta["classes"]) == ([-10, -20, 10, 20], ["boundary"])
+
+
+def test_the_command_in_a_refusal_works_as_it_stands(tiny, tmp_path):
+    from mapllava.structures import ROI, MapSpec
+
+    path = gt_cache.build(tiny, "v1.0-mini", "val", out_dir=tmp_path / "some where")
+    wanted = MapSpec(roi=ROI(-10, -5, 10, 45), classes=("boundary", "divider"))
+    with pytest.raises(MapLLaVAError) as caught:
+        gt_cache.load(path, wanted)
+    argv = shlex.split(str(caught.value).splitlines()[-1])
+    assert argv[:2] == ["python", "tools/create_gt_cache.py"]
+    assert tool.main([*argv[2:], "--quiet"]) == 0
+    assert len(gt_cache.load(path, wanted)["data_list"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--dataroot", "/nowhere"], "/nowhere is not a folder"),
+        (["--version", "v1.0-trainval"], "versions there: v1.0-mini"),
+        (["--split", "test"], "unknown split 'test'"),
+        (["--roi", "big"], "roi 'big'"),
+        (["--frame", "ego"], "lidar frame only"),
+    ],
+)
+def test_user_errors_end_with_a_message_and_status_2(tiny, capsys, change, words):
+    assert tool.main(["--dataroot", str(tiny), "--quiet", *change]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert words in error
+
+
+def test_from_the_shell(tiny):
+    script = [sys.executable, str(ROOT / "tools" / "create_gt_cache.py")]
+    env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    shown = subprocess.run([*script, "--help"], capture_output=True, text=True, env=env, check=True).stdout
+    assert "--workers" in shown
+    assert "examples:" in shown
+    (tiny / "maps" / "expansion" / "boston-seaport.json").unlink()
+    failed = subprocess.run(
+        [*script, "--dataroot", tiny], capture_output=True, text=True, env=env, check=False
+    )
+    assert failed.returncode == 2
+    assert "boston-seaport.json is missing" in failed.stderr
+    assert "Traceback" not in failed.stderr
