@@ -7,7 +7,6 @@ from mmengine.structures import InstanceData, PixelData
 from mapllava.geometry.permutations import equivalent_orders
 from mapllava.models.map_llava import MapLLaVA
 from mapllava.structures.map_data_sample import MapDataSample
-from tests.models.necks.test_bev_qformer_neck import cameras
 
 SPEC = dict(frame="lidar", roi=[-8.0, -16.0, 8.0, 16.0], classes=["divider", "ped_crossing", "boundary"])
 P = 20
@@ -96,7 +95,8 @@ def make(neck="bev", decoder="plain", queries="instances") -> MapLLaVA:
     )
 
 
-def batch() -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
+@pytest.fixture()
+def batch(cameras) -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
     torch.manual_seed(1)
     inputs = {
         "img": torch.randn(2, 2, 3, 48, 96),
@@ -126,11 +126,11 @@ def batch() -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
         ("qformer", "llm", "instances"),
     ],
 )
-def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries):
+def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries, batch):
     model = make(neck, decoder, queries)
     for layer in model.head.layers:  # moves start at zero and hide what lies before them
         torch.nn.init.normal_(layer.move[-1].weight, std=0.1)
-    inputs, samples = batch()
+    inputs, samples = batch
     losses = model(inputs, samples, mode="loss")
     sum(losses.values()).backward()
     without = [
@@ -139,17 +139,17 @@ def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries):
     assert without == []
 
 
-def test_predictions_come_back_on_the_samples():
-    inputs, samples = batch()
+def test_predictions_come_back_on_the_samples(batch):
+    inputs, samples = batch
     out = make().eval()(inputs, samples, mode="predict")
     assert [sample.sample_token for sample in out] == [sample.sample_token for sample in samples]
     assert all(sample.pred_instances.points.shape == (9, P, 2) for sample in out)
 
 
 @pytest.mark.parametrize("neck", ["bev", "qformer"])
-def test_the_drawing_depends_on_images_cameras_and_prompt(neck):
+def test_the_drawing_depends_on_images_cameras_and_prompt(neck, batch, cameras):
     model = make(neck, "llm").eval()
-    inputs, _ = batch()
+    inputs, _ = batch
     with torch.no_grad():
         right = model(inputs)[0]
         changes = {
@@ -162,8 +162,8 @@ def test_the_drawing_depends_on_images_cameras_and_prompt(neck):
             assert (model({**inputs, **change})[0] - right).abs().max() > 1e-6, name
 
 
-def test_mode_and_spec_are_checked():
-    inputs, _ = batch()
+def test_mode_and_spec_are_checked(batch):
+    inputs, _ = batch
     model = make()
     with pytest.raises(ValueError, match="draw"):
         model(inputs, mode="draw")
