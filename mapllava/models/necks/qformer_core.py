@@ -5,6 +5,8 @@ Shapes: B batch, Q query tokens, S encoder states, C their channels, D token cha
 
 from __future__ import annotations
 
+import math
+
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
@@ -14,6 +16,7 @@ from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, WeightSource,
 from mapllava.models.hf_backbone import RANDOM_STD, build_backbone, configure, open_source, settle
 from mapllava.registry import MODELS
 
+_BERT_DIMS = 768  # the width that a standard deviation of 0.02 is meant for
 _SEED_NOISE = 0.1  # of the pretrained tokens' own spread
 
 
@@ -28,6 +31,8 @@ class QFormerCore(BaseModule):
         encoder_dims: C (given by the neck).
         pretrained: folder or hub id of a BLIP-2 model; its ``config.json`` decides the architecture.
         architecture: values of ``Blip2QFormerConfig`` for a random start; ignored with ``pretrained``.
+            Unless it names ``initializer_range``, narrower models start with proportionally larger
+            weights: at 0.02 and few channels next to nothing of the patches would get through.
         gradient_checkpointing: recompute activations in the backward pass.
 
     Raises:
@@ -56,6 +61,8 @@ class QFormerCore(BaseModule):
         else:
             values = {**(architecture or {}), "encoder_hidden_size": encoder_dims}
             config = configure(Blip2QFormerConfig, values, "QFormerCore")
+            if "initializer_range" not in values:
+                config.initializer_range = RANDOM_STD * math.sqrt(_BERT_DIMS / config.hidden_size)
         config.use_qformer_text_input = False
 
         def construct() -> nn.Module:

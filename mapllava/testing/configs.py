@@ -1,0 +1,24 @@
+"""Configs made fit for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def without_pretrained(cfg: Any) -> Any:
+    """A copy of a config in which every ``pretrained`` is None, however deep.
+
+    The ``architecture`` beside it then decides, so a full-size model builds on the meta device
+    without a download.
+
+    Args:
+        cfg: a config, a part of one, or a plain dict; it stays as it is.
+    """
+    if isinstance(cfg, Mapping):
+        return type(cfg)(  # type: ignore[call-arg]
+            {key: None if key == "pretrained" else without_pretrained(value) for key, value in cfg.items()}
+        )
+    if isinstance(cfg, (list, tuple)):
+        return type(cfg)(without_pretrained(value) for value in cfg)
+    return cfg
