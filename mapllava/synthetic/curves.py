@@ -1,0 +1,94 @@
+"""Plane curves the streets are made of: integration of curvature, offsets, connections."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mapllava.geometry.polyline import cumulative_length
+
+
+def curve(start: np.ndarray, heading: float, length: float, turn: float, sway: float, straight: float) -> np.ndarray:
+    """A street's reference line: straight, then bending, then straight again.
+
+    The bend's curvature is a smooth bump that turns by ``turn`` plus an S of amplitude ``sway``.
+
+    Args:
+        start: ``(2,)`` first point, metres.
+        heading: Direction at the start, radians from x towards y.
+        length: Length, metres.
+        turn: Change of heading from start to end, radians.
+        sway: Largest heading error of the S-bend within, radians.
+        straight: Length of the straight pieces at both ends, metres.
+
+    Returns:
+        ``(n, 2)`` float64, about one metre apart, starting at ``start``.
+    """
+    n = max(int(round(length)), 4)
+    middle = np.clip(((np.arange(n) + 0.5) / n * length - straight) / max(length - 2 * straight, 1.0), 0.0, 1.0)
+    smooth = middle * middle * (3 - 2 * middle)
+    angles = heading + turn * smooth + sway * np.sin(2 * np.pi * middle) * np.sin(np.pi * middle)
+    steps = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * (length / n)
+    return np.vstack([start, start + np.cumsum(steps, axis=0)])
+
+
+def headings(points: np.ndarray) -> np.ndarray:
+    """Direction of a line ``(n, 2)`` at every vertex: ``(n,)`` radians, unwrapped."""
+    tangent = np.gradient(points, axis=0)
+    return np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0]))
+
+
+def offset(points: np.ndarray, distance: np.ndarray | float) -> np.ndarray:
+    """Move each vertex of a line ``(n, 2)`` to its left by ``distance`` (``(n,)`` or scalar, metres)."""
+    tangent = np.gradient(points, axis=0)
+    tangent /= np.hypot(tangent[:, 0], tangent[:, 1])[:, None]
+    normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=-1)
+    return points + normal * np.broadcast_to(np.asarray(distance, dtype=float), len(points))[:, None]
+
+
+def at(points: np.ndarray, along: np.ndarray | float, values: np.ndarray | None = None) -> np.ndarray:
+    """Interpolate a line ``(n, 2)``, or per-vertex ``values`` ``(n,)`` of it, at arc lengths ``along`` (metres)."""
+    lengths = cumulative_length(points)
+    if values is not None:
+        return np.interp(along, lengths, values)
+    return np.stack([np.interp(along, lengths, points[:, 0]), np.interp(along, lengths, points[:, 1])], axis=-1)
+
+
+def part(points: np.ndarray, start: float, end: float) -> np.ndarray:
+    """The piece of a line ``(n, 2)`` between two arc lengths in metres, its own vertices kept."""
+    lengths = cumulative_length(points)
+    inner = (lengths > start + 1e-6) & (lengths < end - 1e-6)
+    return np.vstack([at(points, start), points[inner], at(points, end)])
+
+
+def spaced(points: np.ndarray, step: float) -> np.ndarray:
+    """Resample a line ``(n, 2)`` to vertices about ``step`` metres apart."""
+    total = cumulative_length(points)[-1]
+    return at(points, np.linspace(0.0, total, max(int(np.ceil(total / step)), 1) + 1))
+
+
+def smoothed(points: np.ndarray, step: float, sigma: float) -> np.ndarray:
+    """Resample to ``step`` metres and blur with a Gaussian of ``sigma`` metres; the ends stay."""
+    dense = spaced(points, step)
+    reach = int(np.ceil(3 * sigma / step))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / sigma) ** 2)
+    kernel /= kernel.sum()
+    head = 2 * dense[0] - dense[1 : reach + 1][::-1]
+    tail = 2 * dense[-1] - dense[-reach - 1 : -1][::-1]
+    padded = np.vstack([head, dense, tail])
+    return np.stack([np.convolve(padded[:, axis], kernel, mode="valid") for axis in (0, 1)], axis=-1)
+
+
+def connection(start: np.ndarray, start_heading: float, end: np.ndarray, end_heading: float) -> np.ndarray:
+    """A smooth way (cubic Bézier, ``(n, 2)``) from one pose to another, as a car takes it through a junction."""
+    reach = 0.4 * float(np.hypot(*(end - start)))
+    handles = np.stack(
+        [
+            start,
+            start + reach * np.array([np.cos(start_heading), np.sin(start_heading)]),
+            end - reach * np.array([np.cos(end_heading), np.sin(end_heading)]),
+            end,
+        ]
+    )
+    t = np.linspace(0.0, 1.0, 17)[:, None]
+    weights = np.hstack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3])
+    return weights @ handles

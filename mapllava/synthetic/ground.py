@@ -1,0 +1,219 @@
+"""The ground as a picture seen from above: what the map says, painted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from shapely.geometry import Polygon
+
+from mapllava.geometry.polyline import cumulative_length
+from mapllava.synthetic import curves
+from mapllava.synthetic.district import District, Divider
+from mapllava.synthetic.look import Look, noise_tile, tiled
+from mapllava.synthetic.street_plan import Crossing
+
+FIX = 4  # fractional bits of OpenCV's drawing coordinates
+YELLOW = np.array([70.0, 180, 232])
+
+
+@dataclass
+class Sheet:
+    """A picture of a rectangle of ground.
+
+    Attributes:
+        picture: ``(rows, columns, 3)`` uint8 BGR.
+        matrix: ``(3, 3)`` from global metres (x, y, 1) to pixels (column, row), pixel centres at whole numbers.
+        texel: Metres per pixel.
+    """
+
+    picture: np.ndarray
+    matrix: np.ndarray
+    texel: float
+
+    def halved(self) -> Sheet:
+        """The same ground at half the resolution."""
+        rows, columns = (size // 2 for size in self.picture.shape[:2])
+        picture = cv2.resize(
+            self.picture[: 2 * rows, : 2 * columns], (columns, rows), interpolation=cv2.INTER_AREA
+        )
+        shrink = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])
+        return Sheet(picture, shrink @ self.matrix, self.texel * 2)
+
+
+def paint_sheet(
+    district: District, look: Look, rng: np.random.Generator, window: tuple[np.ndarray, float], size: tuple[float, float], texel: float
+) -> Sheet:
+    """Paint the ground.
+
+    Args:
+        district: The streets.
+        look: Colours.
+        rng: Source of texture and wear.
+        window: Centre ``(2,)`` in metres and angle in radians of the rectangle.
+        size: (along the angle, across it) in metres.
+        texel: Metres per pixel.
+
+    Returns:
+        The picture and where it lies.
+    """
+    columns, rows = (int(np.ceil(length / texel)) for length in size)
+    (cx, cy), angle = window
+    c, s = np.cos(angle), np.sin(angle)
+    turn = np.array([[c, s, -c * cx - s * cy], [-s, c, s * cx - c * cy], [0, 0, 1]])
+    scale = np.array([[1 / texel, 0, columns / 2 - 0.5], [0, -1 / texel, rows / 2 - 0.5], [0, 0, 1]])
+    sheet = Sheet(np.empty((rows, columns, 3), np.uint8), scale @ turn, texel)
+    brush = _Brush(sheet)
+    _surfaces(brush, district, look)
+    _repairs(brush, district, look, rng)
+    _add_texture(sheet, rng)
+    for mask, colour in _paint_masks(brush, district, look):
+        _blend(sheet.picture, mask, colour, look, rng)
+    return sheet
+
+
+class _Brush:
+    """Draws polygons given in metres onto a sheet or a mask of its size."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self.sheet = sheet
+
+    def pixels(self, points: np.ndarray) -> np.ndarray:
+        matrix = self.sheet.matrix
+        moved = np.asarray(points)[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
+        return np.round(moved * (1 << FIX)).astype(np.int32)
+
+    def rings(self, area: Polygon) -> list[np.ndarray]:
+        return [self.pixels(np.array(ring.coords)) for ring in (area.exterior, *area.interiors)]
+
+    def fill(self, image: np.ndarray, rings: list[np.ndarray], colour: np.ndarray | float) -> None:
+        cv2.fillPoly(image, rings, _colour(colour), cv2.LINE_AA, FIX)
+
+    def strokes(self, image: np.ndarray, rings: list[np.ndarray], colour: np.ndarray, width: float) -> None:
+        thickness = max(1, round(width / self.sheet.texel))
+        cv2.polylines(image, rings, True, _colour(colour), thickness, cv2.LINE_AA, FIX)
+
+
+def _colour(values: np.ndarray | float) -> tuple[float, ...]:
+    return tuple(float(np.clip(value, 0, 255)) for value in np.atleast_1d(values))
+
+
+def _surfaces(brush: _Brush, district: District, look: Look) -> None:
+    picture = brush.sheet.picture
+    picture[:] = np.clip(look.grass, 0, 255).astype(np.uint8)
+    pavement = district.surface.buffer(look.pavement_width, quad_segs=3)
+    brush.fill(picture, brush.rings(Polygon(pavement.exterior)), look.paving)
+    for hole in pavement.interiors:
+        brush.fill(picture, [brush.pixels(np.array(hole.coords))], look.grass)
+    rings = brush.rings(district.surface)
+    for hole, ring in zip(rings[1:], district.surface.interiors, strict=True):
+        brush.fill(picture, [hole], look.grass if Polygon(ring).area > 60 else look.paving * 0.94)
+    brush.strokes(picture, rings, look.kerb, 0.6)
+    brush.fill(picture, rings, look.asphalt)
+
+
+def _repairs(brush: _Brush, district: District, look: Look, rng: np.random.Generator) -> None:
+    """Patches of newer asphalt, cracks and manhole covers."""
+    picture = brush.sheet.picture
+    for lane in district.lanes:
+        if lane.connector:
+            continue
+        length = cumulative_length(lane.line)[-1]
+        for _ in range(int(rng.poisson(length / 45))):
+            place, extent = rng.uniform(0, length), rng.uniform(1.5, 9)
+            kind, shade, wander = rng.random(), rng.uniform(0.8, 1.16), rng.normal(0, 0.5, 12)
+            piece = curves.spaced(curves.part(lane.line, place, min(place + extent, length)), 1.0)
+            if len(piece) < 3:
+                continue
+            if kind < 0.45:
+                half = 0.3 + abs(wander[0])
+                quad = np.vstack([curves.offset(piece, half), curves.offset(piece, -half)[::-1]])
+                brush.fill(picture, [brush.pixels(quad)], look.asphalt * shade)
+            elif kind < 0.8:
+                bent = brush.pixels(curves.offset(piece, np.resize(wander, len(piece))))
+                cv2.polylines(picture, [bent], False, _colour(look.asphalt * 0.78), 1, cv2.LINE_AA, FIX)
+            else:
+                circle = piece[0] + 0.35 * np.stack([np.cos(np.arange(12) / 1.91), np.sin(np.arange(12) / 1.91)], -1)
+                brush.fill(picture, [brush.pixels(circle)], look.asphalt * 0.72)
+
+
+def _add_texture(sheet: Sheet, rng: np.random.Generator) -> None:
+    size = 512
+    coarse = max(8, min(128, 1 << int(np.log2(3.0 / sheet.texel))))
+    tile = noise_tile(rng, size, ((1, 5.0), (4, 2.5), (coarse, 3.5)))
+    tile = np.clip(np.round(tile + 128), 0, 255).astype(np.uint8)
+    grain = cv2.merge([tiled(tile, sheet.picture.shape[:2])] * 3)
+    cv2.addWeighted(sheet.picture, 1.0, grain, 1.0, -128.0, dst=sheet.picture)
+
+
+def _paint_masks(brush: _Brush, district: District, look: Look) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Coverage ``(rows, columns)`` uint8 and colour of each kind of paint."""
+    white = np.zeros(brush.sheet.picture.shape[:2], np.uint8)
+    yellow = np.zeros_like(white)
+    for divider in district.dividers:
+        mask = yellow if divider.paint.yellow else white
+        for stroke in _strokes(divider):
+            brush.fill(mask, [brush.pixels(stroke)], 255.0)
+    for crossing in district.crossings:
+        for bar in _bars(crossing):
+            brush.fill(white, [brush.pixels(bar)], 255.0)
+    for corners in district.stop_lines:
+        brush.fill(white, [brush.pixels(corners)], 255.0)
+    for arrow in district.arrows:
+        brush.fill(white, [brush.pixels(arrow)], 255.0)
+    return [(white, np.full(3, look.white)), (yellow, YELLOW * look.white / 245)]
+
+
+def _strokes(divider: Divider) -> list[np.ndarray]:
+    """Outlines ``(n, 2)`` of a divider's painted pieces."""
+    paint, total = divider.paint, cumulative_length(divider.points)[-1]
+    if paint.dash is None:
+        pieces = [divider.points]
+    else:
+        starts = np.arange(0.0, total, sum(paint.dash))
+        pieces = [curves.part(divider.points, s, min(s + paint.dash[0], total)) for s in starts if total - s > 0.4]
+    centres = (-paint.width, paint.width) if paint.double else (0.0,)
+    out = []
+    for piece in pieces:
+        for centre in centres:
+            edges = [curves.offset(piece, centre + half) for half in (paint.width / 2, -paint.width / 2)]
+            out.append(np.vstack([edges[0], edges[1][::-1]]))
+    return out
+
+
+def _bars(crossing: Crossing) -> list[np.ndarray]:
+    """Outlines ``(4, 2)`` of a crossing's stripes (or of its two lines)."""
+    near_left, near_right, far_left, far_right = crossing.corners
+    if not crossing.zebra:
+        rows = ((near_left, near_right, far_left, far_right), (far_left, far_right, near_left, near_right))
+        depth = float(np.hypot(*(far_left - near_left)))
+        share = 0.3 / depth
+        return [np.array([a, b, b + share * (d - b), a + share * (c - a)]) for a, b, c, d in rows]
+    width = float(np.hypot(*(near_right - near_left)))
+    count = max(int(round(width / 1.0)), 3)
+    edges = (np.arange(count)[:, None] + np.array([0.22, 0.78])) / count
+    return [
+        np.array(
+            [
+                near_left + a * (near_right - near_left),
+                near_left + b * (near_right - near_left),
+                far_left + b * (far_right - far_left),
+                far_left + a * (far_right - far_left),
+            ]
+        )
+        for a, b in edges
+    ]
+
+
+def _blend(picture: np.ndarray, mask: np.ndarray, colour: np.ndarray, look: Look, rng: np.random.Generator) -> None:
+    """Lay worn paint over the picture, only where the mask is set."""
+    if not mask.any():
+        return
+    tile = noise_tile(rng, 256, ((1, 0.3), (4, 0.35), (32, 0.5)))
+    wear = np.clip(1 - look.wear * np.clip(0.5 + tile, 0, 1.6), 0.25, 1).astype(np.float32)
+    rows, columns = np.nonzero(mask)
+    alpha = (mask[rows, columns].astype(np.float32) / 255 * wear[rows % 256, columns % 256])[:, None]
+    base = picture[rows, columns].astype(np.float32)
+    mixed = base + alpha * (colour.astype(np.float32) + 0.5 * (base - base.mean(axis=0)) - base)
+    picture[rows, columns] = np.clip(mixed, 0, 255).astype(np.uint8)

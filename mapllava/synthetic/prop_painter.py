@@ -1,0 +1,260 @@
+"""Draws props into an image, the far ones first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from mapllava.synthetic.look import Look
+from mapllava.synthetic.props import Prop
+
+NEAR = 0.4
+BITS = 3
+FAR = 110.0
+
+
+@dataclass
+class Shape:
+    """A prop as polygons in the global frame.
+
+    Attributes:
+        prop: What it is.
+        middle: ``(3,)`` centre, metres.
+        radius: Metres.
+        faces: ``(f, k, 3)`` corners of the outer faces, counter-clockwise seen from outside, per part.
+        colours: ``(f, 3)`` BGR with the sun's shading in it.
+        decals: For each face, ``(d, 4, 3)`` quads on it, and their colour.
+    """
+
+    prop: Prop
+    middle: np.ndarray
+    radius: float
+    faces: list[np.ndarray] = field(default_factory=list)
+    colours: list[np.ndarray] = field(default_factory=list)
+    decals: list[list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=list)
+    balls: np.ndarray | None = None
+
+
+def build_shape(prop: Prop, look: Look) -> Shape:
+    """Turn a prop into polygons with the scene's light on them."""
+    length, width, height = prop.size
+    shape = Shape(prop, np.array([*prop.place, height / 2]), 0.5 * float(np.hypot(np.hypot(length, width), height)))
+    if prop.kind == "building":
+        _building(shape, look)
+    elif prop.kind in ("car", "van"):
+        _vehicle(shape, look)
+    elif prop.kind == "tree":
+        rng = np.random.default_rng(prop.seed)
+        spread = rng.normal(0, 0.22, (9, 3)) * np.array([length, length, 0.22 * height])
+        spread[:, 2] += height * 0.68
+        order = np.argsort(spread @ look.sun)
+        shades = np.linspace(0.6, 0.75 + 0.45 * look.sunlight, len(spread))[:, None] * prop.colour
+        radii = rng.uniform(0.24, 0.36, (9, 1)) * length
+        shape.balls = np.hstack([spread[order] + [*prop.place, 0], radii, shades])
+    return shape
+
+
+def _frustum(prop: Prop, span: tuple[float, float], low: tuple[float, float, float, float], high: tuple[float, float, float, float]) -> np.ndarray:
+    """Faces ``(5, 4, 3)`` (front, left, back, right, top) between two levels; low and high are x0, x1, y0, y1 there."""
+    corners = []
+    for z, (x0, x1, y0, y1) in zip(span, (low, high), strict=True):
+        corners.append([[x1, y0, z], [x1, y1, z], [x0, y1, z], [x0, y0, z]])
+    box = np.array(corners)
+    c, s = np.cos(prop.yaw), np.sin(prop.yaw)
+    box[..., :2] = box[..., :2] @ np.array([[c, s], [-s, c]]) + prop.place
+    sides = [np.array([box[0, i], box[0, (i + 1) % 4], box[1, (i + 1) % 4], box[1, i]]) for i in range(4)]
+    return np.array([*sides, box[1]])
+
+
+def _shades(faces: np.ndarray, look: Look) -> np.ndarray:
+    normals = np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 1])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+    return (0.62 + 0.12 * normals[:, 2] + 0.42 * look.sunlight * np.maximum(normals @ look.sun, 0))[:, None]
+
+
+def _on_face(face: np.ndarray, quads: np.ndarray) -> np.ndarray:
+    """Quads ``(d, 4, 2)`` given in a face's own coordinates (0 to 1 along and up) in space: ``(d, 4, 3)``."""
+    a, b = quads[..., 0:1], quads[..., 1:2]
+    return (1 - b) * ((1 - a) * face[0] + a * face[1]) + b * ((1 - a) * face[3] + a * face[2])
+
+
+def _grid(columns: int, rows: int, fill: tuple[float, float], band: tuple[float, float]) -> np.ndarray:
+    """Quads ``(columns * rows, 4, 2)`` in a regular grid between two heights of a face."""
+    x, y = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
+    half = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * np.array([fill[0] / columns, fill[1] / rows]) / 2
+    quads = np.stack([x.ravel(), y.ravel()], axis=-1)[:, None] + half
+    quads[..., 1] = band[0] + quads[..., 1] * (band[1] - band[0])
+    return quads
+
+
+def _building(shape: Shape, look: Look) -> None:
+    prop = shape.prop
+    length, width, height = prop.size
+    rng = np.random.default_rng(prop.seed)
+    base = (-length / 2, length / 2, -width / 2, width / 2)
+    faces = _frustum(prop, (0.0, height), base, base)
+    shades = _shades(faces, look)
+    glass = np.array([104.0, 88, 72]) * rng.uniform(0.7, 1.3)
+    storeys = max(int(height // 3), 1)
+    fill = (float(rng.uniform(0.4, 0.85)), float(rng.uniform(0.4, 0.65)))
+    for index, face in enumerate(faces):
+        shape.faces.append(face)
+        shape.colours.append(shades[index] * prop.colour)
+        decals = []
+        if index < 4:
+            across = length if index in (1, 3) else width
+            windows = _grid(max(int(across // 2.6), 1), storeys, fill, (0.04, 0.95))
+            decals.append((_on_face(face, windows), glass * (0.5 + 0.5 * shades[index])))
+            ledge = _grid(1, 1, (1.0, 1.0), (0.96, 1.0))
+            decals.append((_on_face(face, ledge), shades[index] * prop.colour * 0.8))
+        shape.decals.append(decals)
+
+
+def _vehicle(shape: Shape, look: Look) -> None:
+    prop = shape.prop
+    length, width, height = prop.size
+    x, y, van = length / 2, width / 2, prop.kind == "van"
+    waist = height * (0.5 if van else 0.58)
+    body = _frustum(prop, (0.22, waist), (-x, x, -y, y), (-x * 0.98, x * (0.95 if van else 0.97), -y * 0.97, y * 0.97))
+    roof_x = (-x * 0.97, x * 0.62) if van else (-x * 0.62, x * 0.18)
+    foot_x = (-x * 0.98, x * 0.88) if van else (-x * 0.92, x * 0.48)
+    cabin = _frustum(prop, (waist, height), (*foot_x, -y * 0.95, y * 0.95), (*roof_x, -y * 0.74, y * 0.74))
+    shades = np.vstack([_shades(body, look), _shades(cabin, look)])
+    black, glass = np.array([26.0, 24, 24]), np.array([66.0, 56, 48])
+    pillars = np.array([[[0.05, 0.12], [0.46, 0.12], [0.46, 0.88], [0.05, 0.88]], [[0.53, 0.12], [0.93, 0.12], [0.93, 0.88], [0.53, 0.88]]])
+    screen = np.array([[[0.05, 0.1], [0.95, 0.1], [0.95, 0.9], [0.05, 0.9]]])
+    lamps = np.array([[[0.03, 0.55], [0.2, 0.55], [0.2, 0.8], [0.03, 0.8]], [[0.8, 0.55], [0.97, 0.55], [0.97, 0.8], [0.8, 0.8]]])
+    wheels = np.array([_wheel(0.19), _wheel(0.8)])
+    for index, face in enumerate((*body, *cabin)):
+        shape.faces.append(face)
+        shape.colours.append(shades[index] * prop.colour)
+        decals: list[tuple[np.ndarray, np.ndarray]] = []
+        if index in (1, 3):
+            decals.append((_on_face(face, wheels), black))
+        elif index == 0:
+            decals.append((_on_face(face, lamps), np.array([225.0, 235, 240])))
+        elif index == 2:
+            decals.append((_on_face(face, lamps), np.array([40.0, 36, 190])))
+        elif index in (5, 7):
+            decals.append((_on_face(face, screen), glass))
+        elif index in (6, 8):
+            decals.append((_on_face(face, pillars), glass))
+        shape.decals.append(decals)
+    shadow = _frustum(prop, (0.0, 0.02), *[(-x * 1.02, x * 1.02, -y * 1.05, y * 1.05)] * 2)[4]
+    shape.faces.insert(0, shadow)
+    shape.colours.insert(0, look.asphalt * 0.42)
+    shape.decals.insert(0, [])
+
+
+def _wheel(middle: float) -> np.ndarray:
+    angles = np.arange(10) / 10 * 2 * np.pi
+    return np.stack([middle + 0.075 * np.cos(angles), 0.02 + 0.42 * np.sin(angles)], axis=-1)
+
+
+class PropPainter:
+    """Draws shapes into one image.
+
+    Args:
+        image: ``(H, W, 3)`` uint8, changed in place.
+        intrinsic: ``(3, 3)``.
+        global2cam: ``(4, 4)``.
+        fog: Colour (BGR) that far things fade to.
+    """
+
+    def __init__(self, image: np.ndarray, intrinsic: np.ndarray, global2cam: np.ndarray, fog: np.ndarray) -> None:
+        self.image, self.fog = image, fog
+        self.intrinsic, self.global2cam = intrinsic, global2cam
+        self.eye = -global2cam[:3, :3].T @ global2cam[:3, 3]
+        self.detail = 2.2 / intrinsic[0, 0]
+
+    def paint(self, shapes: list[Shape]) -> None:
+        """Draw all that can be seen."""
+        if not shapes:
+            return
+        middles = np.array([shape.middle for shape in shapes]) @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        radii = np.array([shape.radius for shape in shapes])
+        slope = np.array([self.image.shape[1], self.image.shape[1]]) / 2 / self.intrinsic[0, 0] * 1.15
+        distance = np.linalg.norm(middles, axis=1)
+        seen = (middles[:, 2] > NEAR - radii) & (distance < FAR)
+        seen &= np.abs(middles[:, 0]) < np.maximum(middles[:, 2], 0) * slope[0] + radii * 1.6
+        for index in np.argsort(-(distance - 0.5 * radii)):
+            if seen[index]:
+                self._one(shapes[index], float(distance[index]))
+
+    def _one(self, shape: Shape, distance: float) -> None:
+        fade = min(max(distance - 25, 0) / 140, 0.6)
+        if shape.balls is not None:
+            self._tree(shape, fade)
+            return
+        if shape.prop.kind == "lamp":
+            self._lamp(shape, fade)
+            return
+        for face, colour, decals in zip(shape.faces, shape.colours, shape.decals, strict=True):
+            normal = np.cross(face[1] - face[0], face[2] - face[1])
+            if normal @ (self.eye - face[0]) <= 0:
+                continue
+            self._fill(face[None], colour + fade * (self.fog - colour))
+            for quads, shade in decals:
+                if np.abs(quads[0, 1] - quads[0, 0]).max() > self.detail * distance:
+                    self._fill(quads, shade + fade * (self.fog - shade))
+
+    def _fill(self, polygons: np.ndarray, colour: np.ndarray) -> None:
+        """Fill polygons ``(p, k, 3)`` of the global frame with one colour."""
+        points = polygons @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        depth = points[..., 2]
+        colour_tuple = tuple(float(np.clip(value, 0, 255)) for value in colour)
+        if depth.min() > NEAR:
+            cv2.fillPoly(self.image, list(self._project(points)), colour_tuple, cv2.LINE_AA, BITS)
+        elif depth.max() > NEAR:
+            for polygon in points[(depth > NEAR).any(axis=1)]:
+                clipped = clip_near(polygon, NEAR)
+                cv2.fillPoly(self.image, [self._project(clipped)], colour_tuple, cv2.LINE_AA, BITS)
+
+    def _project(self, points: np.ndarray) -> np.ndarray:
+        pixels = points @ self.intrinsic.T
+        pixels = pixels[..., :2] / pixels[..., 2:]
+        return np.round(np.clip(pixels, -30000, 30000) * (1 << BITS)).astype(np.int32)
+
+    def _tree(self, shape: Shape, fade: float) -> None:
+        balls = np.asarray(shape.balls)
+        points = balls[:, :3] @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        if points[:, 2].min() < 1.0:
+            return
+        foot = np.array([*shape.prop.place, 0.0])
+        bark = np.array([52.0, 66, 84])
+        self._post(foot, foot + [0, 0, shape.prop.size[2] * 0.6], 0.28, bark + fade * (self.fog - bark))
+        pixels = self._project(points)
+        radii = np.round(balls[:, 3] * self.intrinsic[0, 0] / points[:, 2] * (1 << BITS)).astype(int)
+        for pixel, radius, shade in zip(pixels, radii, balls[:, 4:], strict=True):
+            colour = tuple(float(value) for value in shade + fade * (self.fog - shade))
+            cv2.circle(self.image, (int(pixel[0]), int(pixel[1])), int(radius), colour, -1, cv2.LINE_AA, BITS)
+
+    def _lamp(self, shape: Shape, fade: float) -> None:
+        foot, prop = np.array([*shape.prop.place, 0.0]), shape.prop
+        colour = prop.colour + fade * (self.fog - prop.colour)
+        top = foot + [0, 0, prop.size[2]]
+        arm = top + 1.6 * np.array([-np.sin(prop.yaw), np.cos(prop.yaw), 0.1])
+        self._post(foot, top, 0.14, colour)
+        self._post(top, arm, 0.1, colour)
+
+    def _post(self, foot: np.ndarray, top: np.ndarray, width: float, colour: np.ndarray) -> None:
+        ends = np.array([foot, top]) @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        if ends[:, 2].min() < 1.0:
+            return
+        thickness = max(1, round(width * self.intrinsic[0, 0] / float(ends[:, 2].mean())))
+        a, b = self._project(ends)
+        colour_tuple = tuple(float(value) for value in colour)
+        cv2.line(self.image, (int(a[0]), int(a[1])), (int(b[0]), int(b[1])), colour_tuple, thickness, cv2.LINE_AA, BITS)
+
+
+def clip_near(polygon: np.ndarray, near: float) -> np.ndarray:
+    """The part of a polygon ``(k, 3)`` with depth (third coordinate) above ``near``: ``(m, 3)``."""
+    out = []
+    for a, b in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
+        if a[2] > near:
+            out.append(a)
+        if (a[2] > near) != (b[2] > near):
+            out.append(a + (near - a[2]) / (b[2] - a[2]) * (b - a))
+    return np.array(out)
