@@ -8,8 +8,6 @@ from mapllava.geometry import resample_many
 
 _BLOCK = 256
 """Pairs handled at once: the working set stays within a core's cache."""
-_PIECES = 10
-"""Pieces into which the lower bound cuts a line."""
 
 
 def chamfer_distance(first: np.ndarray, second: np.ndarray, num_points: int = 100) -> float:
@@ -68,7 +66,7 @@ def _chamfer_block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def chamfer_lower_bound(
-    first: np.ndarray, second: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+    first: np.ndarray, second: np.ndarray, pairs: tuple[np.ndarray, np.ndarray], pieces: int = 10
 ) -> np.ndarray:
     """A cheap bound that the Chamfer distance of a pair never goes below.
 
@@ -79,18 +77,27 @@ def chamfer_lower_bound(
         first: ``(P, n, 2)``, metres.
         second: ``(G, m, 2)``, metres.
         pairs: Indices ``(K,)``, ``(K,)`` into the two.
+        pieces: Pieces into which a line is cut; more of them cost more and bound better.
 
     Returns:
         ``(K,)`` float64, metres.
     """
     i, j = pairs
-    return (_mean_distance_to_box(first, second, i, j) + _mean_distance_to_box(second, first, j, i)) / 2
+    there = _mean_distance_to_box(first, second, i, j, pieces)
+    return (there + _mean_distance_to_box(second, first, j, i, pieces)) / 2
 
 
-def _mean_distance_to_box(lines: np.ndarray, boxed: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    low, high = boxed.min(axis=1), boxed.max(axis=1)
-    cuts = np.linspace(0, lines.shape[1], min(_PIECES, lines.shape[1]) + 1).astype(int)
+def _mean_distance_to_box(
+    lines: np.ndarray, boxed: np.ndarray, i: np.ndarray, j: np.ndarray, pieces: int
+) -> np.ndarray:
+    cuts = np.linspace(0, lines.shape[1], min(pieces, lines.shape[1]) + 1).astype(int)
     sizes = np.diff(cuts)
     centroid = np.add.reduceat(lines, cuts[:-1], axis=1) / sizes[:, None]
-    gap = np.maximum(np.maximum(low[j, None] - centroid[i], centroid[i] - high[j, None]), 0.0)
-    return np.hypot(gap[..., 0], gap[..., 1]) @ (sizes / sizes.sum())
+    by_point = np.ascontiguousarray(boxed.swapaxes(0, 1))
+    low, high = by_point.min(axis=0), by_point.max(axis=0)
+    square = np.zeros((len(i), len(sizes)))
+    for axis in (0, 1):
+        place = centroid[i, :, axis]
+        gap = np.maximum(low[j, axis, None] - place, place - high[j, axis, None])
+        square += np.maximum(gap, 0.0) ** 2
+    return np.sqrt(square) @ (sizes / sizes.sum())
