@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class WeightSource:
                 continue
             with _open(path) as (present, read):
                 for key in present:
-                    yield key, (lambda key=key: read(key)) if wanted(key) else None
+                    yield key, partial(read, key) if wanted(key) else None
 
     def describe(self) -> dict[str, str | None]:
         """Identity of the weights, for checkpoints that do not contain them.

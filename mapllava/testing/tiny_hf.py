@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mapllava.models.hf_backbone import RANDOM_STD
 
-TINY_VISION = {
+TINY_VISION: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 2,
@@ -22,7 +23,7 @@ TINY_VISION = {
     "patch_size": 14,
     "initializer_range": RANDOM_STD,
 }
-TINY_QFORMER = {
+TINY_QFORMER: dict[str, Any] = {
     "hidden_size": 24,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
@@ -31,7 +32,7 @@ TINY_QFORMER = {
     "encoder_hidden_size": 32,
     "vocab_size": 64,
 }
-TINY_LLAMA = {
+TINY_LLAMA: dict[str, Any] = {
     "vocab_size": 320,
     "hidden_size": 32,
     "intermediate_size": 64,
@@ -100,7 +101,12 @@ def write_tiny_clip(folder: str | Path, seed: int = 0) -> Path:
     """A tiny CLIP, both towers, as OpenAI's is on the hub; returns the folder."""
     from transformers import CLIPConfig, CLIPModel
 
-    text = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     config = CLIPConfig(
         vision_config=TINY_VISION,
         text_config={**text, "vocab_size": 64, "bos_token_id": 1, "eos_token_id": 2},

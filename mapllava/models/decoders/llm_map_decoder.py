@@ -74,7 +74,7 @@ class LLMMapDecoder(BaseModule):
 
             return AutoModel.from_config(config, dtype=torch_dtype, attn_implementation="sdpa")
 
-        self.backbone = build_backbone(construct, source, decoder_table(_base_prefix(config)))
+        self.backbone: Any = build_backbone(construct, source, decoder_table(_base_prefix(config)))
         self.base_weights = None if source is None else source.describe()
         self.frozen = frozen
         settle(self.backbone, frozen, gradient_checkpointing)
@@ -170,4 +170,5 @@ def _base_prefix(config: Any) -> str:
     """Attribute under which the family's causal LM keeps its backbone."""
     from transformers import MODEL_MAPPING
 
-    return MODEL_MAPPING[type(config)].base_model_prefix or "model"
+    model_class: Any = MODEL_MAPPING[type(config)]
+    return model_class.base_model_prefix or "model"

@@ -6,6 +6,7 @@ Shapes: B batch, Q query tokens, S encoder states, C their channels, D token cha
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -52,7 +53,7 @@ class QFormerCore(BaseModule):
 
         self._source: WeightSource | None = open_source(pretrained, architecture, "QFormerCore")
         if self._source is not None:
-            config = Blip2Config.from_pretrained(self._source.folder).qformer_config
+            config: Any = Blip2Config.from_pretrained(self._source.folder).qformer_config
             if config.encoder_hidden_size != encoder_dims:
                 raise ValueError(
                     f"the Q-Former of {pretrained} reads features of {config.encoder_hidden_size} channels, "

@@ -75,9 +75,11 @@ class RayEncoding(BaseModule):
     ) -> None:
         super().__init__()
         lower, upper = torch.tensor(position_range, dtype=torch.float32).view(2, 3)
-        if not bool((upper > lower).all()) and not lower.is_meta:
+        if not lower.is_meta and not bool((upper > lower).all()):
             raise ValueError(f"position_range {tuple(position_range)} is empty along an axis")
-        self.register_buffer("depths", depth_samples(*depth_range, num_depths, spacing), persistent=False)
+        near, far = depth_range
+        depths = depth_samples(near, far, num_depths, spacing)
+        self.register_buffer("depths", depths, persistent=False)
         self.register_buffer("lower", lower, persistent=False)
         self.register_buffer("extent", upper - lower, persistent=False)
         hidden_dims = hidden_dims or out_channels
