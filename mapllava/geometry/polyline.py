@@ -100,6 +100,4 @@ def resample_many(lines: Sequence[np.ndarray], n: int) -> np.ndarray:
     steps[first] = 1.0
     along = np.cumsum(steps)
     targets = np.linspace(along[first], along[last], n, axis=1)
-    out = np.stack([np.interp(targets, along, flat[:, axis]) for axis in (0, 1)], axis=-1)
-    out[:, 0], out[:, -1] = flat[first], flat[last]
-    return out
+    return np.stack([np.interp(targets, along, flat[:, axis]) for axis in (0, 1)], axis=-1)

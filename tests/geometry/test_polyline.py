@@ -44,6 +44,14 @@ def test_many_at_once_equal_one_by_one(lines, n):
         np.testing.assert_allclose(got, resample(line, n), atol=1e-9)
 
 
+def test_ends_are_exact_among_many_lines():
+    rng = np.random.default_rng(0)
+    lines = [rng.normal(size=(rng.integers(2, 9), 2)) * 30 for _ in range(200)]
+    lines[3], lines[4] = lines[4][::-1], np.repeat(lines[4], 2, axis=0)
+    got = resample_many(lines, 7)
+    assert np.array_equal(got[:, [0, -1]], np.stack([line[[0, -1]] for line in lines]))
+
+
 def test_ring_stays_closed():
     ring = np.array([[0.1, 0], [4, 0], [4, 3], [0.1, 0]])
     assert np.array_equal(*resample(ring, 20)[[0, -1]])

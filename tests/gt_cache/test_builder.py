@@ -49,7 +49,7 @@ def test_processes_change_nothing(tiny, tmp_path):
     np.testing.assert_equal(two, one)
 
 
-def test_interrupted_build_goes_on_where_it_stopped(tiny, monkeypatch):
+def test_interrupted_build_goes_on_where_it_stopped(tiny, monkeypatch, capsys):
     real, done = builder.finish_scene, []
 
     def stop_at_second(job):
@@ -69,8 +69,9 @@ def test_interrupted_build_goes_on_where_it_stopped(tiny, monkeypatch):
         real(job)
 
     monkeypatch.setattr(builder, "finish_scene", count)
-    gt_cache.build(tiny, "v1.0-mini", "train")
+    gt_cache.build(tiny, "v1.0-mini", "train", progress=True)
     assert done == ["scene-0061", "scene-0553"]
+    assert "2/2" in capsys.readouterr().err
     assert list(target.parent.iterdir()) == [target]
 
 

@@ -54,6 +54,9 @@ def test_contains_tells_x_from_y():
     points = np.array([[0.0, 29], [29, 0], [15, 30], [15.1, 0]])
     assert roi.contains(points).tolist() == [True, False, True, False]
     assert roi.contains(points, margin=0.2).tolist() == [True, False, True, True]
+    beyond = np.array([[-15.1, 0], [0, -30.1], [0, 30.1], [0, -30.3]])
+    assert roi.contains(beyond).tolist() == [False] * 4
+    assert roi.contains(beyond, margin=0.2).tolist() == [True, True, True, False]
 
 
 def test_spec_goes_through_a_config_unchanged():
