@@ -1,0 +1,196 @@
+"""The language model as map decoder: parity with transformers, freezing, loading, prompts."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from mapllava.models.decoders import LLMMapDecoder
+from mapllava.models.map_queries import InstanceMapQueries, PointMapQueries
+from mapllava.testing import check_decoder, write_tiny_blip2, write_tiny_llama
+from mapllava.testing.tiny_hf import TINY_LLAMA
+
+ARCHITECTURE = {**TINY_LLAMA, "model_type": "llama"}
+D, S, C = 32, 6, 10
+PROMPT = torch.tensor([[1, 7, 9]])
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return write_tiny_llama(tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture
+def scene():
+    torch.manual_seed(2)
+    return torch.randn(2, S, C)
+
+
+class CausalQueries(nn.Module):
+    """Queries under the mask a language model knows."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(9, D) * 0.02)
+
+    def forward(self, batch_size):
+        return self.tokens.expand(batch_size, -1, -1)
+
+    def attention_mask(self, prefix_len, device):
+        length = prefix_len + len(self.tokens)
+        return torch.ones(length, length, dtype=torch.bool, device=device).tril()
+
+
+def reference(folder) -> LlamaForCausalLM:
+    model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder))
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model.eval()
+
+
+def embeddings(decoder, model, scene, queries):
+    batch = len(scene)
+    prompt = model.get_input_embeddings()(PROMPT.expand(batch, -1))
+    return torch.cat([prompt, decoder.project(scene) * decoder.scale, queries(batch)], dim=1)
+
+
+def test_parity_with_transformers_under_a_causal_mask(llama, scene):
+    decoder, queries = LLMMapDecoder(C, pretrained=str(llama)), CausalQueries()
+    model = reference(llama)
+    with torch.no_grad():
+        ours = decoder(PROMPT.expand(2, -1), scene, queries)
+        theirs = model.model(inputs_embeds=embeddings(decoder, model, scene, queries)).last_hidden_state
+    assert (ours - theirs[:, -9:]).abs().max() <= 1e-5
+
+
+def test_parity_with_eager_attention_under_the_map_mask(llama, scene):
+    """Eager attention adds the mask, so it gets an additive one; ours is bool through SDPA."""
+    decoder, queries = LLMMapDecoder(C, pretrained=str(llama)), PointMapQueries(D, 3, 4)
+    model = reference(llama)
+    model.model.set_attn_implementation("eager")
+    mask = queries.attention_mask(PROMPT.shape[1] + S)
+    additive = torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))
+    with torch.no_grad():
+        ours = decoder(PROMPT.expand(2, -1), scene, queries)
+        inputs = embeddings(decoder, model, scene, queries)
+        theirs = model.model(inputs_embeds=inputs, attention_mask=additive[None, None]).last_hidden_state
+    assert (ours - theirs[:, -queries.num_tokens :]).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_contract(frozen):
+    check_decoder(LLMMapDecoder(C, architecture=ARCHITECTURE, frozen=frozen), C, prompt_ids=PROMPT)
+
+
+def test_contract_without_prompt():
+    check_decoder(LLMMapDecoder(C, architecture=ARCHITECTURE, frozen=False), C)
+
+
+def test_frozen_language_model_gets_no_gradient_but_passes_it_on(scene):
+    decoder, queries = LLMMapDecoder(C, architecture=ARCHITECTURE), InstanceMapQueries(D, 5)
+    decoder.train()
+    scene.requires_grad_()
+    decoder(PROMPT.expand(2, -1), scene, queries).square().mean().backward()
+    assert all(not p.requires_grad and p.grad is None for p in decoder.backbone.parameters())
+    assert scene.grad.abs().sum() > 0
+    assert queries.instances.grad.abs().sum() > 0
+    assert all(p.grad.abs().sum() > 0 for p in decoder.project.parameters())
+    assert decoder.training
+    assert not any(module.training for module in decoder.backbone.modules())
+
+
+def test_trained_language_model_trains():
+    decoder = LLMMapDecoder(C, architecture=ARCHITECTURE, frozen=False).train()
+    assert all(p.requires_grad for p in decoder.parameters())
+    assert decoder.backbone.training
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_checkpointing_recomputes_and_gives_the_same_gradients(frozen, scene):
+    def gradients(checkpointing):
+        torch.manual_seed(0)
+        decoder = LLMMapDecoder(
+            C, architecture=ARCHITECTURE, frozen=frozen, gradient_checkpointing=checkpointing
+        ).train()
+        calls = []
+        decoder.backbone.layers[0].self_attn.register_forward_hook(lambda *_: calls.append(1))
+        leaf = scene.clone().requires_grad_()
+        decoder(PROMPT.expand(2, -1), leaf, InstanceMapQueries(D, 5)).square().sum().backward()
+        return leaf.grad, len(calls)
+
+    plain, once = gradients(False)
+    saved, twice = gradients(True)
+    assert (once, twice) == (1, 2)
+    assert torch.allclose(plain, saved, atol=1e-6)
+
+
+def test_frozen_checkpointed_language_model_has_no_dropout():
+    architecture = {**ARCHITECTURE, "attention_dropout": 0.5}
+    decoder = LLMMapDecoder(C, architecture=architecture, gradient_checkpointing=True).train()
+    queries, scene = InstanceMapQueries(D, 5), torch.randn(1, S, C)
+    assert torch.equal(decoder(PROMPT, scene, queries), decoder(PROMPT, scene, queries))
+
+
+def test_no_vocabulary_head_is_built_or_loaded(llama):
+    decoder = LLMMapDecoder(C, pretrained=str(llama))
+    assert "lm_head" not in "".join(decoder.state_dict())
+    assert decoder.embed_dims == D
+    assert decoder.base_weights["id"] == str(llama)
+
+
+def test_scene_tokens_arrive_at_the_scale_of_token_embeddings(llama, scene):
+    decoder = LLMMapDecoder(C, pretrained=str(llama))
+    spread = (decoder.project(scene * 50 + 3) * decoder.scale).std()
+    words = decoder.backbone.get_input_embeddings().weight.std()
+    assert 0.3 < float((spread / words).detach()) < 1.5
+
+
+def test_low_precision_backbone_takes_and_gives_full_precision(llama, scene):
+    queries = InstanceMapQueries(D, 5)
+    torch.manual_seed(0)
+    exact = LLMMapDecoder(C, pretrained=str(llama))
+    torch.manual_seed(0)
+    half = LLMMapDecoder(C, pretrained=str(llama), dtype="bfloat16")
+    assert {p.dtype for p in half.backbone.parameters()} == {torch.bfloat16}
+    with torch.no_grad():
+        a, b = (decoder(PROMPT.expand(2, -1), scene, queries) for decoder in (exact, half))
+    assert b.dtype == torch.float32
+    assert 0 < (a - b).abs().max() < 0.1 * a.abs().max()
+
+
+def test_language_model_of_a_blip2_folder(tmp_path, scene):
+    decoder = LLMMapDecoder(C, pretrained=str(write_tiny_blip2(tmp_path)))
+    assert decoder.backbone.config.model_type == "opt"
+    assert decoder(None, scene, InstanceMapQueries(decoder.embed_dims, 4)).shape == (2, 4, 16)
+
+
+def test_init_weights_of_mmengine_leaves_loaded_weights_alone(llama):
+    decoder = LLMMapDecoder(C, pretrained=str(llama), frozen=False)
+    before = {key: value.clone() for key, value in decoder.backbone.state_dict().items()}
+    decoder.init_weights()
+    assert all(torch.equal(before[key], value) for key, value in decoder.backbone.state_dict().items())
+
+
+def test_builds_on_the_meta_device_at_full_size():
+    architecture = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 2}
+    with torch.device("meta"):
+        decoder = LLMMapDecoder(768, architecture=architecture)
+    assert decoder.embed_dims == 4096
+    assert {p.device.type for p in decoder.parameters()} == {"meta"}
+
+
+def test_mistakes_are_named(scene):
+    with pytest.raises(ValueError, match="needs 'pretrained'"):
+        LLMMapDecoder(C)
+    with pytest.raises(ValueError, match="hiden_size"):
+        LLMMapDecoder(C, architecture={"model_type": "llama", "hiden_size": 8})
+    with pytest.raises(ValueError, match="unknown to transformers"):
+        LLMMapDecoder(C, architecture={"model_type": "lama"})
+    with pytest.raises(ValueError, match="dtype 'bf16'"):
+        LLMMapDecoder(C, architecture=ARCHITECTURE, dtype="bf16")
+    decoder = LLMMapDecoder(C, architecture=ARCHITECTURE)
+    with pytest.raises(ValueError, match="prompt id 320 is outside the vocabulary"):
+        decoder(torch.tensor([[1, 320], [1, 2]]), scene, InstanceMapQueries(D, 2))
+    silent = LLMMapDecoder(C, architecture={**ARCHITECTURE, "bos_token_id": None})
+    with pytest.raises(ValueError, match="no BOS token"):
+        silent(None, scene, InstanceMapQueries(D, 2))

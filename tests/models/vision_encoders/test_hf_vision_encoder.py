@@ -1,0 +1,102 @@
+"""BLIP-2's and CLIP's vision towers: parity with transformers, sizes, freezing, loading."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import Blip2VisionConfig, Blip2VisionModel, CLIPVisionConfig, CLIPVisionModel
+
+from mapllava.errors import MapLLaVAError
+from mapllava.models.vision_encoders import Blip2VisionEncoder, CLIPVisionEncoder
+from mapllava.testing import check_vision_encoder, write_tiny_blip2, write_tiny_clip
+from mapllava.testing.tiny_hf import TINY_VISION
+
+FAMILIES = {
+    "blip2": (Blip2VisionEncoder, write_tiny_blip2, Blip2VisionConfig, Blip2VisionModel),
+    "clip": (CLIPVisionEncoder, write_tiny_clip, CLIPVisionConfig, CLIPVisionModel),
+}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, tmp_path_factory):
+    encoder, write, config, model = FAMILIES[request.param]
+    folder = write(tmp_path_factory.mktemp(request.param))
+    tensors = {}
+    for shard in sorted(folder.glob("*.safetensors")):
+        tensors.update(load_file(shard))
+    reference = model(config(**TINY_VISION))
+    reference.load_state_dict(
+        {
+            key.removeprefix("vision_model."): t
+            for key, t in tensors.items()
+            if key.startswith("vision_model.")
+        }
+    )
+    return encoder, str(folder), reference.eval()
+
+
+@pytest.mark.parametrize("size", [(56, 56), (28, 84)])
+def test_parity_with_transformers(family, size):
+    encoder_class, folder, reference = family
+    encoder = encoder_class(pretrained=folder)
+    img = torch.randn(2, 3, 3, *size)
+    with torch.no_grad():
+        theirs = reference(pixel_values=img.flatten(0, 1), interpolate_pos_encoding=True).last_hidden_state
+    ours = encoder(img)
+    assert ours.shape == (2, 3, size[0] * size[1] // 14**2, 32)
+    assert (ours.flatten(0, 1) - theirs[:, 1:]).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_contract(family, frozen):
+    check_vision_encoder(family[0](architecture=TINY_VISION, frozen=frozen))
+
+
+def test_patches_come_row_by_row(family):
+    encoder = family[0](pretrained=family[1])
+    img = torch.zeros(1, 1, 3, 28, 84)
+    changed = img.clone()
+    changed[..., 14:, 70:] = 5.0  # the last patch of the second row of six
+    moved = (encoder(changed) - encoder(img)).abs().amax(-1)[0, 0]
+    assert encoder.grid_size((28, 84)) == (2, 6)
+    assert int(moved.argmax()) == 11
+
+
+def test_frozen_encoder_stays_and_keeps_no_activations(family):
+    encoder = family[0](pretrained=family[1]).train()
+    assert not any(module.training for module in encoder.backbone.modules())
+    assert not any(p.requires_grad for p in encoder.parameters())
+    assert not encoder(torch.randn(1, 1, 3, 28, 28)).requires_grad
+
+
+def test_checkpointing_gives_the_same_gradients(family):
+    def gradient(checkpointing):
+        encoder = family[0](pretrained=family[1], frozen=False, gradient_checkpointing=checkpointing).train()
+        encoder(torch.linspace(-1, 1, 3 * 28 * 28).view(1, 1, 3, 28, 28)).square().sum().backward()
+        return next(encoder.parameters()).grad
+
+    assert torch.allclose(gradient(True), gradient(False), rtol=1e-4, atol=1e-5)
+
+
+def test_low_precision_gives_full_precision_features(family):
+    encoder = family[0](pretrained=family[1], dtype="bfloat16")
+    assert next(encoder.parameters()).dtype == torch.bfloat16
+    assert encoder(torch.randn(1, 1, 3, 28, 28)).dtype == torch.float32
+
+
+def test_size_that_does_not_fit_names_one_that_does(family):
+    encoder = family[0](architecture=TINY_VISION)
+    with pytest.raises(ValueError, match=r"224 x 400.*14-pixel.*224 x 406"):
+        encoder(torch.zeros(1, 1, 3, 224, 400))
+
+
+def test_random_start_is_not_blip2s_vanishing_one():
+    values = {key: value for key, value in TINY_VISION.items() if key != "initializer_range"}
+    encoder = Blip2VisionEncoder(architecture=values)
+    assert 0.01 < float(encoder.backbone.encoder.layers[0].mlp.fc1.weight.std()) < 0.03
+
+
+def test_another_familys_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"clip_vision_model, expected a blip_2_vision_model"):
+        Blip2VisionEncoder(pretrained=str(write_tiny_clip(tmp_path / "clip")))
+    with pytest.raises(MapLLaVAError, match="neither a folder here nor a hub id"):
+        Blip2VisionEncoder(pretrained=str(tmp_path / "nowhere"))
