@@ -7,11 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.arrays import to_numpy
 from mapllava.evaluation.functional import chamfer_average_precision, get_protocol
 from mapllava.evaluation.ground_truth import prepare_ground_truth
 from mapllava.evaluation.report import metric_values, score_table
@@ -40,6 +40,7 @@ class VectorMapMetric(BaseMetric):
             model (:func:`mapllava.evaluation.score_results`); None writes nothing.
         collect_device: ``'cpu'`` or ``'gpu'``: where results of several processes meet.
         prefix: Put before the metrics' names, with a slash.
+        title: First words of the table's title.
 
     Raises:
         MapLLaVAError: If the protocol is unknown, thresholds or specification are not valid, the
@@ -57,11 +58,13 @@ class VectorMapMetric(BaseMetric):
         outfile_prefix: str | None = None,
         collect_device: str = "cpu",
         prefix: str | None = None,
+        title: str = "Chamfer AP",
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.protocol = get_protocol(protocol, thresholds)
         self.map_spec = None if map_spec is None else MapSpec.from_config(map_spec)
         self.outfile_prefix = outfile_prefix
+        self.title = title
         self._size: int | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
@@ -81,7 +84,7 @@ class VectorMapMetric(BaseMetric):
                     "token": token,
                     "split": sample.get("split"),
                     "polylines": sample["polylines"],
-                    "pred": {key: _to_numpy(pred[key]) for key in ("points", "labels", "scores")},
+                    "pred": {key: to_numpy(pred[key]) for key in ("points", "labels", "scores")},
                 }
             )
 
@@ -118,7 +121,7 @@ class VectorMapMetric(BaseMetric):
         maps = [{"sample_token": token, **r["pred"]} for token, r in unique.items()]
         score = chamfer_average_precision(maps, truth, self.map_spec.classes, self.protocol)
         split = self._split(list(unique.values()))
-        print_log("\n" + score_table(score, split), logger="current")
+        print_log("\n" + score_table(score, split, self.title), logger="current")
         if self.outfile_prefix is not None:
             version = (self.dataset_meta or {}).get("version")
             predicted = {token: r["pred"] for token, r in unique.items()}
@@ -145,12 +148,3 @@ class VectorMapMetric(BaseMetric):
     def _write(self, results: MapResults) -> None:
         path = save_results(f"{self.outfile_prefix}.results.json", results)
         print_log(f"results of {len(results.results)} samples written to {path}", logger="current")
-
-
-def _to_numpy(values: Any) -> np.ndarray:
-    """A tensor of any dtype and device, or an array, as an array that numpy knows."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = values.float() if values.is_floating_point() else values
-        return values.numpy()
-    return np.asarray(values)
