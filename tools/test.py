@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--gt-as-prediction",
         action="store_true",
-        help="score the ground truth of both splits as if it were predicted; needs no checkpoint, must give 100",
+        help="score the ground truth of both splits as predicted; needs no checkpoint, must give 100",
     )
     add_run_options(parser)
     return parser.parse_args(argv)

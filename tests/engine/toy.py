@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
+from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mapllava.registry import DATASETS, METRICS, MODELS, TRANSFORMS
@@ -25,7 +26,8 @@ class ToyNoise:
     def __call__(self, results: dict) -> dict:
         noise = np.random.rand(4).astype(np.float32)  # noqa: NPY002
         x = torch.from_numpy(results["x"] + noise + torch.rand(1).numpy())
-        return {"inputs": x, "data_samples": {"sample_token": f"s{results['sample_idx']}", "x": x}}
+        sample = BaseDataElement(metainfo={"sample_token": f"s{results['sample_idx']}"}, x=x)
+        return {"inputs": x, "data_samples": sample}
 
 
 @DATASETS.register_module(force=True)

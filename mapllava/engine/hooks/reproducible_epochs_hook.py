@@ -32,7 +32,17 @@ class ReproducibleEpochsHook(Hook):
             self._seeders += [step for step in transforms if isinstance(step, SeedSample)]
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed this process by (seed, epoch, rank) and tell the workers the epoch."""
+        """Tell the workers the epoch."""
         for seeder in self._seeders:
             seeder.set_epoch(runner.epoch)
+        self._seed(runner)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
+        """Seed again before an epoch's first step: starting workers draws from the generator once."""
+        if batch_idx == 0:
+            self._seed(runner)
+
+    @staticmethod
+    def _seed(runner: Runner) -> None:
+        """Seed this process by (seed, epoch, rank)."""
         seed_all(derive_seed(runner.seed, runner.epoch, runner.rank))

@@ -1,0 +1,21 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def losses():
+    """A hook that keeps every training loss of a run."""
+    from mmengine.hooks import Hook
+
+    class Recorder(Hook):
+        def __init__(self):
+            self.values = []
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            self.values.append(float(outputs["loss"].detach()))
+
+    return Recorder

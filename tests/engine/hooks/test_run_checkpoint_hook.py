@@ -1,0 +1,71 @@
+import pytest
+import torch
+from toy import ToyMetric, toy_config
+
+from mapllava.engine import build_runner
+from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook, epoch_checkpoints, latest_checkpoint
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import METRICS
+
+
+@METRICS.register_module(force=True)
+class ScriptedMetric(ToyMetric):
+    """mAP 0.1, 0.5, 0.3 after epochs 1, 2, 3."""
+
+    count = 0
+
+    def compute_metrics(self, results):
+        type(self).count += 1
+        return {"map/mAP": [0.1, 0.5, 0.3][(type(self).count - 1) % 3], "other": 9.0}
+
+
+def test_best_is_chosen_by_map_and_old_checkpoints_go(tmp_path):
+    cfg = toy_config(tmp_path, epochs=3, val_evaluator={"type": "ScriptedMetric"})
+    cfg.default_hooks.checkpoint.max_keep = 2
+    build_runner(cfg).train()
+    assert [path.name for path in epoch_checkpoints(tmp_path)] == [
+        "checkpoint_epoch_2.pth",
+        "checkpoint_epoch_3.pth",
+    ]
+    best, final = (
+        torch.load(tmp_path / name, weights_only=True) for name in ("best_model.pth", "final_model.pth")
+    )
+    assert best["meta"]["best"] == {"metric": "mAP", "score": 0.5, "epoch": 2, "split": "toy val"}
+    assert "optimizer" not in best
+    assert final["meta"]["epoch"] == 3
+
+
+def test_validation_without_the_metric_is_an_error_not_a_silence(tmp_path):
+    cfg = toy_config(tmp_path)
+    cfg.default_hooks.checkpoint.metric = "mAPP"
+    with pytest.raises(MapLLaVAError, match=r"no 'mAPP'.*\['mAP'\]"):
+        build_runner(cfg).train()
+
+
+def test_epochs_sort_as_numbers(tmp_path):
+    for epoch in (2, 10, 9):
+        (tmp_path / f"checkpoint_epoch_{epoch}.pth").touch()
+    assert latest_checkpoint(tmp_path).name == "checkpoint_epoch_10.pth"
+    assert latest_checkpoint(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("options", [{"interval": 0}, {"max_keep": 0}])
+def test_arguments_out_of_range_are_refused(options):
+    with pytest.raises(MapLLaVAError, match="must be >= 1"):
+        RunCheckpointHook(**options)
+
+
+def test_a_save_that_dies_leaves_the_older_file_whole(tmp_path, monkeypatch):
+    runner = build_runner(toy_config(tmp_path, epochs=1))
+    runner.train()
+    before = (tmp_path / "best_model.pth").read_bytes()
+
+    def die(*args, **kwargs):
+        (tmp_path / ".best_model.pth.tmp").write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(runner, "save_checkpoint", die)
+    hook = next(hook for hook in runner.hooks if isinstance(hook, RunCheckpointHook))
+    with pytest.raises(OSError, match="disk full"):
+        hook.after_val_epoch(runner, {"mAP": 1e9})
+    assert (tmp_path / "best_model.pth").read_bytes() == before

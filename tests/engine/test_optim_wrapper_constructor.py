@@ -1,0 +1,77 @@
+import pytest
+import torch
+from torch import nn
+
+from mapllava.engine import MapOptimWrapperConstructor
+from mapllava.errors import MapLLaVAError
+
+
+class Neck(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qformer = nn.Linear(4, 4)
+        self.query_tokens = nn.Parameter(torch.zeros(2, 4))
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.neck = Neck()
+        self.norm = nn.LayerNorm(4)
+        self.words = nn.Embedding(3, 4)
+        self.head = nn.Linear(4, 2)
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+
+
+OPTIM = {"optimizer": {"type": "AdamW", "lr": 1e-4, "weight_decay": 0.01}}
+
+
+def build(model, **groups):
+    return MapOptimWrapperConstructor(OPTIM, {"groups": groups})(model).optimizer.param_groups
+
+
+def names(model, group):
+    known = {id(value): name for name, value in model.named_parameters()}
+    return {known[id(value)] for value in group["params"]}
+
+
+def test_groups_rates_and_decay():
+    model = Model()
+    groups = {
+        group["name"]: group for group in build(model, qformer={"prefix": "neck.qformer", "lr_mult": 0.1})
+    }
+    assert set(groups) == {"qformer", "qformer/no_decay", "new", "new/no_decay"}
+    assert names(model, groups["qformer"]) == {"neck.qformer.weight"}
+    assert names(model, groups["qformer/no_decay"]) == {"neck.qformer.bias"}
+    assert names(model, groups["new"]) == {"head.weight"}
+    assert names(model, groups["new/no_decay"]) == {
+        "norm.weight", "norm.bias", "words.weight", "head.bias", "neck.query_tokens",
+    }  # fmt: skip
+    assert groups["qformer"]["lr"] == pytest.approx(1e-5)
+    assert groups["new"]["lr"] == pytest.approx(1e-4)
+    assert [groups[name]["weight_decay"] for name in ("new", "new/no_decay")] == [0.01, 0.0]
+
+
+def test_the_longest_prefix_wins():
+    groups = build(Model(), neck={"prefix": "neck", "lr_mult": 2.0}, inner={"prefix": ["neck.qformer"]})
+    assert {group["name"].split("/")[0] for group in groups} == {"neck", "inner", "new"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"x": {"prefix": "nck"}}, "no parameter lies below 'nck'"),
+        ({"x": {"lr_mult": 1.0}}, "prefix"),
+        ({"x": {"prefix": "neck", "lr": 1.0}}, "prefix=…"),
+    ],
+)
+def test_mistyped_groups_are_refused(groups, message):
+    with pytest.raises(MapLLaVAError, match=message):
+        build(Model(), **groups)
+
+
+def test_unknown_option_and_nothing_to_train_are_refused():
+    with pytest.raises(MapLLaVAError, match="norm_decay_mult"):
+        MapOptimWrapperConstructor(OPTIM, {"norm_decay_mult": 0.0})
+    with pytest.raises(MapLLaVAError, match="trainable"):
+        build(Model().requires_grad_(False))
