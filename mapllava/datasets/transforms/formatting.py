@@ -23,6 +23,7 @@ _META_KEYS = (
     "split",
     "cam_names",
     "img_paths",
+    "ori_cam2img",
     "flip",
     "lidar2ego",
     "ego2global",

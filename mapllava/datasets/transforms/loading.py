@@ -42,6 +42,7 @@ class LoadMultiViewImages(BaseTransform):
     Added Keys:
 
     - img: N images (h, w, 3) uint8, BGR
+    - ori_cam2img: (N, 3, 3), cam2img as it was, for pictures that show the stored images
 
     Modified Keys:
 
@@ -74,6 +75,7 @@ class LoadMultiViewImages(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Read, check, decode and scale every image."""
         images, intrinsics = [], []
+        results["ori_cam2img"] = np.array(results["cam2img"])
         names = results.get("cam_names") or [""] * len(results["img_paths"])
         for name, path, cam2img in zip(names, results["img_paths"], results["cam2img"], strict=True):
             img, cam2img = self._load(path, name, cam2img)
