@@ -10,12 +10,13 @@ Source: protocols of MapTR (Liao et al., ICLR 2023), ``VectorizedLocalMap``, res
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import shapely
-from shapely.geometry import LinearRing, Polygon, box
+from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from mapllava.structures.frames import ROI
@@ -56,7 +57,7 @@ class Window:
             raise ValueError(f"a pose is a finite (4, 4) matrix, not shape {pose.shape}: {pose.tolist()}")
         return cls(roi, float(pose[0, 3]), float(pose[1, 3]), math.atan2(pose[1, 0], pose[0, 0]))
 
-    @property
+    @cached_property
     def patch(self) -> Polygon:
         """The ROI in world coordinates."""
         roi = self.roi
@@ -143,16 +144,14 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
     Raises:
         TypeError: If a cut gives anything but lines.
     """
-    parts = [part for part in shapely.get_parts(np.array([filled])) if shapely.get_dimensions(part) == 2]
-    rings = [_oriented(part.exterior, clockwise=True) for part in parts]
-    rings += [_oriented(hole, clockwise=False) for part in parts for hole in part.interiors]
-    lines: list[np.ndarray] = []
-    for ring in rings:
-        cut = shapely.intersection(ring, limits)
-        if shapely.get_num_geometries(cut) > 1:
-            cut = shapely.line_merge(cut)
-        lines.extend(_coordinates([cut]))
-    return lines
+    parts = shapely.get_parts(filled)
+    parts = parts[shapely.get_dimensions(parts) == 2]
+    exteriors = _oriented(shapely.get_exterior_ring(parts), clockwise=True)
+    holes = np.array([hole for part in parts for hole in part.interiors], dtype=object)
+    pieces = shapely.intersection(np.concatenate([exteriors, _oriented(holes, clockwise=False)]), limits)
+    several = shapely.get_num_geometries(pieces) > 1
+    pieces[several] = shapely.line_merge(pieces[several])
+    return _coordinates(pieces)
 
 
 def union(geometries: Sequence[BaseGeometry] | np.ndarray) -> BaseGeometry:
@@ -160,18 +159,16 @@ def union(geometries: Sequence[BaseGeometry] | np.ndarray) -> BaseGeometry:
     return shapely.union_all(np.asarray(geometries, dtype=object))
 
 
-def _oriented(ring: LinearRing, clockwise: bool) -> LinearRing:
-    return shapely.reverse(ring) if ring.is_ccw == clockwise else ring
+def _oriented(rings: np.ndarray, clockwise: bool) -> np.ndarray:
+    return np.where(shapely.is_ccw(rings) == clockwise, shapely.reverse(rings), rings)
 
 
-def _coordinates(geometries: Iterable[BaseGeometry]) -> list[np.ndarray]:
+def _coordinates(geometries: np.ndarray) -> list[np.ndarray]:
     """Split collections into lines; points (a line that only touches the box) carry no length and go."""
-    lines = []
-    parts = shapely.get_parts(shapely.get_parts(np.asarray(list(geometries), dtype=object)))
-    for part in parts:
-        if part.is_empty or shapely.get_dimensions(part) == 0:
-            continue
-        if part.geom_type not in ("LineString", "LinearRing"):
-            raise TypeError(f"cutting lines gave a {part.geom_type}: {part.wkt[:200]}")
-        lines.append(shapely.get_coordinates(part))
-    return lines
+    parts = shapely.get_parts(shapely.get_parts(geometries))
+    parts = parts[~shapely.is_empty(parts) & (shapely.get_dimensions(parts) > 0)]
+    foreign = parts[shapely.get_dimensions(parts) > 1]
+    if len(foreign):
+        raise TypeError(f"cutting lines gave a {foreign[0].geom_type}: {foreign[0].wkt[:200]}")
+    ends = np.cumsum(shapely.get_num_coordinates(parts))
+    return np.split(shapely.get_coordinates(parts), ends[:-1]) if len(parts) else []

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -202,7 +205,7 @@ def _run(jobs: Iterator[SceneJob | None], total: int, workers: int, progress: bo
 
 
 def _run_parallel(jobs: Iterator[SceneJob | None], workers: int, advance: Any) -> None:
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
         running: set[Future[None]] = set()
         try:
             while True:
@@ -219,6 +222,18 @@ def _run_parallel(jobs: Iterator[SceneJob | None], workers: int, advance: Any) -
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is killed; a pool's workers would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @lru_cache(maxsize=4)

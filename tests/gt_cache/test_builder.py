@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,6 +118,41 @@ def test_split_of_ones_own(tiny, tmp_path):
     content = gt_cache.load(path, split="mine.json:val")
     assert path.name == "gt_cache_v1.0-mini_mine-val.pkl"
     assert [e["scene_name"] for e in content["data_list"]] == ["scene-0553"] * 3 + ["scene-0103"] * 3
+
+
+KILLED = """
+import os, sys, time
+from mapllava import gt_cache
+from mapllava.gt_cache import builder
+
+def slow(job):
+    print(os.getpid(), flush=True)
+    time.sleep(1)
+
+builder.finish_scene = slow
+gt_cache.build(sys.argv[1], "v1.0-mini", "train", workers=2)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
+def test_workers_end_when_the_build_is_killed(tiny):
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, tiny], stdout=subprocess.PIPE, text=True, env=env
+    ) as build:
+        workers = [int(build.stdout.readline()) for _ in range(2)]
+        build.kill()
+    deadline = time.monotonic() + 10
+    while any(_runs(pid) for pid in workers):
+        assert time.monotonic() < deadline, f"workers {workers} outlived the build"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize(
