@@ -27,7 +27,7 @@ run() { printf '$ %s\n' "$(printf '%q ' "$@")"; "$@"; }
 
 start=$SECONDS
 say "1/4 a synthetic city, written as a nuScenes data set"
-run "$PYTHON" tools/create_synthetic_nuscenes.py --out-dir "$DEMO_ROOT" --version "$DEMO_VERSION" \
+run "$PYTHON" tools/create_synthetic_nuscenes.py "$DEMO_ROOT" --version "$DEMO_VERSION" \
     --scenes-train "$DEMO_TRAIN_SCENES" --scenes-val "$DEMO_VAL_SCENES" --samples-per-scene "$DEMO_SAMPLES" \
     --image-size "$DEMO_IMAGE_SIZE" --workers "$DEMO_WORKERS"
 

@@ -60,8 +60,12 @@ def _check_cache(where: str, dataset: dict) -> None:
 def _no_data_root(where: str, root: str) -> str:
     looked = Path(root).expanduser().absolute()
     city = (
-        "    python tools/create_synthetic_nuscenes.py --help\n"
-        "    make demo          # makes a city and its GT caches, trains and tests"
+        "    make demo          # makes a city and its GT caches, trains and tests\n"
+        "  or by hand (the demo's sizes):\n"
+        "    python tools/create_synthetic_nuscenes.py data/synthetic --version v1.0-trainval \\\n"
+        "        --scenes-train 150 --scenes-val 10 --samples-per-scene 20 --image-size 400x225\n"
+        "    python tools/create_gt_cache.py --dataroot data/synthetic --version v1.0-trainval --split all\n"
+        "    python tools/train.py configs/stage2/synthetic.py"
     )
     if "synthetic" in root:
         return f"no synthetic city at {looked} ({where}.data_root). Make it:\n{city}"
@@ -71,6 +75,5 @@ def _no_data_root(where: str, root: str) -> str:
         "  trainval and the map expansion v1.3, unpack both: the folder holds v1.0-mini/, maps/, samples/.\n"
         "  It lies elsewhere: link it,   ln -s /path/to/nuscenes data/nuscenes\n"
         "  Without it, the synthetic city runs now:\n"
-        f"{city}\n"
-        "    python tools/train.py configs/stage2/synthetic.py"
+        f"{city}"
     )
