@@ -28,6 +28,7 @@ _SCALE = 2
 _LEFT, _RIGHT, _TOP, _BOTTOM = 34, 12, 30, 24
 _CAR_REAR, _CAR_FRONT, _CAR_HALF_WIDTH = -0.9, 3.2, 0.9
 _LIDAR_AHEAD = 0.94
+_RING_GAP = 0.5
 
 
 class BEVCanvas:
@@ -77,7 +78,7 @@ class BEVCanvas:
         """Draw polylines ``(n, 2)``, metres, in the colours of their classes; returns the canvas."""
         for line, label in zip(lines, labels, strict=True):
             color = class_color(self.map_spec.classes, int(label))
-            if style.fill and len(line) >= 4 and np.allclose(line[0], line[-1], atol=1e-3):
+            if style.fill and len(line) >= 4 and np.hypot(*np.subtract(line[0], line[-1])) < _RING_GAP:
                 self._fill(line, color, style.fill)
         for line, label in zip(lines, labels, strict=True):
             color = class_color(self.map_spec.classes, int(label))

@@ -58,7 +58,7 @@ class MapVisualizationHook(Hook):
         """Decide whether, where and which samples this validation draws."""
         self._validations += 1
         by_iter = isinstance(runner._train_loop, IterBasedTrainLoop)
-        due = (self._validations if by_iter else max(runner.epoch, self.interval)) % self.interval == 0
+        due = (self._validations if by_iter else runner.epoch) % self.interval == 0
         step = f"iter_{runner.iter}" if by_iter else f"epoch_{runner.epoch}"
         folder = (self.out_dir or Path(runner.work_dir) / "pictures") / step
         self._begin(runner.val_dataloader.dataset, folder if due else None)

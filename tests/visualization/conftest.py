@@ -1,0 +1,53 @@
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from mapllava.structures import MapDataSample
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from picture_rig import CAMERAS, SPEC, intrinsics, lidar2cam, lidar2ego
+
+
+@pytest.fixture
+def data_sample(tmp_path):
+    """A sample with grey images on disk (400 x 225) and network inputs of half that size."""
+    paths = []
+    for k, name in enumerate(CAMERAS):
+        paths.append(str(tmp_path / f"{name}.png"))
+        cv2.imwrite(paths[-1], np.full((225, 400, 3), 60 + 20 * k, dtype=np.uint8))
+    matrices = np.stack([lidar2cam(yaw) for yaw in CAMERAS.values()])
+    full, half = intrinsics(400, 225), intrinsics(200, 112)
+    projection = np.tile(np.eye(4), (6, 1, 1))
+    projection[:, :3, :3] = half
+    line = np.array([[-3.0, -30.0], [-3.0, 30.0]])
+    sample = MapDataSample(
+        metainfo={
+            "sample_idx": 0,
+            "sample_token": "0123456789abcdef",
+            "scene_name": "scene-0103",
+            "split": "mini_val",
+            "map_spec": SPEC,
+            "lidar2ego": lidar2ego(),
+            "cam_names": list(CAMERAS),
+            "img_paths": paths,
+            "ori_cam2img": np.tile(full, (6, 1, 1)),
+            "lidar2cam": matrices,
+            "lidar2img": projection @ matrices,
+            "flip": False,
+            "polylines": [{"label": 0, "points": line, "closed": False}],
+        }
+    )
+    sample.pred_instances = InstanceData(
+        points=torch.tensor(
+            np.stack([np.linspace(*(line + x), 20) for x in ([1.0, 0.0], [8.0, 0.0])])
+        ).float(),
+        scores=torch.tensor([0.9, 0.1]),
+        labels=torch.tensor([2, 1]),
+    )
+    return sample
