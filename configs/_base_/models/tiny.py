@@ -20,7 +20,7 @@ model = dict(
         token_stride=4,
         dilations=[1, 1, 2, 2, 1],
         attention=dict(radius=6.0, pool=4),
-        loss_bev=dict(bce=5.0, dice=1.0),
+        loss_bev=dict(bce=20.0, dice=5.0),
         qformer=dict(
             type="QFormerCore",
             architecture=dict(
