@@ -23,7 +23,8 @@ def inject_map_spec(cfg: Config) -> Config:
     """Write the top-level ``map_spec`` into model, data sets and metrics, in place.
 
     Also hands the model's number of points and BEV cell (metres) to the target transforms that do
-    not state their own, so that neither is written twice. Components whose constructor takes no
+    not state their own, and the number of epochs to schedules by epoch that state no ``end``, so
+    that none is written twice. Components whose constructor takes no
     ``map_spec`` are left alone.
 
     Args:
@@ -56,6 +57,7 @@ def inject_map_spec(cfg: Config) -> Config:
         for _, dataset in leaf_datasets(cfg, name):
             for transform in dataset.get("pipeline") or []:
                 _inherit_from_model(transform, cfg.get("model"))
+    _end_schedules(cfg)
     return cfg
 
 
@@ -122,3 +124,12 @@ def _inherit_from_model(transform: Any, model: Any) -> None:
         value = value.get(key) if isinstance(value, dict) else None
     if value is not None:
         transform.setdefault(argument, value)
+
+
+def _end_schedules(cfg: Config) -> None:
+    """A schedule by epoch that names no end lasts as long as the training."""
+    epochs = (cfg.get("train_cfg") or {}).get("max_epochs")
+    schedulers = cfg.get("param_scheduler") or []
+    for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
+        if epochs is not None and scheduler.get("by_epoch", True):
+            scheduler.setdefault("end", epochs)
