@@ -16,7 +16,6 @@ param_scheduler = [
     dict(
         type="CosineAnnealingLR",
         begin=0,
-        end=24,
         by_epoch=True,
         eta_min_ratio=1e-3,
         convert_to_iter_based=True,

@@ -14,7 +14,6 @@ param_scheduler = [
     dict(
         type="CosineAnnealingLR",
         begin=0,
-        end=3,
         by_epoch=True,
         eta_min_ratio=1e-2,
         convert_to_iter_based=True,
