@@ -34,15 +34,27 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out_dir", help="data root to create")
     parser.add_argument("--version", default="v1.0-mini", choices=["v1.0-mini", "v1.0-trainval"])
-    parser.add_argument("--scenes-train", type=int, metavar="N", help="training scenes (default: all official ones)")
-    parser.add_argument("--scenes-val", type=int, metavar="N", help="validation scenes (default: all official ones)")
-    parser.add_argument("--samples-per-scene", type=int, metavar="N", help="key frames at 2 Hz (default: 40 or 41)")
-    parser.add_argument("--image-size", type=parse_size, default=(1600, 900), metavar="WxH", help="default: 1600x900")
+    parser.add_argument(
+        "--scenes-train", type=int, metavar="N", help="training scenes (default: all official ones)"
+    )
+    parser.add_argument(
+        "--scenes-val", type=int, metavar="N", help="validation scenes (default: all official ones)"
+    )
+    parser.add_argument(
+        "--samples-per-scene", type=int, metavar="N", help="key frames at 2 Hz (default: 40 or 41)"
+    )
+    parser.add_argument(
+        "--image-size", type=parse_size, default=(1600, 900), metavar="WxH", help="default: 1600x900"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed is another city (default: 0)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)"
+    )
     parser.add_argument("--no-images", action="store_true", help="write tables and maps only")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     parser.add_argument("--overwrite", action="store_true", help="replace a city made with other options")

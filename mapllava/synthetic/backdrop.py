@@ -32,7 +32,9 @@ class Backdrop:
         self._skyline(picture, look, rng)
         below = elevation[:, 0] < 0
         picture[below] = self.haze(look)
-        self.picture = np.clip(np.hstack([picture, picture[:, : int(120 * density)]]), 0, 255).astype(np.uint8)
+        self.picture = np.clip(np.hstack([picture, picture[:, : int(120 * density)]]), 0, 255).astype(
+            np.uint8
+        )
 
     @staticmethod
     def haze(look: Look) -> np.ndarray:
@@ -55,13 +57,17 @@ class Backdrop:
                 colour = stone + mix * (look.sky[1] - stone)
                 picture[max(0, horizon - int(tall)) : horizon + 1, left : int(left + wide)] = colour
         crowns = np.abs(noise_tile(rng, 1024, ((64, 0.7), (16, 0.4), (4, 0.25)))[0])
-        heights = np.interp(np.linspace(0, 1024, self.width, endpoint=False), np.arange(1024), crowns, period=1024)
+        heights = np.interp(
+            np.linspace(0, 1024, self.width, endpoint=False), np.arange(1024), crowns, period=1024
+        )
         rows = np.arange(picture.shape[0])[:, None]
         trees = (rows >= horizon - (0.7 + 1.1 * heights) * self.density) & (rows <= horizon)
         leaf = look.grass * 0.62
         picture[trees] = leaf + 0.4 * (look.sky[1] - leaf)
 
-    def lookup(self, intrinsic: np.ndarray, rotation: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, float]:
+    def lookup(
+        self, intrinsic: np.ndarray, rotation: np.ndarray, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray, float]:
         """Where each pixel of a camera looks in the panorama.
 
         Args:

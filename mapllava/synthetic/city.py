@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -19,7 +20,7 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.synthetic.map_json import MapWriter
 from mapllava.synthetic.options import CityOptions
-from mapllava.synthetic.scene import LOCATIONS, Scene, build_scene, placed
+from mapllava.synthetic.scene import LOCATIONS, Scene, SceneKey, build_scene, placed
 from mapllava.synthetic.tables import LIDAR_FILE, image_path, map_mask_path, tables
 
 MARKER = "synthetic_city.json"
@@ -106,8 +107,8 @@ def create_city(
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     partial.mkdir()
     try:
-        counts = _build(partial, options, keys, workers, progress)
-        summary = CitySummary(str(out), version, *counts, round(time.perf_counter() - began, 1))
+        _build(partial, options, keys, workers, progress)
+        summary = _summary(out, options, keys, time.perf_counter() - began)
         marker = {"options": options.to_dict(), "summary": {**asdict(summary), "path": "", "seconds": 0.0}}
         _write_json(partial / MARKER, marker, indent=1)
         if out.exists():
@@ -119,13 +120,23 @@ def create_city(
     return summary
 
 
+def _summary(out: Path, options: CityOptions, keys: list[SceneKey], seconds: float) -> CitySummary:
+    train = [key.num_samples for key in keys if key.split == "train"]
+    val = [key.num_samples for key in keys if key.split == "val"]
+    images = 6 * sum(train + val) if options.images else 0
+    counts = (len(train), len(val), sum(train), sum(val), images)
+    return CitySummary(str(out), options.version, *counts, seconds=round(seconds, 1))
+
+
 def _found(out: Path, options: CityOptions, overwrite: bool) -> CitySummary | None:
     """The summary of a finished city with the same options; None where one may be written."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     marker = out / MARKER
     if not marker.is_file():
-        raise MapLLaVAError(f"{out} exists and is no synthetic city ({MARKER} is missing): choose another folder")
+        raise MapLLaVAError(
+            f"{out} exists and is no synthetic city ({MARKER} is missing): choose another folder"
+        )
     stored = json.loads(marker.read_text(encoding="utf-8"))
     wanted = options.to_dict()
     if stored.get("options") == wanted:
@@ -134,7 +145,9 @@ def _found(out: Path, options: CityOptions, overwrite: bool) -> CitySummary | No
         return None
     old = stored.get("options", {})
     other = ", ".join(f"{k} {old.get(k)!r} instead of {v!r}" for k, v in wanted.items() if old.get(k) != v)
-    raise MapLLaVAError(f"{out} holds a city with {other}: choose another folder, or overwrite it (--overwrite)")
+    raise MapLLaVAError(
+        f"{out} holds a city with {other}: choose another folder, or overwrite it (--overwrite)"
+    )
 
 
 def _sweep(out: Path) -> None:
@@ -146,7 +159,7 @@ def _sweep(out: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(root: Path, options: CityOptions, keys: list, workers: int, progress: bool) -> tuple[int, ...]:
+def _build(root: Path, options: CityOptions, keys: list[SceneKey], workers: int, progress: bool) -> None:
     with _bar(progress) as bar, _pool(workers) as submit:
         task = bar.add_task("streets", total=len(keys)) if bar else None
         scenes: list[Any] = [None] * len(keys)
@@ -157,22 +170,21 @@ def _build(root: Path, options: CityOptions, keys: list, workers: int, progress:
         scenes = _write_map(root, scenes)
         _write_tables(root / options.version, scenes)
         if options.images:
-            jobs = [(root, scene, *stretch) for scene in scenes for stretch in _stretches(scene.key.num_samples)]
+            jobs = [
+                (root, scene, *stretch) for scene in scenes for stretch in _stretches(scene.key.num_samples)
+            ]
             task = bar.add_task("images", total=6 * sum(key.num_samples for key in keys)) if bar else None
             for sensor in scenes[0].sensors:
                 (root / "samples" / sensor.channel).mkdir(parents=True, exist_ok=True)
             for _, count in submit(render_stretch, jobs):
                 if bar:
                     bar.advance(task, count)
-    train = [key.num_samples for key in keys if key.split == "train"]
-    val = [key.num_samples for key in keys if key.split == "val"]
-    return len(train), len(val), sum(train), sum(val), 6 * sum(train + val) if options.images else 0
 
 
 def _stretches(samples: int) -> list[tuple[int, int]]:
     """Split a scene's samples into stretches that share one painted ground."""
     edges = np.linspace(0, samples, -(-samples // STRETCH) + 1).round().astype(int)
-    return [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
 
 
 def render_stretch(root: Path, scene: Scene, first: int, last: int) -> int:
@@ -187,7 +199,9 @@ def render_stretch(root: Path, scene: Scene, first: int, last: int) -> int:
         renderer = SceneRenderer(scene, first, last)
         for index in range(last - first):
             for camera in range(1, len(scene.sensors)):
-                path = root / image_path(scene, scene.sensors[camera].channel, int(renderer.times[index, camera]))
+                path = root / image_path(
+                    scene, scene.sensors[camera].channel, int(renderer.times[index, camera])
+                )
                 image = renderer.image(index, camera)
                 if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
                     raise MapLLaVAError(f"cannot write {path}: is the disk full?")

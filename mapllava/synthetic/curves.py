@@ -7,7 +7,9 @@ import numpy as np
 from mapllava.geometry.polyline import cumulative_length
 
 
-def curve(start: np.ndarray, heading: float, length: float, turn: float, sway: float, straight: float) -> np.ndarray:
+def curve(
+    start: np.ndarray, heading: float, length: float, turn: float, sway: float, straight: float
+) -> np.ndarray:
     """A street's reference line: straight, then bending, then straight again.
 
     The bend's curvature is a smooth bump that turns by ``turn`` plus an S of amplitude ``sway``.
@@ -23,8 +25,10 @@ def curve(start: np.ndarray, heading: float, length: float, turn: float, sway: f
     Returns:
         ``(n, 2)`` float64, about one metre apart, starting at ``start``.
     """
-    n = max(int(round(length)), 4)
-    middle = np.clip(((np.arange(n) + 0.5) / n * length - straight) / max(length - 2 * straight, 1.0), 0.0, 1.0)
+    n = max(round(length), 4)
+    middle = np.clip(
+        ((np.arange(n) + 0.5) / n * length - straight) / max(length - 2 * straight, 1.0), 0.0, 1.0
+    )
     smooth = middle * middle * (3 - 2 * middle)
     angles = heading + turn * smooth + sway * np.sin(2 * np.pi * middle) * np.sin(np.pi * middle)
     steps = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * (length / n)
@@ -46,11 +50,22 @@ def offset(points: np.ndarray, distance: np.ndarray | float) -> np.ndarray:
 
 
 def at(points: np.ndarray, along: np.ndarray | float, values: np.ndarray | None = None) -> np.ndarray:
-    """Interpolate a line ``(n, 2)``, or per-vertex ``values`` ``(n,)`` of it, at arc lengths ``along`` (metres)."""
+    """Interpolate a line at arc lengths.
+
+    Args:
+        points: ``(n, 2)``, metres.
+        along: Arc lengths, metres, any shape.
+        values: ``(n,)`` something per vertex to interpolate instead of the points.
+
+    Returns:
+        ``(..., 2)``, or without the last axis when ``values`` is given.
+    """
     lengths = cumulative_length(points)
     if values is not None:
         return np.interp(along, lengths, values)
-    return np.stack([np.interp(along, lengths, points[:, 0]), np.interp(along, lengths, points[:, 1])], axis=-1)
+    return np.stack(
+        [np.interp(along, lengths, points[:, 0]), np.interp(along, lengths, points[:, 1])], axis=-1
+    )
 
 
 def part(points: np.ndarray, start: float, end: float) -> np.ndarray:
@@ -79,7 +94,7 @@ def smoothed(points: np.ndarray, step: float, sigma: float) -> np.ndarray:
 
 
 def connection(start: np.ndarray, start_heading: float, end: np.ndarray, end_heading: float) -> np.ndarray:
-    """A smooth way (cubic Bézier, ``(n, 2)``) from one pose to another, as a car takes it through a junction."""
+    """A smooth way (cubic Bézier, ``(n, 2)``) from one pose to another, as a car crosses a junction."""
     reach = 0.4 * float(np.hypot(*(end - start)))
     handles = np.stack(
         [

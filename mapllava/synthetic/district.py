@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ from shapely.geometry import LineString, Polygon
 from shapely.ops import unary_union
 
 from mapllava.synthetic import curves
-from mapllava.synthetic.junctions import Junction
+from mapllava.synthetic.junctions import Arm, Junction
 from mapllava.synthetic.roads import Paint, Road, clean
 from mapllava.synthetic.street_plan import Crossing, StreetPlan, draw_plan
 
@@ -28,7 +29,7 @@ class Divider:
 
 @dataclass
 class Lane:
-    """A lane or a way through a junction: centre line ``(n, 2)`` in driving direction, area, neighbours by index."""
+    """A lane or a way through a junction: centre line ``(n, 2)`` in driving direction, area, neighbours."""
 
     line: np.ndarray
     area: Polygon
@@ -192,29 +193,34 @@ def _lanes(plan: StreetPlan) -> list[Lane]:
                 lanes.append(Lane(line if _forward(plan, side) else line[::-1], road.lane_area(side, index)))
     numbers = {id(road): number for number, road in enumerate(plan.roads)}
     for junction in plan.junctions:
-        for source in junction.arms:
-            for target in junction.arms:
-                if source is not target:
-                    _connect(plan, junction, lanes, places, (source, numbers), target)
+        arms = [(arm, numbers[id(arm.road)]) for arm in junction.arms]
+        for source, target in itertools.permutations(arms, 2):
+            _connect(plan, junction, lanes, places, source, target)
     return lanes
 
 
-def _connect(plan, junction, lanes, places, source_numbers, target) -> None:  # type: ignore[no-untyped-def]
-    source, numbers = source_numbers
+def _connect(
+    plan: StreetPlan,
+    junction: Junction,
+    lanes: list[Lane],
+    places: dict[tuple[int, int, int], int],
+    source: tuple[Arm, int],
+    target: tuple[Arm, int],
+) -> None:
+    """Join lanes that arrive by one arm to lanes that leave by another (each with its street's number)."""
+    (first, first_number), (last, last_number) = source, target
     # Traffic arrives on the side that drives along the line where the junction is at the line's end.
-    sides = [side for side in (0, 1) if _forward(plan, side) == (source.end == 1)]
-    outs = [side for side in (0, 1) if _forward(plan, side) == (target.end == 0)]
-    for side, out in zip(sides, outs, strict=True):
-        first, last = source.road, target.road
-        for index in range(first.section.lanes[side]):
-            if last.section.lanes[out]:
-                a = places[numbers[id(first)], side, index]
-                b = places[numbers[id(last)], out, min(index, last.section.lanes[out] - 1)]
-                line = _thin(_way(junction, lanes[a].line, lanes[b].line, plan.left_hand))
-                area = clean(LineString(line).buffer(first.section.lane_width / 2, cap_style="flat", quad_segs=2))
-                lanes.append(Lane(line, area, True, [a], [b]))
-                lanes[a].outgoing.append(len(lanes) - 1)
-                lanes[b].incoming.append(len(lanes) - 1)
+    side = next(side for side in (0, 1) if _forward(plan, side) == (first.end == 1))
+    out = next(side for side in (0, 1) if _forward(plan, side) == (last.end == 0))
+    exits = last.road.section.lanes[out]
+    for index in range(first.road.section.lanes[side] if exits else 0):
+        a, b = places[first_number, side, index], places[last_number, out, min(index, exits - 1)]
+        line = _thin(_way(junction, lanes[a].line, lanes[b].line, plan.left_hand))
+        width = first.road.section.lane_width
+        area = clean(LineString(line).buffer(width / 2, cap_style="flat", quad_segs=2))
+        lanes.append(Lane(line, area, True, [a], [b]))
+        lanes[a].outgoing.append(len(lanes) - 1)
+        lanes[b].incoming.append(len(lanes) - 1)
 
 
 def _stop_lines(plan: StreetPlan) -> list[np.ndarray]:
@@ -240,8 +246,11 @@ def _arm_stop_lines(plan: StreetPlan, road: Road, end: int) -> list[np.ndarray]:
                 road.section.lane_centre(side, lanes - 1) + sign * half,
             )
             lines = [curves.offset(road.line, lateral) for lateral in laterals]
-            points = [curves.at(road.line, place + shift, line[:, axis]) for line, shift in
-                      ((lines[0], -0.2), (lines[1], -0.2), (lines[1], 0.2), (lines[0], 0.2)) for axis in (0, 1)]
+            points = [
+                curves.at(road.line, place + shift, line[:, axis])
+                for line, shift in ((lines[0], -0.2), (lines[1], -0.2), (lines[1], 0.2), (lines[0], 0.2))
+                for axis in (0, 1)
+            ]
             out.append(np.array(points, dtype=float).reshape(4, 2))
     return out
 
@@ -259,7 +268,9 @@ def _arrows(plan: StreetPlan) -> list[np.ndarray]:
                     for index in range(road.section.lanes[side]):
                         line = curves.offset(road.line, road.section.lane_centre(side, index))
                         middle = np.array([curves.at(road.line, place, line[:, axis]) for axis in (0, 1)])
-                        yaw = curves.at(road.line, place, curves.headings(road.line)) + (0 if end == 1 else np.pi)
+                        yaw = curves.at(road.line, place, curves.headings(road.line)) + (
+                            0 if end == 1 else np.pi
+                        )
                         turn = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
                         out.append(middle + shape @ turn)
     return out

@@ -46,7 +46,10 @@ class Drive:
         sideways = 0.2 * np.sin(s / 17 + self.waves[0])
         place = place + sideways * np.array([-np.sin(yaw), np.cos(yaw)])
         yaw += np.arctan(0.2 / 17 * np.cos(s / 17 + self.waves[0]))
-        roll, pitch = (np.deg2rad(0.12) * np.sin(s / scale + wave) for scale, wave in zip((5, 3), self.waves[1:], strict=True))
+        roll, pitch = (
+            np.deg2rad(0.12) * np.sin(s / scale + wave)
+            for scale, wave in zip((5, 3), self.waves[1:], strict=True)
+        )
         return ego_pose(place, yaw, float(roll), float(pitch))
 
     def covers(self, when: float) -> bool:

@@ -24,7 +24,7 @@ class Sheet:
 
     Attributes:
         picture: ``(rows, columns, 3)`` uint8 BGR.
-        matrix: ``(3, 3)`` from global metres (x, y, 1) to pixels (column, row), pixel centres at whole numbers.
+        matrix: ``(3, 3)`` from global metres (x, y, 1) to pixels (column, row); pixel centres are whole.
         texel: Metres per pixel.
     """
 
@@ -42,29 +42,36 @@ class Sheet:
         return Sheet(picture, shrink @ self.matrix, self.texel * 2)
 
 
-def paint_sheet(
-    district: District, look: Look, rng: np.random.Generator, window: tuple[np.ndarray, float], size: tuple[float, float], texel: float
-) -> Sheet:
-    """Paint the ground.
+def empty_sheet(window: tuple[np.ndarray, float], size: tuple[float, float], texel: float) -> Sheet:
+    """A sheet to paint on.
 
     Args:
-        district: The streets.
-        look: Colours.
-        rng: Source of texture and wear.
         window: Centre ``(2,)`` in metres and angle in radians of the rectangle.
         size: (along the angle, across it) in metres.
         texel: Metres per pixel.
-
-    Returns:
-        The picture and where it lies.
     """
     columns, rows = (int(np.ceil(length / texel)) for length in size)
     (cx, cy), angle = window
     c, s = np.cos(angle), np.sin(angle)
     turn = np.array([[c, s, -c * cx - s * cy], [-s, c, s * cx - c * cy], [0, 0, 1]])
     scale = np.array([[1 / texel, 0, columns / 2 - 0.5], [0, -1 / texel, rows / 2 - 0.5], [0, 0, 1]])
-    sheet = Sheet(np.empty((rows, columns, 3), np.uint8), scale @ turn, texel)
+    return Sheet(np.empty((rows, columns, 3), np.uint8), scale @ turn, texel)
+
+
+def paint_sheet(district: District, look: Look, rng: np.random.Generator, sheet: Sheet) -> Sheet:
+    """Paint the ground onto a sheet.
+
+    Args:
+        district: The streets.
+        look: Colours.
+        rng: Source of texture and wear.
+        sheet: Changed in place.
+
+    Returns:
+        The same sheet.
+    """
     brush = _Brush(sheet)
+    _meadow(sheet, look, rng)
     _surfaces(brush, district, look)
     _repairs(brush, district, look, rng)
     _add_texture(sheet, rng)
@@ -99,9 +106,30 @@ def _colour(values: np.ndarray | float) -> tuple[float, ...]:
     return tuple(float(np.clip(value, 0, 255)) for value in np.atleast_1d(values))
 
 
+def _meadow(sheet: Sheet, look: Look, rng: np.random.Generator) -> None:
+    """Open ground: grass with lighter and darker patches."""
+    cell = max(4, min(128, 1 << int(np.log2(4.0 / sheet.texel))))
+    tile = noise_tile(rng, 512, ((cell, 0.07), (max(cell // 4, 2), 0.05), (2, 0.05)))
+    tinted = np.clip(look.grass * (1 + tile[..., None] * np.array([0.8, 1.0, 1.3])), 0, 255).astype(np.uint8)
+    rows, columns = sheet.picture.shape[:2]
+    for top in range(0, rows, 512):
+        for left in range(0, columns, 512):
+            part = sheet.picture[top : top + 512, left : left + 512]
+            part[:] = tinted[: part.shape[0], : part.shape[1]]
+
+
+def cast_shadows(sheet: Sheet, outlines: list[np.ndarray], look: Look) -> None:
+    """Darken the sheet inside the outlines ``(n, 2)``, metres, as strongly as the sun shines."""
+    dark = 255 * (1 - 0.42 * look.sunlight)
+    mask = np.full(sheet.picture.shape[:2], 255, np.uint8)
+    brush = _Brush(sheet)
+    for outline in outlines:
+        brush.fill(mask, [brush.pixels(outline)], dark)
+    cv2.multiply(sheet.picture, cv2.merge([mask] * 3), dst=sheet.picture, scale=1 / 255)
+
+
 def _surfaces(brush: _Brush, district: District, look: Look) -> None:
     picture = brush.sheet.picture
-    picture[:] = np.clip(look.grass, 0, 255).astype(np.uint8)
     pavement = district.surface.buffer(look.pavement_width, quad_segs=3)
     brush.fill(picture, brush.rings(Polygon(pavement.exterior)), look.paving)
     for hole in pavement.interiors:
@@ -134,7 +162,9 @@ def _repairs(brush: _Brush, district: District, look: Look, rng: np.random.Gener
                 bent = brush.pixels(curves.offset(piece, np.resize(wander, len(piece))))
                 cv2.polylines(picture, [bent], False, _colour(look.asphalt * 0.78), 1, cv2.LINE_AA, FIX)
             else:
-                circle = piece[0] + 0.35 * np.stack([np.cos(np.arange(12) / 1.91), np.sin(np.arange(12) / 1.91)], -1)
+                circle = piece[0] + 0.35 * np.stack(
+                    [np.cos(np.arange(12) / 1.91), np.sin(np.arange(12) / 1.91)], -1
+                )
                 brush.fill(picture, [brush.pixels(circle)], look.asphalt * 0.72)
 
 
@@ -143,7 +173,7 @@ def _add_texture(sheet: Sheet, rng: np.random.Generator) -> None:
     coarse = max(8, min(128, 1 << int(np.log2(3.0 / sheet.texel))))
     tile = noise_tile(rng, size, ((1, 5.0), (4, 2.5), (coarse, 3.5)))
     tile = np.clip(np.round(tile + 128), 0, 255).astype(np.uint8)
-    grain = cv2.merge([tiled(tile, sheet.picture.shape[:2])] * 3)
+    grain = cv2.merge([tiled(tile, (sheet.picture.shape[0], sheet.picture.shape[1]))] * 3)
     cv2.addWeighted(sheet.picture, 1.0, grain, 1.0, -128.0, dst=sheet.picture)
 
 
@@ -172,7 +202,9 @@ def _strokes(divider: Divider) -> list[np.ndarray]:
         pieces = [divider.points]
     else:
         starts = np.arange(0.0, total, sum(paint.dash))
-        pieces = [curves.part(divider.points, s, min(s + paint.dash[0], total)) for s in starts if total - s > 0.4]
+        pieces = [
+            curves.part(divider.points, s, min(s + paint.dash[0], total)) for s in starts if total - s > 0.4
+        ]
     centres = (-paint.width, paint.width) if paint.double else (0.0,)
     out = []
     for piece in pieces:
@@ -191,7 +223,7 @@ def _bars(crossing: Crossing) -> list[np.ndarray]:
         share = 0.3 / depth
         return [np.array([a, b, b + share * (d - b), a + share * (c - a)]) for a, b, c, d in rows]
     width = float(np.hypot(*(near_right - near_left)))
-    count = max(int(round(width / 1.0)), 3)
+    count = max(round(width), 3)
     edges = (np.arange(count)[:, None] + np.array([0.22, 0.78])) / count
     return [
         np.array(
@@ -206,7 +238,9 @@ def _bars(crossing: Crossing) -> list[np.ndarray]:
     ]
 
 
-def _blend(picture: np.ndarray, mask: np.ndarray, colour: np.ndarray, look: Look, rng: np.random.Generator) -> None:
+def _blend(
+    picture: np.ndarray, mask: np.ndarray, colour: np.ndarray, look: Look, rng: np.random.Generator
+) -> None:
     """Lay worn paint over the picture, only where the mask is set."""
     if not mask.any():
         return

@@ -14,7 +14,7 @@ from mapllava.synthetic.roads import Road, clean
 
 @dataclass
 class Arm:
-    """One street at a junction; ``end`` tells which end of the street's reference line lies there (0 start, 1 end)."""
+    """One street at a junction, and which end of its reference line lies there (0 start, 1 end)."""
 
     road: Road
     end: int
@@ -106,11 +106,15 @@ class Junction:
             if angle < np.deg2rad(155):
                 tangent = self.corner / np.tan(angle / 2)
                 reaches[first] = max(reaches[first], (right + left * np.cos(angle)) / np.sin(angle) + tangent)
-                reaches[second] = max(reaches[second], (left + right * np.cos(angle)) / np.sin(angle) + tangent)
+                reaches[second] = max(
+                    reaches[second], (left + right * np.cos(angle)) / np.sin(angle) + tangent
+                )
         return [reach + 0.5 for reach in reaches]
 
-    def way(self, start: tuple[np.ndarray, float], end: tuple[np.ndarray, float], left_hand: bool) -> np.ndarray:
-        """A car's way ``(n, 2)`` across, from one pose (point, heading) to another; round the island where there is one."""
+    def way(
+        self, start: tuple[np.ndarray, float], end: tuple[np.ndarray, float], left_hand: bool
+    ) -> np.ndarray:
+        """A car's way ``(n, 2)`` across, from one pose (point, heading) to another; round an island."""
         if not self.island:
             return curves.connection(start[0], start[1], end[0], end[1])
         radius = self.island + self.ring / 2
@@ -125,7 +129,9 @@ class Junction:
 
 def free_of(candidate: Road, others: list[Road], margin: float) -> bool:
     """Whether a street, beyond its junction, stays ``margin`` metres clear of other streets."""
-    tail = LineString(curves.part(candidate.line, min(candidate.cuts[0] + 4, candidate.length - 1), candidate.length))
+    tail = LineString(
+        curves.part(candidate.line, min(candidate.cuts[0] + 4, candidate.length - 1), candidate.length)
+    )
     reach = max(candidate.mouth_width(0, 0), candidate.mouth_width(1, 0)) + margin
     tail_area = tail.buffer(reach, quad_segs=2)
     for other in others:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,8 +14,8 @@ from mapllava.synthetic.district import District, Lane
 from mapllava.synthetic.roads import Paint
 
 LAYERS = (
-    "polygon", "line", "node", "drivable_area", "road_segment", "road_block", "lane", "ped_crossing", "walkway",
-    "stop_line", "carpark_area", "road_divider", "lane_divider", "traffic_light", "lane_connector",
+    "polygon", "line", "node", "drivable_area", "road_segment", "road_block", "lane", "ped_crossing",
+    "walkway", "stop_line", "carpark_area", "road_divider", "lane_divider", "traffic_light", "lane_connector",
 )  # fmt: skip
 
 
@@ -41,7 +42,9 @@ class MapWriter:
 
     def add(self, district: District) -> None:
         """Append one district's records."""
-        segments = [self._record("road_segment", area, is_intersection=junction) for area, junction in district.areas]
+        segments = [
+            self._record("road_segment", area, is_intersection=junction) for area, junction in district.areas
+        ]
         self.drivable.append(self._polygon(district.surface))
         for divider in district.dividers:
             self._divider(divider.kind, divider.points, divider.paint)
@@ -122,7 +125,8 @@ class MapWriter:
             else:
                 edges = [self._line(_crosswise(lane.line, end))[0] for end in (0, 1)]
                 self._record(
-                    "lane", lane.area, lane_type="CAR", from_edge_line_token=edges[0], to_edge_line_token=edges[1],
+                    "lane", lane.area, lane_type="CAR",
+                    from_edge_line_token=edges[0], to_edge_line_token=edges[1],
                     left_lane_divider_segments=[], right_lane_divider_segments=[],
                 )  # fmt: skip
             self.paths[name] = _arcline(lane.line)
@@ -135,7 +139,11 @@ class MapWriter:
 def segment_type(paint: Paint) -> str:
     """nuScenes' name of a kind of line, such as ``SINGLE_DASHED_WHITE``."""
     return "_".join(
-        ["DOUBLE" if paint.double else "SINGLE", "DASHED" if paint.dash else "SOLID", "YELLOW" if paint.yellow else "WHITE"]
+        [
+            "DOUBLE" if paint.double else "SINGLE",
+            "DASHED" if paint.dash else "SOLID",
+            "YELLOW" if paint.yellow else "WHITE",
+        ]
     )
 
 
@@ -151,7 +159,7 @@ def _crosswise(line: np.ndarray, end: int) -> np.ndarray:
 def _arcline(line: np.ndarray) -> list[dict[str, Any]]:
     """A lane's centre line as nuScenes arc-line paths: one straight piece per edge."""
     out = []
-    for a, b in zip(line[:-1], line[1:], strict=True):
+    for a, b in itertools.pairwise(line):
         length = float(np.hypot(*(b - a)))
         if length < 1e-3:
             continue

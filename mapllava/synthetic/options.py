@@ -36,8 +36,8 @@ class CityOptions:
         width, height = self.image_size
         if not (32 <= width <= 4096 and 18 <= height <= 4096):
             raise MapLLaVAError(f"image_size is {width}x{height}; possible are 32x18 to 4096x4096 pixels")
-        if self.samples_per_scene is not None and not 1 <= self.samples_per_scene <= 2000:
-            raise MapLLaVAError(f"samples_per_scene is {self.samples_per_scene}; possible are 1 to 2000")
+        if self.samples_per_scene is not None and not 1 <= self.samples_per_scene <= 400:
+            raise MapLLaVAError(f"samples_per_scene is {self.samples_per_scene}; possible are 1 to 400")
         if self.seed < 0:
             raise MapLLaVAError(f"seed is {self.seed}; it must not be negative")
 
@@ -68,5 +68,7 @@ class CityOptions:
                 name = names[index * len(names) // count]
                 keys.append(SceneKey(name, split, samples, self.image_size, self.seed))
         if not keys:
-            raise MapLLaVAError("num_train_scenes and num_val_scenes are both 0: a city needs at least one scene")
+            raise MapLLaVAError(
+                "num_train_scenes and num_val_scenes are both 0: a city needs at least one scene"
+            )
         return keys

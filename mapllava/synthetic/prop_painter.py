@@ -23,16 +23,19 @@ class Shape:
         prop: What it is.
         middle: ``(3,)`` centre, metres.
         radius: Metres.
-        faces: ``(f, k, 3)`` corners of the outer faces, counter-clockwise seen from outside, per part.
+        faces: ``(f, 4, 3)`` corners of the faces, counter-clockwise seen from outside, in drawing order.
+        normals: ``(f, 3)`` unit vectors outwards.
         colours: ``(f, 3)`` BGR with the sun's shading in it.
-        decals: For each face, ``(d, 4, 3)`` quads on it, and their colour.
+        decals: For each face, polygons ``(d, k, 3)`` on it, and their colour.
+        balls: ``(b, 7)`` spheres in drawing order: centre, radius, colour; None but for trees.
     """
 
     prop: Prop
     middle: np.ndarray
     radius: float
-    faces: list[np.ndarray] = field(default_factory=list)
-    colours: list[np.ndarray] = field(default_factory=list)
+    faces: np.ndarray = field(default_factory=lambda: np.zeros((0, 4, 3)))
+    normals: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    colours: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
     decals: list[list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=list)
     balls: np.ndarray | None = None
 
@@ -40,24 +43,36 @@ class Shape:
 def build_shape(prop: Prop, look: Look) -> Shape:
     """Turn a prop into polygons with the scene's light on them."""
     length, width, height = prop.size
-    shape = Shape(prop, np.array([*prop.place, height / 2]), 0.5 * float(np.hypot(np.hypot(length, width), height)))
+    shape = Shape(
+        prop, np.array([*prop.place, height / 2]), 0.5 * float(np.hypot(np.hypot(length, width), height))
+    )
     if prop.kind == "building":
         _building(shape, look)
     elif prop.kind in ("car", "van"):
         _vehicle(shape, look)
     elif prop.kind == "tree":
         rng = np.random.default_rng(prop.seed)
-        spread = rng.normal(0, 0.22, (9, 3)) * np.array([length, length, 0.22 * height])
-        spread[:, 2] += height * 0.68
-        order = np.argsort(spread @ look.sun)
-        shades = np.linspace(0.6, 0.75 + 0.45 * look.sunlight, len(spread))[:, None] * prop.colour
-        radii = rng.uniform(0.24, 0.36, (9, 1)) * length
+        count = 22
+        radii = np.linspace(0.34, 0.13, count)[:, None] * length
+        spread = rng.normal(0, 1, (count, 3))
+        spread *= (0.5 - radii / length) / np.linalg.norm(spread, axis=1, keepdims=True)
+        lit = (spread @ look.sun + 0.35) / 0.75
+        shades = (0.62 + np.clip(lit, 0, 1) * (0.2 + 0.4 * look.sunlight))[:, None] * prop.colour
+        shades *= rng.uniform(0.93, 1.07, (count, 1))
+        spread = spread * np.array([length, length, 0.5 * height]) + [0, 0, height * 0.68]
+        order = np.argsort(lit * 0.6 - radii[:, 0] / length)
+        shades, radii = shades[order], radii[order]
         shape.balls = np.hstack([spread[order] + [*prop.place, 0], radii, shades])
     return shape
 
 
-def _frustum(prop: Prop, span: tuple[float, float], low: tuple[float, float, float, float], high: tuple[float, float, float, float]) -> np.ndarray:
-    """Faces ``(5, 4, 3)`` (front, left, back, right, top) between two levels; low and high are x0, x1, y0, y1 there."""
+def _frustum(
+    prop: Prop,
+    span: tuple[float, float],
+    low: tuple[float, float, float, float],
+    high: tuple[float, float, float, float],
+) -> np.ndarray:
+    """Faces ``(5, 4, 3)`` (front, left, back, right, top) between two levels; low, high: x0, x1, y0, y1."""
     corners = []
     for z, (x0, x1, y0, y1) in zip(span, (low, high), strict=True):
         corners.append([[x1, y0, z], [x1, y1, z], [x0, y1, z], [x0, y0, z]])
@@ -68,9 +83,15 @@ def _frustum(prop: Prop, span: tuple[float, float], low: tuple[float, float, flo
     return np.array([*sides, box[1]])
 
 
-def _shades(faces: np.ndarray, look: Look) -> np.ndarray:
-    normals = np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 1])
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
+def _normals(faces: np.ndarray) -> np.ndarray:
+    a, b = (faces[:, 1] - faces[:, 0]).T, (faces[:, 2] - faces[:, 1]).T
+    cross = np.stack(
+        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], axis=-1
+    )
+    return cross / np.maximum(np.sqrt((cross * cross).sum(axis=1, keepdims=True)), 1e-9)
+
+
+def _shades(normals: np.ndarray, look: Look) -> np.ndarray:
     return (0.62 + 0.12 * normals[:, 2] + 0.42 * look.sunlight * np.maximum(normals @ look.sun, 0))[:, None]
 
 
@@ -95,13 +116,13 @@ def _building(shape: Shape, look: Look) -> None:
     rng = np.random.default_rng(prop.seed)
     base = (-length / 2, length / 2, -width / 2, width / 2)
     faces = _frustum(prop, (0.0, height), base, base)
-    shades = _shades(faces, look)
+    shape.faces, shape.normals = faces, _normals(faces)
+    shades = _shades(shape.normals, look)
+    shape.colours = shades * prop.colour
     glass = np.array([104.0, 88, 72]) * rng.uniform(0.7, 1.3)
     storeys = max(int(height // 3), 1)
     fill = (float(rng.uniform(0.4, 0.85)), float(rng.uniform(0.4, 0.65)))
     for index, face in enumerate(faces):
-        shape.faces.append(face)
-        shape.colours.append(shades[index] * prop.colour)
         decals = []
         if index < 4:
             across = length if index in (1, 3) else width
@@ -117,19 +138,34 @@ def _vehicle(shape: Shape, look: Look) -> None:
     length, width, height = prop.size
     x, y, van = length / 2, width / 2, prop.kind == "van"
     waist = height * (0.5 if van else 0.58)
-    body = _frustum(prop, (0.22, waist), (-x, x, -y, y), (-x * 0.98, x * (0.95 if van else 0.97), -y * 0.97, y * 0.97))
+    body = _frustum(
+        prop, (0.22, waist), (-x, x, -y, y), (-x * 0.98, x * (0.95 if van else 0.97), -y * 0.97, y * 0.97)
+    )
     roof_x = (-x * 0.97, x * 0.62) if van else (-x * 0.62, x * 0.18)
     foot_x = (-x * 0.98, x * 0.88) if van else (-x * 0.92, x * 0.48)
     cabin = _frustum(prop, (waist, height), (*foot_x, -y * 0.95, y * 0.95), (*roof_x, -y * 0.74, y * 0.74))
-    shades = np.vstack([_shades(body, look), _shades(cabin, look)])
+    shadow = _frustum(prop, (0.0, 0.02), *[(-x * 1.02, x * 1.02, -y * 1.05, y * 1.05)] * 2)[4:]
+    shape.faces = np.concatenate([shadow, body, cabin])
+    shape.normals = _normals(shape.faces)
+    shape.colours = _shades(shape.normals, look) * prop.colour
+    shape.colours[0] = look.asphalt * 0.42
+    shape.decals.append([])
     black, glass = np.array([26.0, 24, 24]), np.array([66.0, 56, 48])
-    pillars = np.array([[[0.05, 0.12], [0.46, 0.12], [0.46, 0.88], [0.05, 0.88]], [[0.53, 0.12], [0.93, 0.12], [0.93, 0.88], [0.53, 0.88]]])
+    pillars = np.array(
+        [
+            [[0.05, 0.12], [0.46, 0.12], [0.46, 0.88], [0.05, 0.88]],
+            [[0.53, 0.12], [0.93, 0.12], [0.93, 0.88], [0.53, 0.88]],
+        ]
+    )
     screen = np.array([[[0.05, 0.1], [0.95, 0.1], [0.95, 0.9], [0.05, 0.9]]])
-    lamps = np.array([[[0.03, 0.55], [0.2, 0.55], [0.2, 0.8], [0.03, 0.8]], [[0.8, 0.55], [0.97, 0.55], [0.97, 0.8], [0.8, 0.8]]])
+    lamps = np.array(
+        [
+            [[0.03, 0.55], [0.2, 0.55], [0.2, 0.8], [0.03, 0.8]],
+            [[0.8, 0.55], [0.97, 0.55], [0.97, 0.8], [0.8, 0.8]],
+        ]
+    )
     wheels = np.array([_wheel(0.19), _wheel(0.8)])
     for index, face in enumerate((*body, *cabin)):
-        shape.faces.append(face)
-        shape.colours.append(shades[index] * prop.colour)
         decals: list[tuple[np.ndarray, np.ndarray]] = []
         if index in (1, 3):
             decals.append((_on_face(face, wheels), black))
@@ -142,10 +178,6 @@ def _vehicle(shape: Shape, look: Look) -> None:
         elif index in (6, 8):
             decals.append((_on_face(face, pillars), glass))
         shape.decals.append(decals)
-    shadow = _frustum(prop, (0.0, 0.02), *[(-x * 1.02, x * 1.02, -y * 1.05, y * 1.05)] * 2)[4]
-    shape.faces.insert(0, shadow)
-    shape.colours.insert(0, look.asphalt * 0.42)
-    shape.decals.insert(0, [])
 
 
 def _wheel(middle: float) -> np.ndarray:
@@ -163,7 +195,9 @@ class PropPainter:
         fog: Colour (BGR) that far things fade to.
     """
 
-    def __init__(self, image: np.ndarray, intrinsic: np.ndarray, global2cam: np.ndarray, fog: np.ndarray) -> None:
+    def __init__(
+        self, image: np.ndarray, intrinsic: np.ndarray, global2cam: np.ndarray, fog: np.ndarray
+    ) -> None:
         self.image, self.fog = image, fog
         self.intrinsic, self.global2cam = intrinsic, global2cam
         self.eye = -global2cam[:3, :3].T @ global2cam[:3, 3]
@@ -173,15 +207,21 @@ class PropPainter:
         """Draw all that can be seen."""
         if not shapes:
             return
-        middles = np.array([shape.middle for shape in shapes]) @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        middles = np.array([shape.middle for shape in shapes])
         radii = np.array([shape.radius for shape in shapes])
-        slope = np.array([self.image.shape[1], self.image.shape[1]]) / 2 / self.intrinsic[0, 0] * 1.15
-        distance = np.linalg.norm(middles, axis=1)
-        seen = (middles[:, 2] > NEAR - radii) & (distance < FAR)
-        seen &= np.abs(middles[:, 0]) < np.maximum(middles[:, 2], 0) * slope[0] + radii * 1.6
-        for index in np.argsort(-(distance - 0.5 * radii)):
+        distance = np.linalg.norm(middles - self.eye, axis=1)
+        seen = self.sees(middles, radii) & (distance < FAR)
+        for index in np.argsort(-(distance - 0.5 * radii), kind="stable"):
             if seen[index]:
                 self._one(shapes[index], float(distance[index]))
+
+    def sees(self, middles: np.ndarray, radii: np.ndarray) -> np.ndarray:
+        """Which spheres (centres ``(n, 3)``, radii ``(n,)``, metres) may touch the image: ``(n,)`` bool."""
+        points = middles @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        slope = self.image.shape[1] / 2 / self.intrinsic[0, 0] * 1.15
+        return (points[:, 2] > NEAR - radii) & (
+            np.abs(points[:, 0]) < np.maximum(points[:, 2], 0) * slope + radii * 1.6
+        )
 
     def _one(self, shape: Shape, distance: float) -> None:
         fade = min(max(distance - 25, 0) / 140, 0.6)
@@ -191,12 +231,11 @@ class PropPainter:
         if shape.prop.kind == "lamp":
             self._lamp(shape, fade)
             return
-        for face, colour, decals in zip(shape.faces, shape.colours, shape.decals, strict=True):
-            normal = np.cross(face[1] - face[0], face[2] - face[1])
-            if normal @ (self.eye - face[0]) <= 0:
-                continue
-            self._fill(face[None], colour + fade * (self.fog - colour))
-            for quads, shade in decals:
+        facing = ((self.eye - shape.faces[:, 0]) * shape.normals).sum(axis=1) > 0
+        colours = shape.colours + fade * (self.fog - shape.colours)
+        for index in np.flatnonzero(facing):
+            self._fill(shape.faces[index : index + 1], colours[index])
+            for quads, shade in shape.decals[index]:
                 if np.abs(quads[0, 1] - quads[0, 0]).max() > self.detail * distance:
                     self._fill(quads, shade + fade * (self.fog - shade))
 
@@ -204,7 +243,7 @@ class PropPainter:
         """Fill polygons ``(p, k, 3)`` of the global frame with one colour."""
         points = polygons @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
         depth = points[..., 2]
-        colour_tuple = tuple(float(np.clip(value, 0, 255)) for value in colour)
+        colour_tuple = tuple(np.clip(colour, 0, 255).tolist())
         if depth.min() > NEAR:
             cv2.fillPoly(self.image, list(self._project(points)), colour_tuple, cv2.LINE_AA, BITS)
         elif depth.max() > NEAR:
@@ -223,18 +262,23 @@ class PropPainter:
         if points[:, 2].min() < 1.0:
             return
         foot = np.array([*shape.prop.place, 0.0])
-        bark = np.array([52.0, 66, 84])
-        self._post(foot, foot + [0, 0, shape.prop.size[2] * 0.6], 0.28, bark + fade * (self.fog - bark))
+        bark = np.array([50.0, 58, 68])
+        self._post(
+            foot, foot + np.array([0, 0, shape.prop.size[2] * 0.6]), 0.2, bark + fade * (self.fog - bark)
+        )
         pixels = self._project(points)
         radii = np.round(balls[:, 3] * self.intrinsic[0, 0] / points[:, 2] * (1 << BITS)).astype(int)
+        smallest = max(int(radii.max() * 0.45), 1 << BITS) if radii.max() < 12 << BITS else 0
         for pixel, radius, shade in zip(pixels, radii, balls[:, 4:], strict=True):
+            if radius < smallest:
+                continue  # too small to tell apart
             colour = tuple(float(value) for value in shade + fade * (self.fog - shade))
             cv2.circle(self.image, (int(pixel[0]), int(pixel[1])), int(radius), colour, -1, cv2.LINE_AA, BITS)
 
     def _lamp(self, shape: Shape, fade: float) -> None:
         foot, prop = np.array([*shape.prop.place, 0.0]), shape.prop
         colour = prop.colour + fade * (self.fog - prop.colour)
-        top = foot + [0, 0, prop.size[2]]
+        top = foot + np.array([0, 0, prop.size[2]])
         arm = top + 1.6 * np.array([-np.sin(prop.yaw), np.cos(prop.yaw), 0.1])
         self._post(foot, top, 0.14, colour)
         self._post(top, arm, 0.1, colour)
@@ -246,7 +290,15 @@ class PropPainter:
         thickness = max(1, round(width * self.intrinsic[0, 0] / float(ends[:, 2].mean())))
         a, b = self._project(ends)
         colour_tuple = tuple(float(value) for value in colour)
-        cv2.line(self.image, (int(a[0]), int(a[1])), (int(b[0]), int(b[1])), colour_tuple, thickness, cv2.LINE_AA, BITS)
+        cv2.line(
+            self.image,
+            (int(a[0]), int(a[1])),
+            (int(b[0]), int(b[1])),
+            colour_tuple,
+            thickness,
+            cv2.LINE_AA,
+            BITS,
+        )
 
 
 def clip_near(polygon: np.ndarray, near: float) -> np.ndarray:
@@ -258,3 +310,20 @@ def clip_near(polygon: np.ndarray, near: float) -> np.ndarray:
         if (a[2] > near) != (b[2] > near):
             out.append(a + (near - a[2]) / (b[2] - a[2]) * (b - a))
     return np.array(out)
+
+
+def shadow(prop: Prop, look: Look) -> np.ndarray | None:
+    """Outline ``(n, 2)`` of the shadow a prop throws on the ground, metres; None for thin ones."""
+    slant = -look.sun[:2] / look.sun[2]
+    length, width, height = prop.size
+    if prop.kind == "lamp":
+        return None
+    if prop.kind == "tree":
+        angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
+        circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * length * 0.55
+        return prop.place + circle + slant * height * 0.68 + np.outer(circle @ slant, slant) * 0.3
+    c, s = np.cos(prop.yaw), np.sin(prop.yaw)
+    half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.array([length, width]) / 2
+    foot = prop.place + half @ np.array([[c, s], [-s, c]])
+    both = np.vstack([foot, foot + slant * height * (0.85 if prop.kind != "building" else 1.0)])
+    return cv2.convexHull(both.astype(np.float32))[:, 0].astype(np.float64)

@@ -14,8 +14,8 @@ from mapllava.synthetic.district import District
 from mapllava.synthetic.drive import Drive
 
 CAR_COLOURS = (
-    (232, 232, 230), (210, 208, 204), (60, 58, 58), (36, 34, 34), (150, 148, 146), (110, 60, 36), (40, 40, 160), (58, 92, 120),
-    (92, 120, 60),
+    (232, 232, 230), (210, 208, 204), (60, 58, 58), (36, 34, 34), (150, 148, 146),
+    (110, 60, 36), (40, 40, 160), (58, 92, 120), (92, 120, 60),
 )  # fmt: skip
 WALLS = ((150, 176, 196), (172, 180, 186), (120, 140, 176), (190, 190, 184), (128, 150, 160), (206, 202, 192))
 
@@ -45,8 +45,11 @@ class Prop:
 class Traffic:
     """Cars that move along a way ``(n, 2)``.
 
-    ``offsets`` are metres along the way at time 0; ``speed`` in m/s, or None for cars that keep their distance to
-    the camera car (then offsets count from it).
+    Attributes:
+        way: ``(n, 2)`` metres.
+        offsets: Metres along the way at time 0; from the camera car where ``speed`` is None.
+        speed: m/s; None for cars that keep their distance to the camera car.
+        cars: Kind, size (metres) and colour of each.
     """
 
     way: np.ndarray
@@ -60,11 +63,13 @@ class Traffic:
         along = cumulative_length(self.way)
         base = drive.progress(when) if self.speed is None else self.speed * when
         share = along[-1] / drive.along[-1] if self.speed is None else 1.0
-        for offset, (kind, size, colour) in zip(self.offsets, self.cars, strict=True):
-            s = base * share + offset
-            if 5 < s < along[-1] - 5:
-                a, b = curves.at(self.way, s - 1.2), curves.at(self.way, s + 1.2)
-                out.append(Prop(kind, (a + b) / 2, float(np.arctan2(*(b - a)[::-1])), size, colour))
+        places = base * share + self.offsets
+        rears, fronts = (curves.at(self.way, places + reach) for reach in (-1.2, 1.2))
+        for index in np.flatnonzero((places > 5) & (places < along[-1] - 5)):
+            kind, size, colour = self.cars[index]
+            rear, front = rears[index], fronts[index]
+            yaw = float(np.arctan2(*(front - rear)[::-1]))
+            out.append(Prop(kind, (rear + front) / 2, yaw, size, colour))
         return out
 
 
@@ -73,7 +78,11 @@ def draw_car(rng: np.random.Generator) -> tuple[str, tuple[float, float, float],
     colour = np.array(CAR_COLOURS[rng.integers(len(CAR_COLOURS))], dtype=float) * rng.uniform(0.9, 1.1)
     if rng.random() < 0.15:
         return "van", (float(rng.uniform(5.0, 6.5)), 2.0, float(rng.uniform(2.2, 2.8))), colour
-    return "car", (float(rng.uniform(4.0, 4.8)), float(rng.uniform(1.75, 1.9)), float(rng.uniform(1.42, 1.65))), colour
+    return (
+        "car",
+        (float(rng.uniform(4.0, 4.8)), float(rng.uniform(1.75, 1.9)), float(rng.uniform(1.42, 1.65))),
+        colour,
+    )
 
 
 def draw_traffic(rng: np.random.Generator, district: District) -> list[Traffic]:
@@ -112,7 +121,11 @@ def draw_props(rng: np.random.Generator, district: District, stretch: np.ndarray
 
 
 def _beside(
-    rng: np.random.Generator, props: list[Prop], district: District, route: LineString, spot: tuple[np.ndarray, float, np.ndarray]
+    rng: np.random.Generator,
+    props: list[Prop],
+    district: District,
+    route: LineString,
+    spot: tuple[np.ndarray, float, np.ndarray],
 ) -> None:
     place, yaw, normal = spot
     seed = int(rng.integers(1 << 30))
@@ -124,9 +137,18 @@ def _beside(
         prop = Prop("tree", where, 0.0, (tall * 0.55, tall * 0.55, tall), leaf, seed)
         _keep(props, district, prop, 1.5)
     elif choice < 0.44:
-        _keep(props, district, Prop("lamp", place + normal * 0.9, yaw, (0.2, 0.2, 7.5), np.array([92.0, 92, 90])), 0.4)
+        _keep(
+            props,
+            district,
+            Prop("lamp", place + normal * 0.9, yaw, (0.2, 0.2, 7.5), np.array([92.0, 92, 90])),
+            0.4,
+        )
     elif choice < 0.66:
-        wide, deep, tall = rng.uniform(9, 22), rng.uniform(8, 14), 3.0 * rng.integers(1, 6) + rng.uniform(0.5, 1.5)
+        wide, deep, tall = (
+            rng.uniform(9, 22),
+            rng.uniform(8, 14),
+            3.0 * rng.integers(1, 6) + rng.uniform(0.5, 1.5),
+        )
         where = place + normal * (deep / 2 + rng.uniform(5, 12))
         wall = np.array(WALLS[rng.integers(len(WALLS))]) * rng.uniform(0.8, 1.1)
         _keep(props, district, Prop("building", where, yaw, (wide, deep, float(tall)), wall, seed), 3.0)

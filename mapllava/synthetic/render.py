@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from shapely.geometry import LineString, Point
 
 from mapllava.synthetic.backdrop import Backdrop
-from mapllava.synthetic.ground import Sheet, paint_sheet
+from mapllava.synthetic.ground import Sheet, cast_shadows, empty_sheet, paint_sheet
 from mapllava.synthetic.look import Look, draw_look, noise_tile
-from mapllava.synthetic.prop_painter import PropPainter, build_shape
+from mapllava.synthetic.prop_painter import PropPainter, Shape, build_shape, shadow
 from mapllava.synthetic.props import Prop, draw_props, draw_traffic
 from mapllava.synthetic.rig import Sensor
 from mapllava.synthetic.scene import Scene
@@ -48,11 +50,14 @@ class SceneRenderer:
         self.look: Look = draw_look(scene.key.rng("look"))
         rng = scene.key.rng(f"pictures {first}")
         places = np.array([scene.pose(int(row[0]))[:2, 3] for row in self.times])
-        self.levels = self._paint_ground(places, rng)
+        props = draw_props(scene.key.rng("props"), scene.district, scene.drive.route + scene.shift)
+        route = LineString(np.vstack([places, places[-1:] + 0.1]))
+        props = [prop for prop in props if route.distance(Point(*prop.place)) < 90]
+        self.props = [build_shape(prop, self.look) for prop in props]
+        outlines = [outline for outline in (shadow(prop, self.look) for prop in props) if outline is not None]
+        self.levels = self._paint_ground(places, rng, outlines)
         density = float(np.clip(self.size[0] / 130, 2.5, 10))
         self.backdrop = Backdrop(self.look, scene.key.rng("backdrop"), density)
-        stretch = np.vstack([places, places[-1:] + 0.1])
-        self.props = [build_shape(prop, self.look) for prop in draw_props(rng, scene.district, stretch)]
         self.traffic = draw_traffic(scene.key.rng("traffic"), scene.district)
         self.fog = self.backdrop.haze(self.look)
         grain = noise_tile(rng, 256, ((1, self.look.noise),))
@@ -65,9 +70,13 @@ class SceneRenderer:
             if sensor.intrinsic is not None:
                 rows_above = int(np.clip(self._horizon(sensor) + height * 0.04 + 2, 1, height))
                 rotation = sensor.sensor2ego[:3, :3]
-                self.lookups[sensor.channel] = self.backdrop.lookup(sensor.intrinsic, rotation, (width, rows_above))
+                self.lookups[sensor.channel] = self.backdrop.lookup(
+                    sensor.intrinsic, rotation, (width, rows_above)
+                )
 
-    def _paint_ground(self, places: np.ndarray, rng: np.random.Generator) -> _Levels:
+    def _paint_ground(
+        self, places: np.ndarray, rng: np.random.Generator, outlines: list[np.ndarray]
+    ) -> _Levels:
         district, look = self.scene.district, self.look
         way = places[-1] - places[0]
         angle = float(np.arctan2(way[1], way[0])) if len(places) > 1 else 0.0
@@ -75,11 +84,12 @@ class SceneRenderer:
         local = places @ axes.T
         centre = (local.min(axis=0) + local.max(axis=0)) / 2 @ axes
         extent = np.ptp(local, axis=0)
-        texel = float(np.clip(64.0 / self.size[0], 0.04, 0.08))
+        texel = float(np.clip(48.0 / self.size[0], 0.03, 0.08))
         window, shapes = (centre, angle), []
         for reach, resolution, count in ((NEAR_REACH, texel, 4), (FAR_REACH, 0.25, 5)):
             size = (float(extent[0] + 2 * reach), float(extent[1] + 2 * reach))
-            sheets = [paint_sheet(district, look, rng, window, size, resolution)]
+            sheets = [paint_sheet(district, look, rng, empty_sheet(window, size, resolution))]
+            cast_shadows(sheets[0], outlines, look)
             for _ in range(count - 1):
                 sheets.append(sheets[-1].halved())
             shapes.append(sheets)
@@ -109,16 +119,20 @@ class SceneRenderer:
         self._draw_ground(image, k, cam2global)
         self._draw_sky(image, sensor, cam2global, float(np.arctan2(ego[1, 0], ego[0, 0])))
         painter = PropPainter(image, k, np.linalg.inv(cam2global), self.fog)
-        painter.paint(self.props + self._moving(ego, self.scene.seconds(time)))
+        painter.paint(self.props + self._moving(ego, self.scene.seconds(time), painter))
         return self._develop(image, index, camera)
 
-    def _moving(self, ego: np.ndarray, seconds: float) -> list:
-        props: list[Prop] = []
+    def _moving(self, ego: np.ndarray, seconds: float, painter: PropPainter) -> list[Shape]:
+        """The moving cars in view, none of them on top of the camera car."""
+        cars: list[Prop] = []
         for traffic in self.traffic:
-            props += traffic.props(self.scene.drive, seconds)
-        shifted = [Prop(p.kind, p.place, p.yaw, p.size, p.colour) for p in props]
-        place = ego[:2, 3]
-        return [build_shape(p, self.look) for p in shifted if 5.5 < np.hypot(*(p.place - place)) < 100]
+            cars += traffic.props(self.scene.drive, seconds)
+        if not cars:
+            return []
+        places = np.array([[*car.place, 0.8] for car in cars])
+        distance = np.hypot(*(places[:, :2] - ego[:2, 3]).T)
+        seen = painter.sees(places, np.full(len(cars), 4.0)) & (distance > 5.5) & (distance < 100)
+        return [build_shape(car, self.look) for car, visible in zip(cars, seen, strict=True) if visible]
 
     def _draw_ground(self, image: np.ndarray, k: np.ndarray, cam2global: np.ndarray) -> None:
         rotation, (cx, cy, cz) = cam2global[:3, :3], cam2global[:3, 3]
@@ -129,7 +143,7 @@ class SceneRenderer:
         middle = (width - 1) / 2
         horizon = -(m[2, 0] * middle + m[2, 2]) / m[2, 1]
         end = height
-        for near, far in zip(BANDS[:-1], BANDS[1:], strict=True):
+        for near, far in itertools.pairwise(BANDS):
             start = int(np.clip(np.ceil(horizon + focal * cz / far), 0, height))
             if far == BANDS[-1]:
                 start = int(np.clip(np.floor(horizon) - 1, 0, height))
@@ -161,7 +175,7 @@ class SceneRenderer:
     def _draw_sky(self, image: np.ndarray, sensor: Sensor, cam2global: np.ndarray, yaw: float) -> None:
         view = self.backdrop.view(self.lookups[sensor.channel], yaw)
         rows = len(view)
-        m = (cam2global[:3, :3] @ np.linalg.inv(sensor.intrinsic))[2]
+        m = (cam2global[:3, :3] @ np.linalg.inv(np.asarray(sensor.intrinsic)))[2]
         edge = -(m[0] * np.arange(image.shape[1]) + m[2]) / m[1]
         clear = int(np.clip(np.floor(edge.min()), 0, rows))
         image[:clear] = view[:clear]

@@ -13,8 +13,15 @@ FULL_SIZE = (1600, 900)
 
 @dataclass(frozen=True)
 class Mount:
-    """Nominal place of a camera: focal length (pixels at 1600 x 900), principal point, yaw (degrees, ego frame),
-    position in the ego frame (metres) and how long before the LiDAR it fires (milliseconds)."""
+    """Nominal place of a camera.
+
+    Attributes:
+        focal: Focal length, pixels at 1600 x 900.
+        principal: Principal point, pixels at 1600 x 900.
+        yaw: Degrees, ego frame.
+        place: Position in the ego frame, metres.
+        lead: How long before the LiDAR it fires, milliseconds.
+    """
 
     focal: float
     principal: tuple[float, float]
@@ -61,12 +68,16 @@ def draw_rig(rng: np.random.Generator, image_size: tuple[int, int]) -> list[Sens
         Seven sensors, LiDAR first.
     """
     tilt = np.deg2rad(rng.normal(0, 0.1, 3))
-    sensors = [Sensor(LIDAR, _pose(_turn(*tilt[:2], tilt[2] - np.pi / 2), np.array(LIDAR_PLACE)), None, 0.0)]
-    axes = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])  # camera z forward, x right, y down
+    sensors = [
+        Sensor(LIDAR, _pose(_turn(tilt[0], tilt[1], tilt[2] - np.pi / 2), np.array(LIDAR_PLACE)), None, 0.0)
+    ]
+    axes = np.array(
+        [[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
+    )  # camera z forward, x right, y down
     scale = np.array(image_size) / np.array(FULL_SIZE)
     for channel, mount in MOUNTS.items():
         jitter = np.deg2rad(rng.normal(0, 0.3, 3))
-        rotation = _turn(0.0, 0.0, np.deg2rad(mount.yaw)) @ _turn(*jitter) @ axes
+        rotation = _turn(0.0, 0.0, np.deg2rad(mount.yaw)) @ _turn(jitter[0], jitter[1], jitter[2]) @ axes
         place = np.array(mount.place) + rng.normal(0, 0.008, 3)
         focal = mount.focal * (1 + rng.normal(0, 0.003)) * scale
         centre = (np.array(mount.principal) + rng.normal(0, 3, 2) + 0.5) * scale - 0.5
@@ -77,7 +88,14 @@ def draw_rig(rng: np.random.Generator, image_size: tuple[int, int]) -> list[Sens
 
 def _turn(roll: float, pitch: float, yaw: float) -> np.ndarray:
     """Rotation matrix from roll, pitch and yaw (x, y, z axes, radians; yaw last)."""
-    cr, sr, cp, sp, cy, sy = np.cos(roll), np.sin(roll), np.cos(pitch), np.sin(pitch), np.cos(yaw), np.sin(yaw)
+    cr, sr, cp, sp, cy, sy = (
+        np.cos(roll),
+        np.sin(roll),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(yaw),
+        np.sin(yaw),
+    )
     around_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
     around_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     around_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])

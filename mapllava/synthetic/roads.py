@@ -128,12 +128,14 @@ class Road:
         for side in (0, 1):
             kerb = self.kerb(side)
             sides.append(
-                np.stack([np.interp(places, along, kerb[:, 0]), np.interp(places, along, kerb[:, 1])], axis=-1)
+                np.stack(
+                    [np.interp(places, along, kerb[:, 0]), np.interp(places, along, kerb[:, 1])], axis=-1
+                )
             )
         return clean(Polygon(np.vstack([sides[0], sides[1][::-1]])))
 
     def across(self, place: float, skew: float = 0.0) -> np.ndarray:
-        """Left and right kerb point ``(2, 2)`` at an arc length; ``skew`` metres shift them apart along the road."""
+        """Left and right kerb point ``(2, 2)`` at an arc length, ``skew`` metres apart along it."""
         along = cumulative_length(self.line)
         out = []
         for side, sign in ((0, 0.5), (1, -0.5)):
@@ -143,7 +145,7 @@ class Road:
         return np.array(out)
 
     def free_stretches(self, margin: float = 0.0) -> list[tuple[float, float]]:
-        """Stretches between the line ends that no gap interrupts, each shortened by ``margin`` at both ends."""
+        """Stretches between the line ends that no gap interrupts, shortened by ``margin`` at both ends."""
         start, end = self.line_ends
         out = []
         for gap_start, gap_end in [*sorted(self.gaps), (end, end)]:
@@ -201,7 +203,9 @@ class Road:
     def _piece(self, moved: np.ndarray, start: float, end: float) -> np.ndarray:
         along = cumulative_length(self.line)
         places = np.concatenate([[start], along[(along > start + 0.01) & (along < end - 0.01)], [end]])
-        return np.stack([np.interp(places, along, moved[:, 0]), np.interp(places, along, moved[:, 1])], axis=-1)
+        return np.stack(
+            [np.interp(places, along, moved[:, 0]), np.interp(places, along, moved[:, 1])], axis=-1
+        )
 
     def lane_line(self, side: int, index: int) -> np.ndarray:
         """Centre line ``(n, 2)`` of a lane from cut to cut, along the reference line."""

@@ -41,7 +41,9 @@ class SceneKey:
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator for one purpose, the same in every process."""
-        return np.random.default_rng([self.seed, zlib.crc32(self.name.encode()), zlib.crc32(purpose.encode())])
+        return np.random.default_rng(
+            [self.seed, zlib.crc32(self.name.encode()), zlib.crc32(purpose.encode())]
+        )
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Scene:
         return f"synthetic-{self.key.name}"
 
     def times(self) -> np.ndarray:
-        """Time stamps ``(num_samples, 1 + cameras)`` int64, microseconds; column 0 is the LiDAR's and the sample's."""
+        """Time stamps ``(num_samples, 1 + cameras)`` int64, microseconds; column 0 is the LiDAR's."""
         rng = self.key.rng("times")
         samples = self._start + np.arange(self.key.num_samples) * round(PERIOD * 1e6)
         samples = samples + rng.integers(-2500, 2501, len(samples))

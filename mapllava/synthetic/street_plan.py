@@ -72,8 +72,13 @@ def draw_plan(rng: np.random.Generator, length: float, left_hand: bool) -> Stree
     plan.num_main = len(plan.roads)
     _add_bays(rng, plan)
     for index, kind in enumerate(kinds):
-        junction = _draw_junction(rng, plan, index, kind, style)
-        if junction is None:
+        streets = len(plan.roads)
+        for _ in range(5):
+            junction = _draw_junction(rng, plan, index, kind, style)
+            if junction is not None:
+                break
+            del plan.roads[streets:]
+        else:
             return None
         plan.junctions.append(junction)
     _add_crossings(rng, plan, style)
@@ -101,7 +106,9 @@ class _Style:
     def section(self, rng: np.random.Generator, left_hand: bool, main: bool) -> Section:
         """A cross-section; main streets are wider and always have lanes in the route's direction."""
         table = [(1, 1), (2, 2), (1, 2), (2, 1), (3, 3), (0, 2), (0, 3), (3, 2)]
-        shares = [0.3, 0.28, 0.08, 0.08, 0.07, 0.09, 0.04, 0.06] if main else [0.6, 0.15, 0.05, 0, 0, 0.2, 0, 0]
+        shares = (
+            [0.3, 0.28, 0.08, 0.08, 0.07, 0.09, 0.04, 0.06] if main else [0.6, 0.15, 0.05, 0, 0, 0.2, 0, 0]
+        )
         against, along = table[rng.choice(len(table), p=shares)]
         if not main and not against and rng.random() < 0.5:
             against, along = along, against
@@ -131,7 +138,9 @@ def _side_angles(rng: np.random.Generator, kind: str, bend: float) -> list[float
     if kind in ("cross", "round"):
         return [np.pi / 2 + jitter, -np.pi / 2 + jitter]
     if kind == "turn":
-        return [rng.uniform(-0.15, 0.15)] + ([-np.sign(bend) * np.pi / 2 + jitter] if rng.random() < 0.4 else [])
+        return [rng.uniform(-0.15, 0.15)] + (
+            [-np.sign(bend) * np.pi / 2 + jitter] if rng.random() < 0.4 else []
+        )
     if kind == "fork":
         return [float(bend - np.sign(bend) * rng.uniform(1.0, 1.3))]
     return [side * (np.pi / 2 + jitter)]
@@ -145,8 +154,12 @@ def _draw_junction(
     came = arms[0].heading + np.pi
     centre = before.line[-1]
     limit = 0.42 * min(before.length, after.length)
-    for angle in _side_angles(rng, kind, arms[1].heading - came):
+    bend = (arms[1].heading - came + np.pi) % (2 * np.pi) - np.pi
+    angles = _side_angles(rng, kind, bend)
+    for angle in angles:
         section = style.section(rng, plan.left_hand, main=False)
+        if kind == "turn" and angle is angles[0]:
+            section = before.section  # goes straight on: its far kerb must meet the other's
         for _ in range(3):
             span = float(rng.uniform(50, 85))
             line = curves.curve(centre, came + angle, span, rng.uniform(-0.6, 0.6), 0.0, STRAIGHT + 4)
@@ -158,9 +171,17 @@ def _draw_junction(
                 break
     island = float(rng.uniform(7, 11)) if kind == "round" else 0.0
     junction = Junction(centre, arms, style.corner, island)
-    if len(arms) == 2 and not island and abs(arms[1].heading - came) > 0.4:
+    if len(arms) == 2:
+        return None
+    if len(arms) < 4 and not island and not _kerbs_meet(before, after, kind):
         return None
     return junction if _settle(junction, limit) else None
+
+
+def _kerbs_meet(before: Road, after: Road, kind: str) -> bool:
+    """Whether the kerbs of two main streets go on without a step where no side street hides one."""
+    before.bays = [bay for bay in before.bays if not bay.pocket]
+    return kind == "turn" or before.section == after.section
 
 
 def _settle(junction: Junction, limit: float) -> bool:
@@ -177,13 +198,22 @@ def _add_bays(rng: np.random.Generator, plan: StreetPlan) -> None:
     for index, road in enumerate(plan.roads):
         ahead = 0 if plan.left_hand else 1
         for side in (0, 1):
-            if road.length > 95 and not road.section.shoulder and road.section.lanes[side] and rng.random() < 0.3:
+            if (
+                road.length > 95
+                and not road.section.shoulder
+                and road.section.lanes[side]
+                and rng.random() < 0.3
+            ):
                 start = rng.uniform(32, road.length - 62)
-                road.bays.append(Bay(side, start, start + rng.uniform(24, 34), rng.uniform(2.2, 3.0), ramp=7.0))
+                road.bays.append(
+                    Bay(side, start, start + rng.uniform(24, 34), rng.uniform(2.2, 3.0), ramp=7.0)
+                )
         last = index == plan.num_main - 1
         if not last and not road.bays and min(road.section.lanes) and rng.random() < 0.2:
             road.bays.append(
-                Bay(ahead, road.length - 45, road.length + 20, road.section.lane_width, pocket=True, ramp=12.0)
+                Bay(
+                    ahead, road.length - 45, road.length + 20, road.section.lane_width, pocket=True, ramp=12.0
+                )
             )
 
 
