@@ -47,7 +47,8 @@ class MapLLaVA(BaseModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        preprocessor = None if data_preprocessor is None else MODELS.build(data_preprocessor)
+        super().__init__(preprocessor, init_cfg)
         if map_spec is None:
             raise ValueError(
                 "model.map_spec is missing: build through mapllava.engine.build_runner(cfg), which writes "
