@@ -41,7 +41,7 @@ class Drive:
     def pose(self, when: float) -> np.ndarray:
         """The car's pose ``(4, 4)`` in the global frame at a time in seconds."""
         s = self.progress(when)
-        place = curves.at(self.route, s)
+        place = np.array([np.interp(s, self.along, self.route[:, axis]) for axis in (0, 1)])
         yaw = float(np.interp(s, self.along, self.yaw))
         sideways = 0.2 * np.sin(s / 17 + self.waves[0])
         place = place + sideways * np.array([-np.sin(yaw), np.cos(yaw)])

@@ -201,6 +201,7 @@ class PropPainter:
         self.image, self.fog = image, fog
         self.intrinsic, self.global2cam = intrinsic, global2cam
         self.eye = -global2cam[:3, :3].T @ global2cam[:3, 3]
+        self.projection = intrinsic @ global2cam[:3]
         self.detail = 2.2 / intrinsic[0, 0]
 
     def paint(self, shapes: list[Shape]) -> None:
@@ -241,24 +242,22 @@ class PropPainter:
 
     def _fill(self, polygons: np.ndarray, colour: np.ndarray) -> None:
         """Fill polygons ``(p, k, 3)`` of the global frame with one colour."""
-        points = polygons @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        points = self._seen_at(polygons)
         depth = points[..., 2]
-        colour_tuple = tuple(np.clip(colour, 0, 255).tolist())
         if depth.min() > NEAR:
-            cv2.fillPoly(self.image, list(self._project(points)), colour_tuple, cv2.LINE_AA, BITS)
+            cv2.fillPoly(self.image, list(_pixels(points)), colour.tolist(), cv2.LINE_AA, BITS)
         elif depth.max() > NEAR:
             for polygon in points[(depth > NEAR).any(axis=1)]:
-                clipped = clip_near(polygon, NEAR)
-                cv2.fillPoly(self.image, [self._project(clipped)], colour_tuple, cv2.LINE_AA, BITS)
+                clipped = _pixels(clip_near(polygon, NEAR))
+                cv2.fillPoly(self.image, [clipped], colour.tolist(), cv2.LINE_AA, BITS)
 
-    def _project(self, points: np.ndarray) -> np.ndarray:
-        pixels = points @ self.intrinsic.T
-        pixels = pixels[..., :2] / pixels[..., 2:]
-        return np.round(np.clip(pixels, -30000, 30000) * (1 << BITS)).astype(np.int32)
+    def _seen_at(self, points: np.ndarray) -> np.ndarray:
+        """Homogeneous pixel coordinates ``(..., 3)`` of global points; the third is the depth in metres."""
+        return points @ self.projection[:, :3].T + self.projection[:, 3]
 
     def _tree(self, shape: Shape, fade: float) -> None:
         balls = np.asarray(shape.balls)
-        points = balls[:, :3] @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        points = self._seen_at(balls[:, :3])
         if points[:, 2].min() < 1.0:
             return
         foot = np.array([*shape.prop.place, 0.0])
@@ -266,14 +265,15 @@ class PropPainter:
         self._post(
             foot, foot + np.array([0, 0, shape.prop.size[2] * 0.6]), 0.2, bark + fade * (self.fog - bark)
         )
-        pixels = self._project(points)
-        radii = np.round(balls[:, 3] * self.intrinsic[0, 0] / points[:, 2] * (1 << BITS)).astype(int)
-        smallest = max(int(radii.max() * 0.45), 1 << BITS) if radii.max() < 12 << BITS else 0
-        for pixel, radius, shade in zip(pixels, radii, balls[:, 4:], strict=True):
-            if radius < smallest:
-                continue  # too small to tell apart
-            colour = tuple(float(value) for value in shade + fade * (self.fog - shade))
-            cv2.circle(self.image, (int(pixel[0]), int(pixel[1])), int(radius), colour, -1, cv2.LINE_AA, BITS)
+        radii = np.round(balls[:, 3] * self.intrinsic[0, 0] / points[:, 2] * (1 << BITS))
+        tiny = radii.max() < 12 << BITS
+        kept = radii >= radii.max() * 0.6 if tiny else radii > 0  # the others are too small to tell apart
+        shades = balls[kept, 4:] * (1 - fade) + fade * self.fog
+        rows = zip(
+            _pixels(points[kept]).tolist(), radii[kept].astype(int).tolist(), shades.tolist(), strict=True
+        )
+        for pixel, radius, shade in rows:
+            cv2.circle(self.image, pixel, radius, shade, -1, cv2.LINE_AA, BITS)
 
     def _lamp(self, shape: Shape, fade: float) -> None:
         foot, prop = np.array([*shape.prop.place, 0.0]), shape.prop
@@ -284,21 +284,18 @@ class PropPainter:
         self._post(top, arm, 0.1, colour)
 
     def _post(self, foot: np.ndarray, top: np.ndarray, width: float, colour: np.ndarray) -> None:
-        ends = np.array([foot, top]) @ self.global2cam[:3, :3].T + self.global2cam[:3, 3]
+        ends = self._seen_at(np.array([foot, top]))
         if ends[:, 2].min() < 1.0:
             return
         thickness = max(1, round(width * self.intrinsic[0, 0] / float(ends[:, 2].mean())))
-        a, b = self._project(ends)
-        colour_tuple = tuple(float(value) for value in colour)
-        cv2.line(
-            self.image,
-            (int(a[0]), int(a[1])),
-            (int(b[0]), int(b[1])),
-            colour_tuple,
-            thickness,
-            cv2.LINE_AA,
-            BITS,
-        )
+        a, b = _pixels(ends).tolist()
+        cv2.line(self.image, a, b, colour.tolist(), thickness, cv2.LINE_AA, BITS)
+
+
+def _pixels(points: np.ndarray) -> np.ndarray:
+    """OpenCV's fixed-point coordinates ``(..., 2)`` int32 of homogeneous pixel coordinates ``(..., 3)``."""
+    pixels = points[..., :2] / points[..., 2:]
+    return np.rint(np.minimum(np.maximum(pixels, -30000), 30000) * (1 << BITS)).astype(np.int32)
 
 
 def clip_near(polygon: np.ndarray, near: float) -> np.ndarray:

@@ -41,7 +41,7 @@ class Prop:
     seed: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Traffic:
     """Cars that move along a way ``(n, 2)``.
 
@@ -57,14 +57,20 @@ class Traffic:
     speed: float | None
     cars: list[tuple[str, tuple[float, float, float], np.ndarray]]
 
+    def __post_init__(self) -> None:
+        self.along = cumulative_length(self.way)
+
     def props(self, drive: Drive, when: float) -> list[Prop]:
         """The cars where they are at a time in seconds."""
         out = []
-        along = cumulative_length(self.way)
+        along = self.along
         base = drive.progress(when) if self.speed is None else self.speed * when
         share = along[-1] / drive.along[-1] if self.speed is None else 1.0
         places = base * share + self.offsets
-        rears, fronts = (curves.at(self.way, places + reach) for reach in (-1.2, 1.2))
+        rears, fronts = (
+            np.stack([np.interp(places + reach, along, self.way[:, axis]) for axis in (0, 1)], axis=-1)
+            for reach in (-1.2, 1.2)
+        )
         for index in np.flatnonzero((places > 5) & (places < along[-1] - 5)):
             kind, size, colour = self.cars[index]
             rear, front = rears[index], fronts[index]
