@@ -21,7 +21,8 @@ def loaded_after(statement: str) -> set[str]:
         ("import mapllava.structures.frames, mapllava.structures.map_elements, mapllava.geometry",
          ("torch", "mmengine", "transformers", "nuscenes")),
         ("import mapllava.gt_cache", ("transformers", "nuscenes", "matplotlib")),
-        ("import mapllava.models", ("nuscenes", "mmcv", "matplotlib", "shapely", "mapllava.datasets", "mapllava.sources")),
+        ("import mapllava.models",
+         ("nuscenes", "mmcv", "matplotlib", "shapely", "mapllava.datasets", "mapllava.sources")),
         ("import mapllava.engine", ("nuscenes", "mmcv", "mapllava.models", "mapllava.sources")),
     ],
 )  # fmt: skip

@@ -46,7 +46,7 @@ run "$PYTHON" tools/test.py "$DEMO_CONFIG" "$DEMO_RUN/best_model.pth" --show-dir
 say "done in $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
 cat <<DONE
 data set      $DEMO_ROOT
-run folder    $DEMO_RUN   (config.json, log, checkpoints, metrics.json)
+run folder    $DEMO_RUN   (config.json, log, checkpoints, metrics.json; test/ has the test's)
 best model    $DEMO_RUN/best_model.pth
 pictures      $DEMO_RUN/pictures
 predictions   $DEMO_RUN/predictions.results.json

@@ -40,4 +40,4 @@ else
 fi
 
 exec "${PYTHON:-python}" -m torch.distributed.run "${where[@]}" --nproc-per-node "$processes" \
-    "$(dirname "$0")/$script" "$config" --launcher pytorch "$@"
+    "$(dirname "$0")/$script" "$config" "$@" --launcher pytorch

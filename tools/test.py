@@ -38,7 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="score the ground truth of both splits as predicted; needs no checkpoint, must give 100",
     )
     add_run_options(parser)
-    return parser.parse_args(argv)
+    return parser.parse_intermixed_args(argv)
 
 
 def configure(args: argparse.Namespace) -> Config:
@@ -51,7 +51,7 @@ def configure(args: argparse.Namespace) -> Config:
     if not Path(args.checkpoint).is_file():
         raise MapLLaVAError(f"checkpoint '{args.checkpoint}' is not there")
     cfg.load_from, cfg.resume = args.checkpoint, False
-    cfg.work_dir = args.work_dir or str(Path(args.checkpoint).parent)
+    cfg.work_dir = args.work_dir or str(Path(args.checkpoint).parent / "test")
     hooks = list(cfg.get("custom_hooks") or [])
     if args.ablate:
         hooks.append({"type": "AblationHook", "mode": args.ablate})

@@ -98,10 +98,11 @@ class AutocastOptimWrapper(OptimWrapper):
         self.optimizer.step(**kwargs)
 
     def get_lr(self) -> dict[str, list[float]]:
-        """Learning rates; a named group's appears as ``<name>_lr`` too, so that the log shows it."""
+        """Learning rates; a named group's appears as ``<name>_lr``, so that the log shows it."""
         rates = super().get_lr()
         for group in self.optimizer.param_groups:
             if "name" in group:
+                rates.pop("base_lr", None)
                 rates.setdefault(f"{group['name'].split('/')[0]}_lr", [group["lr"]])
         return rates
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mapllava.engine.map_spec_injection import DATALOADERS, leaf_datasets
+from mapllava.engine.map_spec_injection import DATALOADERS, accepts, leaf_datasets
 from mapllava.errors import MapLLaVAError
+from mapllava.gt_cache.schema import rebuild_command
 from mapllava.registry import DATASETS
+from mapllava.structures.frames import MapSpec
 
 
 def check_data(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> None:
@@ -47,13 +49,14 @@ def check_validation(cfg: Config) -> None:
 
 
 def _check_cache(where: str, dataset: dict) -> None:
-    cls = DATASETS.get(dataset["type"]) if isinstance(dataset.get("type"), str) else dataset.get("type")
-    if not hasattr(cls, "build_command"):
+    """Only data sets on a GT cache take a map specification; others look after themselves."""
+    if not accepts(DATASETS, dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
         return
-    probe = DATASETS.build({**dataset, "pipeline": [], "lazy_init": True})
-    if not Path(probe.ann_file).is_file():
+    path = Path(DATASETS.build({**dataset, "pipeline": [], "lazy_init": True}).ann_file)
+    if not path.is_file():
+        spec = MapSpec.from_config(dict(dataset["map_spec"]))
         raise MapLLaVAError(
-            f"GT cache '{probe.ann_file}' ({where}) is missing; make it first:\n    {probe.build_command()}"
+            f"GT cache '{path}' ({where}) is missing; make it first:\n    {rebuild_command(path, spec=spec)}"
         )
 
 

@@ -44,7 +44,7 @@ def inject_map_spec(cfg: Config) -> Config:
         )
     spec = MapSpec.from_config(dict(cfg.map_spec))
     for where, registry, component in _components(cfg):
-        if not _accepts(registry, component.get("type"), "map_spec"):
+        if not accepts(registry, component.get("type"), "map_spec"):
             continue
         own = component.get("map_spec")
         if own is not None and MapSpec.from_config(dict(own)) != spec:
@@ -104,7 +104,7 @@ def _components(cfg: Config) -> Iterator[tuple[str, Registry, dict]]:
                 yield (f"{name}.{index}" if len(metrics) > 1 else name), METRICS, metric
 
 
-def _accepts(registry: Registry, kind: Any, argument: str) -> bool:
+def accepts(registry: Registry, kind: Any, argument: str) -> bool:
     """Whether the class named ``kind`` takes ``argument``, itself or through a parent class."""
     cls = registry.get(kind) if isinstance(kind, str) else kind
     if not inspect.isclass(cls):

@@ -105,7 +105,7 @@ class RunCheckpointHook(Hook):
                 return float(value)
         raise MapLLaVAError(
             f"validation gave no '{self.metric}' to choose the best model by, only {sorted(metrics)}: "
-            "set default_hooks.checkpoint.metric to one of these"
+            "set RunCheckpointHook's metric to one of these"
         )
 
     @staticmethod

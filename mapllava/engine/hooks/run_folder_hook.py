@@ -26,7 +26,7 @@ class RunFolderHook(Hook):
     priority = "LOW"
 
     @master_only
-    def before_run(self, runner: Runner) -> None:
+    def before_train(self, runner: Runner) -> None:
         """Write the resolved config."""
         write_json(Path(runner.work_dir) / "config.json", runner.cfg.to_dict())
 

@@ -1,0 +1,68 @@
+"""The testing command."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOY = ROOT / "tests" / "engine" / "toy.py"
+sys.path.insert(0, str(TOY.parent))
+
+from toy import toy_config  # noqa: E402
+
+from mapllava.engine import build_runner  # noqa: E402
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["test.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as status:
+            runpy.run_path(str(ROOT / "tools" / "test.py"), run_name="__main__")
+        return status.value.code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def trained(tmp_path):
+    cfg = toy_config(tmp_path / "run", epochs=1)
+    cfg.dump(tmp_path / "toy_config.py")
+    build_runner(cfg).train()
+    return tmp_path / "toy_config.py", tmp_path / "run" / "best_model.pth"
+
+
+def test_scores_a_checkpoint_and_leaves_the_run_folder_alone(tool, trained):
+    config, checkpoint = trained
+    before = {path: path.stat().st_mtime_ns for path in checkpoint.parent.iterdir() if path.is_file()}
+    assert tool(config, checkpoint, "--plugins", TOY, "--cfg-options", "experiment_name=t1")[0] == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    (entry,) = json.loads((checkpoint.parent / "test" / "metrics.json").read_text())
+    assert entry["checkpoint"] == str(checkpoint)
+    assert entry["split"] == "toy val"
+    assert "mAP" in entry["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "CHECKPOINT is missing"),
+        (["none.pth"], "checkpoint 'none.pth' is not there"),
+    ],
+)
+def test_mistakes_give_one_message_and_status_2(tool, trained, arguments, message):
+    status, text = tool(trained[0], "--plugins", TOY, "--work-dir", trained[1].parent, *arguments)
+    assert status == 2
+    assert message in text
+    assert "Traceback" not in text
+
+
+def test_unknown_ablation_is_refused(tool, trained):
+    status, text = tool(*trained, "--ablate", "dark")
+    assert status == 2
+    assert "other-sample" in text

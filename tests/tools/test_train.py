@@ -1,0 +1,150 @@
+"""The training command: what it makes, and what it says when something is missing."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[2]
+TOY = ROOT / "tests" / "engine" / "toy.py"
+sys.path.insert(0, str(TOY.parent))
+
+from toy import toy_config  # noqa: E402
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    """Runs a command in this process; returns its status and what it wrote to stderr."""
+    monkeypatch.chdir(ROOT)
+
+    def run(*arguments, name="train.py"):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        with pytest.raises(SystemExit) as status:
+            runpy.run_path(str(ROOT / "tools" / name), run_name="__main__")
+        return status.value.code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A toy config on disk, without a work_dir."""
+    cfg = toy_config(tmp_path, epochs=2)
+    cfg.pop("work_dir")
+    cfg.dump(tmp_path / "toy_config.py")
+    return tmp_path / "toy_config.py"
+
+
+def test_trains_into_a_dated_folder_and_resumes_there(tool, config, tmp_path, monkeypatch):
+    arguments = (config, "--plugins", TOY)
+    monkeypatch.setattr("mapllava.engine.command_line.RUNS", tmp_path / "outputs")
+    assert tool(*arguments, "--cfg-options", "train_cfg.max_epochs=1")[0] == 0
+    (run,) = (tmp_path / "outputs").iterdir()
+    assert run.name.startswith("map_detection_stage2_20")
+    assert (run / "final_model.pth").is_file()
+
+    assert tool(*arguments, "--resume", "auto", "--cfg-options", "experiment_name=again")[0] == 0
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == [run.name]
+    assert torch.load(run / "final_model.pth", weights_only=True)["meta"]["epoch"] == 2
+    assert [entry["epoch"] for entry in json.loads((run / "metrics.json").read_text())] == [1, 2]
+
+
+def test_resume_auto_starts_a_new_run_where_there_is_none(tool, config, tmp_path):
+    status, text = tool(config, "--plugins", TOY, "--resume", "--work-dir", tmp_path / "new")
+    assert status == 0
+    assert "nothing to resume" in text
+    assert (tmp_path / "new" / "final_model.pth").is_file()
+
+
+def test_amp_means_bfloat16_and_options_reach_the_config(tool, config, tmp_path):
+    run = tmp_path / "amp"
+    options = (
+        "--amp",
+        "--auto-scale-lr",
+        "--cfg-options",
+        "auto_scale_lr.base_batch_size=1",
+        "train_cfg.max_epochs=1",
+    )
+    assert tool(config, "--plugins", TOY, "--work-dir", run, *options)[0] == 0
+    saved = json.loads((run / "config.json").read_text())
+    assert saved["optim_wrapper"]["dtype"] == "bfloat16"
+    assert saved["auto_scale_lr"] == {"base_batch_size": 1, "enable": True}
+    assert Config.fromfile(next(run.glob("*.py"))).train_cfg.max_epochs == 1
+
+
+def test_without_nuscenes_it_says_where_it_looked_and_what_runs_now(tool, tmp_path):
+    root = tmp_path / "nuscenes"
+    status, text = tool("configs/stage2/mini.py", "--cfg-options", f"data_root={root}")
+    assert status == 2
+    assert str(root) in text
+    assert "nuscenes.org" in text
+    assert "python tools/train.py configs/stage2/synthetic.py" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("missing", ["train", "val"])
+def test_a_missing_cache_stops_the_run_before_training(tool, tmp_path, missing):
+    """A missing validation cache must not show after the first epoch only."""
+    caches = tmp_path / "gt_cache"
+    caches.mkdir()
+    for split in {"train", "val"} - {missing}:
+        (caches / f"gt_cache_v1.0-mini_{split}.pkl").touch()
+    status, text = tool(
+        "configs/stage2/mini.py", "--cfg-options", f"data_root={tmp_path}", "--work-dir", tmp_path / "run"
+    )
+    assert status == 2
+    assert f"gt_cache_v1.0-mini_{missing}.pkl" in text
+    assert f"tools/create_gt_cache.py --dataroot {tmp_path} --version v1.0-mini --split {missing}" in text
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["configs/none.py"], "configs/none.py' is not there; the repository has"),
+        (["CONFIG", "--plugins", "no_such_module"], "plug-in 'no_such_module' cannot be imported"),
+        (["CONFIG", "--plugins", "no_such_file.py"], "plug-in 'no_such_file.py'"),
+        (["CONFIG", "--plugins", TOY, "--resume", "none.pth"], "checkpoint 'none.pth' is not there"),
+        (["CONFIG", "--plugins", TOY, "--auto-scale-lr"], "base_batch_size"),
+        (["CONFIG", "--plugins", TOY, "--cfg-options", "val_cfg=None"], "val_cfg not set though"),
+        (
+            ["CONFIG", "--plugins", TOY, "--cfg-options", "train_dataloader.dataset.pipeline.7.type=A"],
+            "--cfg-options",
+        ),
+    ],
+)
+def test_mistakes_give_one_message_and_status_2(tool, config, tmp_path, arguments, message):
+    arguments = [config if argument == "CONFIG" else argument for argument in arguments]
+    status, text = tool(*arguments, "--work-dir", tmp_path / "run")
+    assert status == 2
+    assert message in text
+    assert text.startswith("error: ")
+    assert "Traceback" not in text
+
+
+def test_a_broken_config_is_named(tool, tmp_path):
+    (tmp_path / "broken.py").write_text("model = dict(\n")
+    status, text = tool(tmp_path / "broken.py")
+    assert status == 2
+    assert "broken.py' cannot be read" in text
+
+
+def test_a_defect_keeps_its_traceback(tool, config, tmp_path):
+    plugin = tmp_path / "defect.py"
+    plugin.write_text(
+        "from toy import ToyModel\n"
+        "from mapllava.registry import MODELS\n"
+        "@MODELS.register_module(force=True)\n"
+        "class DefectModel(ToyModel):\n"
+        "    def forward(self, inputs, data_samples=None, mode='tensor'):\n"
+        "        return 1 / 0\n"
+    )
+    cfg = Config.fromfile(config)
+    cfg.model = {"type": "DefectModel"}
+    cfg.dump(config)
+    with pytest.raises(ZeroDivisionError):
+        tool(config, "--plugins", TOY, plugin, "--work-dir", tmp_path / "run")
