@@ -26,25 +26,17 @@ class LoadReport:
     Attributes:
         component: e.g. ``Q-Former``.
         source: folder or hub id.
-        loaded: names in the component that got a tensor of their own shape.
-        adapted: names that got a tensor made to fit (tiled, interpolated), with how.
-        new: names that no file has by design and that keep their random start.
+        loaded: names in the component that got their tensor.
         dropped: number of the file's tensors that belong to other parts.
     """
 
     component: str
     source: str
     loaded: list[str] = field(default_factory=list)
-    adapted: dict[str, str] = field(default_factory=dict)
-    new: list[str] = field(default_factory=list)
     dropped: int = 0
 
     def __str__(self) -> str:
         text = f"{self.component} weights loaded: {len(self.loaded)} tensors from {self.source}"
-        for name, how in self.adapted.items():
-            text += f", {name} {how}"
-        if self.new:
-            text += f", new: {', '.join(self.new)}"
         return text + (f" ({self.dropped} of other parts left out)" if self.dropped else "")
 
     def log(self) -> None:

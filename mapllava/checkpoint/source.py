@@ -124,7 +124,10 @@ class WeightSource:
         return [(self.folder / file, keys) for file, keys in shards.items()]
 
     def _fetch(self, patterns: list[str]) -> Path:
-        """Folder of the hub's snapshot with the files that match, from the cache where it has them."""
+        """Folder of the hub's snapshot with the files that match.
+
+        Out of reach of the hub this is the cached snapshot, which may lack files.
+        """
         import huggingface_hub
         from huggingface_hub.errors import HFValidationError
 
@@ -138,27 +141,12 @@ class WeightSource:
         except HFValidationError as error:
             raise MapLLaVAError(f"pretrained='{self.name}' is neither a folder here nor a hub id") from error
         except (OSError, ValueError, RuntimeError) as error:
-            cached = self._cached(options, patterns)
-            if cached is not None:
-                return cached
             endpoint = huggingface_hub.constants.ENDPOINT
             raise MapLLaVAError(
                 f"pretrained='{self.name}': no such folder here, not complete in the hub's cache, and "
                 f"{endpoint} did not give it ({type(error).__name__}: {error}). Download the model into a "
                 "folder and name that, or set HF_ENDPOINT before starting Python (it is read once, at import)"
             ) from error
-
-    @staticmethod
-    def _cached(options: dict[str, Any], patterns: list[str]) -> Path | None:
-        """The cached snapshot if it has every file asked for by its full name."""
-        import huggingface_hub
-
-        try:
-            folder = Path(huggingface_hub.snapshot_download(**options, local_files_only=True))
-        except (OSError, ValueError):
-            return None
-        complete = all((folder / name).is_file() for name in patterns if "*" not in name)
-        return folder if complete else None
 
 
 @contextmanager

@@ -71,9 +71,6 @@ def build_backbone(
         backbone = construct()
     if source is not None:
         load_weights(backbone, source, table)
-    backbone.__dict__["is_init"] = (
-        True  # MMEngine's init_weights() would call transformers' method of that name
-    )
     return backbone
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -120,7 +119,6 @@ class HFVisionEncoder(BaseModule):
         """Encode images (B, N, 3, H, W), normalised, into patch features (B, N, P, C) float32."""
         batch, views = img.shape[:2]
         self.grid_size((img.shape[-2], img.shape[-1]))
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            output = self.backbone(pixel_values=img.flatten(0, 1), interpolate_pos_encoding=True)
+        output = self.backbone(pixel_values=img.flatten(0, 1), interpolate_pos_encoding=True)
         patches = output.last_hidden_state[:, 1:].float()
         return patches.unflatten(0, (batch, views))

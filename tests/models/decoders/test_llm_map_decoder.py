@@ -1,8 +1,10 @@
 """The language model as map decoder: parity with transformers, freezing, loading, prompts."""
 
+import json
+
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -125,7 +127,9 @@ def test_checkpointing_recomputes_and_gives_the_same_gradients(frozen, scene):
 
 
 def test_frozen_checkpointed_language_model_has_no_dropout():
-    architecture = {**ARCHITECTURE, "attention_dropout": 0.5}
+    """OPT drops in the layer itself, which checkpointing needs in training mode."""
+    opt = {"model_type": "opt", "vocab_size": 64, "hidden_size": D, "word_embed_proj_dim": D, "ffn_dim": 64}
+    architecture = {**opt, "num_hidden_layers": 2, "num_attention_heads": 4, "dropout": 0.5}
     decoder = LLMMapDecoder(C, architecture=architecture, gradient_checkpointing=True).train()
     queries, scene = InstanceMapQueries(D, 5), torch.randn(1, S, C)
     assert torch.equal(decoder(PROMPT, scene, queries), decoder(PROMPT, scene, queries))
@@ -169,6 +173,19 @@ def test_init_weights_of_mmengine_leaves_loaded_weights_alone(llama):
     before = {key: value.clone() for key, value in decoder.backbone.state_dict().items()}
     decoder.init_weights()
     assert all(torch.equal(before[key], value) for key, value in decoder.backbone.state_dict().items())
+
+
+def test_llava_in_its_original_layout(llama, tmp_path, scene):
+    """A LLaMA's config under another model type, the vision side's keys among the weights."""
+    config = json.loads((llama / "config.json").read_text())
+    config.update(model_type="llava", mm_hidden_size=1024, mm_vision_tower="openai/clip")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tensors = load_file(llama / "model.safetensors")
+    save_file({**tensors, "model.mm_projector.0.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
+    ours = LLMMapDecoder(C, pretrained=str(tmp_path))
+    queries, theirs = InstanceMapQueries(D, 4), LLMMapDecoder(C, pretrained=str(llama))
+    theirs.project.load_state_dict(ours.project.state_dict())
+    assert torch.equal(ours(None, scene, queries), theirs(None, scene, queries))
 
 
 def test_builds_on_the_meta_device_at_full_size():
