@@ -47,6 +47,12 @@ if [ ! -x "$venv/bin/python" ]; then
     fi
 fi
 
+# A base that is a virtual environment itself is not what --system-site-packages shares: point to it.
+if [ ${#shared[@]} -gt 0 ] && ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
+    "$base" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+        >"$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base_python.pth"
+fi
+
 pip=("$venv/bin/python" -m pip --disable-pip-version-check)
 # PyTorch first: the other requirements would pull in the newest CUDA build.
 if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then

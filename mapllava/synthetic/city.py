@@ -199,12 +199,12 @@ def render_stretch(root: Path, scene: Scene, first: int, last: int) -> int:
         renderer = SceneRenderer(scene, first, last)
         for index in range(last - first):
             for camera in range(1, len(scene.sensors)):
-                path = root / image_path(
-                    scene, scene.sensors[camera].channel, int(renderer.times[index, camera])
+                time_stamp = int(renderer.times[index, camera])
+                path = root / image_path(scene, scene.sensors[camera].channel, time_stamp)
+                _, jpeg = cv2.imencode(
+                    ".jpg", renderer.image(index, camera), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
                 )
-                image = renderer.image(index, camera)
-                if not cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
-                    raise MapLLaVAError(f"cannot write {path}: is the disk full?")
+                path.write_bytes(jpeg.tobytes())
     finally:
         cv2.setNumThreads(threads)
     return (last - first) * (len(scene.sensors) - 1)
