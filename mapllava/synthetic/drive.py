@@ -11,6 +11,8 @@ from mapllava.synthetic.rig import ego_pose
 
 PERIOD = 0.5
 """Seconds between samples (key frames at 2 Hz)."""
+HEAD_START = 45.0
+"""Metres of route within which a drive starts, so that not all start before a junction."""
 
 
 class Drive:
@@ -19,7 +21,7 @@ class Drive:
     Args:
         route: ``(n, 2)`` the way, metres, vertices 0.5 m apart.
         speed: Speed on straight stretches, m/s.
-        rng: Source of sway.
+        rng: Source of the start and of sway.
     """
 
     def __init__(self, route: np.ndarray, speed: float, rng: np.random.Generator) -> None:
@@ -31,7 +33,7 @@ class Drive:
         kernel = np.hanning(33)
         limit = np.convolve(np.pad(limit, 16, mode="edge"), kernel / kernel.sum(), mode="valid")
         self.time = np.concatenate([[0.0], np.cumsum(np.diff(self.along) / limit[1:])])
-        self.time -= float(np.interp(MARGIN - 5, self.along, self.time))
+        self.time -= float(np.interp(MARGIN - 5 + rng.uniform(0, HEAD_START), self.along, self.time))
         self.waves = rng.uniform(0, 2 * np.pi, 3)
 
     def progress(self, when: float) -> float:
@@ -51,7 +53,3 @@ class Drive:
             for scale, wave in zip((5, 3), self.waves[1:], strict=True)
         )
         return ego_pose(place, yaw, float(roll), float(pitch))
-
-    def covers(self, when: float) -> bool:
-        """Whether the route goes on at least 60 m after a time."""
-        return self.progress(when) + 60 <= self.along[-1]

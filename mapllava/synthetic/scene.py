@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mapllava.synthetic.district import District, build_district
-from mapllava.synthetic.drive import PERIOD, Drive
+from mapllava.synthetic.drive import HEAD_START, PERIOD, Drive
 from mapllava.synthetic.rig import Sensor, draw_rig
 
 LOCATIONS = ("singapore-onenorth", "singapore-hollandvillage", "singapore-queenstown", "boston-seaport")
@@ -98,7 +98,8 @@ def build_scene(key: SceneKey) -> Scene:
     """Draw a scene's streets, drive and calibration, around the origin."""
     rng = key.rng("streets")
     speed = float(rng.uniform(6.0, 10.0))
-    district = build_district(rng, key.location != "boston-seaport", speed * PERIOD * key.num_samples)
+    length = speed * PERIOD * key.num_samples + HEAD_START
+    district = build_district(rng, key.location != "boston-seaport", length)
     low = np.array(district.surface.bounds[:2])
     drive = Drive(district.route - low, speed, rng)
     return Scene(key, district.moved(-low), drive, draw_rig(key.rng("rig"), key.image_size), np.zeros(2))

@@ -1,0 +1,50 @@
+"""Fixtures shared by all tests: a tiny synthetic city and its ground-truth caches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+CITY_OPTIONS = {
+    "version": "v1.0-mini",
+    "num_train_scenes": 3,
+    "num_val_scenes": 2,
+    "samples_per_scene": 4,
+    "image_size": (320, 180),
+}
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the whole session, the same in every pytest-xdist worker."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def city(shared_folder: Path) -> Path:
+    """Data root of a tiny v1.0-mini: 3 training and 2 validation scenes of 4 samples, 320 x 180 images.
+
+    Read it only; copy what a test wants to damage.
+    """
+    from mapllava.synthetic import create_city
+
+    root = shared_folder / "city"
+    with FileLock(f"{root}.lock"):
+        create_city(root, **CITY_OPTIONS, workers=1, progress=False)
+    return root
+
+
+@pytest.fixture(scope="session")
+def city_cache(city: Path, shared_folder: Path) -> dict[str, Path]:
+    """Paths of the city's ground-truth caches, by split: 'train' (12 samples) and 'val' (8)."""
+    from mapllava import gt_cache
+
+    folder = shared_folder / "city_cache"
+    with FileLock(f"{folder}.lock"):
+        return {
+            split: gt_cache.build(city, CITY_OPTIONS["version"], split, folder) for split in ("train", "val")
+        }
