@@ -28,7 +28,7 @@ class FocalClassLoss(nn.Module):
         self.weight, self.alpha, self.gamma = weight, alpha, gamma
 
     def forward(self, logits: Tensor, target: Tensor, num_positive: Tensor) -> Tensor:
-        """Loss (L,) of logits and one-hot targets (L, B, I, n_classes), per positive of the layer, (L,)."""
+        """Loss (L,) of logits and one-hot targets (L, B, I, n_classes), per positive."""
         cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
         probability = logits.sigmoid()
         missed = probability + target - 2 * probability * target

@@ -82,20 +82,3 @@ def test_diverged_predictions_are_refused(targets):
 def test_another_number_of_points_is_refused():
     with pytest.raises(ValueError, match="num_points"):
         MapTargets.from_samples([sample_of([(0, line(0.0))])], MapSpec(), P + 1, torch.device("cpu"))
-
-
-def test_early_layers_match_several_predictions_to_an_element_the_last_one(targets):
-    torch.manual_seed(0)
-    points, logits = torch.rand(3, 3, 8, P, 2), torch.zeros(3, 3, 8, 3)
-    pairs = HungarianMapAssigner(COSTS, early_repeats=2)(logits, points, targets)
-    per_layer = torch.bincount(pairs.layer)
-    assert per_layer.tolist() == [6, 6, 3]
-    taken = list(zip(pairs.layer.tolist(), pairs.sample.tolist(), pairs.prediction.tolist(), strict=True))
-    assert len(set(taken)) == len(taken)  # no prediction serves two elements
-    of_first = pairs.element[(pairs.layer == 0) & (pairs.sample == 0)]
-    assert sorted(of_first.tolist()) == [0, 0, 1, 1]
-
-
-def test_no_repeat_at_all_is_refused():
-    with pytest.raises(ValueError, match="early_repeats"):
-        HungarianMapAssigner(COSTS, early_repeats=0)
