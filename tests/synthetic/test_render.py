@@ -112,3 +112,60 @@ def test_wrong_extrinsics_miss_the_paint(city, samples):
     wrong = collect(city, turned, 0, (0.0, 0.6, -0.6)).mean(axis=2)
     hit = [np.mean(rows[0] - np.maximum(rows[1], rows[2]) > 25) for rows in (right, wrong)]
     assert hit[1] < 0.6 * hit[0]
+
+
+def test_every_ground_pixel_shows_its_own_place(city, city_cache):
+    """Ground whose colour tells where it is, seen through the poses that the tables hold."""
+    import json
+
+    from mapllava.synthetic.render import SceneRenderer
+    from mapllava.synthetic.scene import SceneKey, build_scene
+
+    key = SceneKey("scene-0061", "train", 4, (320, 180), 0)
+    renderer = SceneRenderer(build_scene(key), 0, 4)
+    renderer.props, renderer.traffic = [], []
+    renderer._develop = lambda image, *_: image
+    renderer._fog = lambda *_: None
+    poses = {
+        pose["timestamp"]: pose for pose in json.loads((city / "v1.0-mini" / "ego_pose.json").read_text())
+    }
+    entry = next(e for e in samples_of(city_cache) if e["scene_name"] == "scene-0061")
+    shift = np.array(poses[entry["timestamp"]]["translation"][:2])
+    shift -= renderer.scene.pose(entry["timestamp"])[:2, 3]  # where the scene lies in its location's map
+    for axis in (0, 1):
+        for sheet in (*renderer.levels.near, *renderer.levels.far):
+            sheet.picture = coded(sheet, axis)
+        for camera, (name, cam) in enumerate(entry["cams"].items()):
+            image = renderer.image(0, camera_column(renderer, name)).astype(float)
+            v, u = np.mgrid[120:175:6, 5:315:9]
+            pose = np.asarray(entry["lidar2ego"])
+            cam2global = np.asarray(entry["ego2global"]) @ pose @ np.linalg.inv(np.asarray(cam["lidar2cam"]))
+            rays = (
+                np.stack([u, v, np.ones_like(u)], -1) @ np.linalg.inv(cam["cam2img"]).T @ cam2global[:3, :3].T
+            )
+            place = cam2global[:3, 3] - rays * (cam2global[2, 3] / rays[..., 2:])
+            seen = np.arctan2(image[v, u, 0] - 127.5, image[v, u, 1] - 127.5) / (2 * np.pi) * PERIOD
+            miss = (seen - (place[..., axis] - shift[axis]) + PERIOD / 2) % PERIOD - PERIOD / 2
+            assert np.abs(np.median(miss)) < 0.03, (camera, name)
+            assert np.percentile(np.abs(miss), 90) < 0.12, name
+
+
+PERIOD = 16.0
+
+
+def samples_of(city_cache):
+    return [entry for path in city_cache.values() for entry in gt_cache.load(path)["data_list"]]
+
+
+def camera_column(renderer, name):
+    return [sensor.channel for sensor in renderer.scene.sensors].index(name)
+
+
+def coded(sheet, axis):
+    """A picture of a sheet's size whose colour is the phase of the global x (0) or y (1)."""
+    rows, columns = sheet.picture.shape[:2]
+    inverse = np.linalg.inv(sheet.matrix)
+    u, v = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+    phase = (inverse[axis, 0] * u + inverse[axis, 1] * v + inverse[axis, 2]) * (2 * np.pi / PERIOD)
+    waves = [127.5 + 127 * np.sin(phase), 127.5 + 127 * np.cos(phase), np.zeros_like(u)]
+    return np.stack(waves, axis=-1).round().astype(np.uint8)
