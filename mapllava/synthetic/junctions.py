@@ -68,7 +68,7 @@ class Junction:
     area: Polygon = field(default_factory=Polygon)
 
     def settle(self, max_reach: float) -> bool:
-        """Cut the streets where the rounded corners end and build the area.
+        """Cut the streets where the rounded corners end.
 
         Returns:
             Whether every street is cut nearer than ``max_reach`` metres.
@@ -78,6 +78,10 @@ class Junction:
             return False
         for arm, reach in zip(self.arms, reaches, strict=True):
             arm.cut(reach)
+        return True
+
+    def build_area(self) -> None:
+        """Form the area from the streets' ends, rounding the corners."""
         pieces = [arm.stub() for arm in self.arms]
         radius = min(min(arm.width(0), arm.width(1)) for arm in self.arms)
         pieces.append(Point(*self.centre).buffer(max(radius, 0.5)))
@@ -87,7 +91,6 @@ class Junction:
         if self.island:
             area = area.difference(Point(*self.centre).buffer(self.island, quad_segs=16))
         self.area = clean(area)
-        return True
 
     def _reaches(self) -> list[float]:
         """How far the junction must reach into each arm so that the rounded corners lie inside it, metres."""

@@ -175,7 +175,10 @@ def _draw_junction(
         return None
     if len(arms) < 4 and not island and not _kerbs_meet(before, after, kind):
         return None
-    return junction if _settle(junction, limit) else None
+    if not _settle(junction, limit):
+        return None
+    junction.build_area()
+    return junction
 
 
 def _kerbs_meet(before: Road, after: Road, kind: str) -> bool:
