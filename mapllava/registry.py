@@ -47,11 +47,17 @@ OPTIM_WRAPPERS = Registry("optim wrapper", parent=_root.OPTIM_WRAPPERS, scope=SC
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     "optimizer wrapper constructor", parent=_root.OPTIM_WRAPPER_CONSTRUCTORS, scope=SCOPE, locations=_ENGINE
 )
-PARAM_SCHEDULERS = Registry("parameter scheduler", parent=_root.PARAM_SCHEDULERS, scope=SCOPE, locations=_ENGINE)
+PARAM_SCHEDULERS = Registry(
+    "parameter scheduler", parent=_root.PARAM_SCHEDULERS, scope=SCOPE, locations=_ENGINE
+)
 LOG_PROCESSORS = Registry("log processor", parent=_root.LOG_PROCESSORS, scope=SCOPE, locations=_ENGINE)
 
 METRICS = Registry("metric", parent=_root.METRICS, scope=SCOPE, locations=["mapllava.evaluation"])
 EVALUATOR = Registry("evaluator", parent=_root.EVALUATOR, scope=SCOPE, locations=["mapllava.evaluation"])
-VISUALIZERS = Registry("visualizer", parent=_root.VISUALIZERS, scope=SCOPE, locations=["mapllava.visualization"])
-VISBACKENDS = Registry("vis backend", parent=_root.VISBACKENDS, scope=SCOPE, locations=["mapllava.visualization"])
+VISUALIZERS = Registry(
+    "visualizer", parent=_root.VISUALIZERS, scope=SCOPE, locations=["mapllava.visualization"]
+)
+VISBACKENDS = Registry(
+    "vis backend", parent=_root.VISBACKENDS, scope=SCOPE, locations=["mapllava.visualization"]
+)
 INFERENCERS = Registry("inferencer", parent=_root.INFERENCERS, scope=SCOPE, locations=["mapllava.apis"])

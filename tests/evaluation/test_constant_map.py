@@ -64,7 +64,7 @@ def test_form_of_the_map(streets):
     assert len(constant.points) == len(constant.labels) == len(constant.scores) == 7
     assert all(line.shape == (20, 2) for line in constant.points)
     assert set(constant.labels) == {0, 1, 2}
-    assert (np.diff(constant.scores) < 0).all()
+    assert (np.diff(fit_constant_map(streets[0], 3).scores) < 0).all()
     assert 0.5 < constant.scores[0] <= 1.0
 
 
@@ -89,3 +89,19 @@ def test_class_without_lines_gets_none_and_no_lines_at_all_is_an_error(streets):
     assert set(fit_constant_map(dividers, 3).labels) == {0}
     with pytest.raises(MapLLaVAError, match="hold no line"):
         fit_constant_map([[], []], 3)
+
+
+def test_lines_are_averaged_over_what_they_find():
+    rng = np.random.default_rng(2)
+    few = [street(rng) for _ in range(12)]
+    constant = fit_constant_map(few, 3)
+    fitted = np.abs(constant.points[int(np.argmax(constant.labels == 0))][:, 0]).max()
+    given = [np.abs(line["points"][:, 0]).max() for sample in few for line in sample if line["label"] == 0]
+    assert fitted < min(given)
+
+
+def test_one_line_finds_one_line_of_a_sample():
+    pair = [{"label": 0, "points": np.array([[x, 0.0], [x, 20.0]]), "closed": False} for x in (0.0, 0.8)]
+    constant = fit_constant_map([pair] * 5, 1)
+    assert len(constant.points) == 2
+    assert constant.scores == pytest.approx([1.0, 1.0], abs=1e-6)

@@ -51,6 +51,15 @@ def test_failure_while_writing_leaves_the_old_file(path):
     assert len(list(path.parent.iterdir())) == 1
 
 
+def test_an_interrupted_write_leaves_the_old_file(path, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        save_results(path, MapResults(MapSpec(), "val", {"z": ENTRY}))
+    assert path.read_bytes() == before
+    assert len(list(path.parent.iterdir())) == 1
+
+
 def change(path, **values):
     body = json.loads(path.read_text())
     for key, value in values.items():

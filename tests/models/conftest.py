@@ -22,7 +22,7 @@ def _cameras(yaw: float = 0.0) -> Cameras:
     return Cameras(torch.stack([k @ front @ turn, k @ back])[None], SIZE)
 
 
-@pytest.fixture()
+@pytest.fixture
 def cameras():
     """``cameras(yaw)``: one camera that looks along +y, turned by yaw, and one along -y; 48 x 96 pixels."""
     return _cameras

@@ -95,7 +95,7 @@ def make(neck="bev", decoder="plain", queries="instances") -> MapLLaVA:
     )
 
 
-@pytest.fixture()
+@pytest.fixture
 def batch(cameras) -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
     torch.manual_seed(1)
     inputs = {

@@ -54,6 +54,12 @@ def test_a_line_out_and_back_falls_into_two_runs():
     assert all(run[:, 1].min() == pytest.approx(112 + 320 * 1.8 / 5, abs=0.5) for run in runs)
 
 
+def test_a_single_vertex_behind_the_camera_parts_the_line():
+    points = np.array([[-1, 8, -0.5], [0, -1, -0.5], [1, 8, -0.5]], dtype=float)
+    runs = project_line(points, projection(), (4000, 4000))
+    assert [len(run) for run in runs] == [2, 2]
+
+
 def test_nothing_behind_or_beside_is_drawn():
     behind = np.array([[-2.0, -5.0, -1.8], [2.0, -5.0, -1.8]])
     beside = np.array([[-40.0, 5.0, -1.8], [-30.0, 5.0, -1.8]])

@@ -17,18 +17,26 @@ def test_stored_images_come_with_their_own_calibration(data_sample):
     np.testing.assert_allclose(views[0].lidar2img @ [0, 10, 0, 1], [1995, 1120, 10, 1])
 
 
-def test_networks_images_stand_in_after_a_flip_or_when_a_file_is_gone(data_sample):
-    def check():
-        views = camera_views(data_sample.metainfo, NETWORK)
-        assert views[0].image.shape == (112, 200, 3)
-        assert views[0].image.max() == 7
-        np.testing.assert_allclose(views[0].lidar2img @ [0, 10, 0, 1], [995, 555, 10, 1])
+def shows_the_network_images(sample):
+    views = camera_views(sample.metainfo, NETWORK)
+    np.testing.assert_allclose(views[0].lidar2img @ [0, 10, 0, 1], [995, 555, 10, 1])
+    return views[0].image.shape == (112, 200, 3) and views[0].image.max() == 7
 
+
+def test_networks_images_stand_in_when_a_file_is_gone(data_sample):
     Path(data_sample.img_paths[3]).unlink()
-    check()
+    assert shows_the_network_images(data_sample)
     assert camera_views(data_sample.metainfo) == []
+
+
+def test_networks_images_stand_in_after_a_flip(data_sample):
     data_sample.set_metainfo({"flip": True})
-    check()
+    assert shows_the_network_images(data_sample)
+
+
+def test_networks_images_stand_in_without_the_stored_calibration(data_sample):
+    data_sample.set_metainfo({"ori_cam2img": None})
+    assert shows_the_network_images(data_sample)
 
 
 def test_lines(data_sample):

@@ -17,11 +17,14 @@ def test_envelope_lifts_an_early_miss():
 
 
 def test_ties_keep_the_input_order():
-    scores = np.full(40, 0.5)
-    first, last = np.zeros((2, 1, 40), dtype=bool)
-    first[0, 0], last[0, -1] = True, True
+    scores = np.tile([0.3, 0.9, 0.6], 200)
+    first, last = np.zeros((2, 1, 600), dtype=bool)
+    first[0, 1], last[0, -2] = True, True
     assert average_precision(scores, first, 1)[0] == 1.0
-    assert average_precision(scores, last, 1)[0] == pytest.approx(1 / 40)
+    assert average_precision(scores, last, 1)[0] == pytest.approx(1 / 200)
+    middle = np.zeros((1, 600), dtype=bool)
+    middle[0, 3 * 50 + 1] = True
+    assert average_precision(scores, middle, 1)[0] == pytest.approx(1 / 51)
 
 
 def test_no_ground_truth_or_no_prediction_is_zero():

@@ -39,3 +39,10 @@ def test_lower_bound_never_exceeds_the_distance(points):
     distance = chamfer_of_pairs(first[pairs[0]], second[pairs[1]])
     assert (bound <= distance + 1e-12).all()
     assert bound.max() > 5.0
+
+
+@pytest.mark.parametrize("shift", [[4.0, 0.0], [-4.0, 0.0]])
+def test_lower_bound_is_tight_for_parallel_straight_lines(shift):
+    line = np.stack([np.zeros(50), np.linspace(0, 10, 50)], axis=1)[None]
+    bound = chamfer_lower_bound(line, line + np.array(shift), (np.array([0]), np.array([0])))
+    assert bound[0] == pytest.approx(4.0)
