@@ -2,8 +2,8 @@
 _base_ = ["../map_spec.py"]
 
 load_steps = [
-    dict(type="LoadMultiViewImages", size=(256, 144)),  # width, height; decoded at a fraction
-    dict(type="CropMultiView", top=64),  # sky
+    dict(type="LoadMultiViewImages", size=(192, 108)),  # width, height
+    dict(type="CropMultiView", top=48),  # sky
 ]
 pack_steps = [
     dict(type="TokenizePrompt", prompt="Draw the map around the car.", tokenizer=dict(type="ByteTokenizer")),

@@ -20,7 +20,7 @@ model = dict(
         token_stride=4,
         dilations=[1, 1, 2, 2, 1],
         attention=dict(radius=6.0, pool=4),
-        loss_bev=dict(bce=20.0, dice=5.0),
+        loss_bev=dict(bce=40.0, dice=10.0),
         qformer=dict(
             type="QFormerCore",
             architecture=dict(
@@ -57,7 +57,7 @@ model = dict(
             point_dims=64,
             num_heads=4,
             ffn_dims=256,
-            num_samples=4,
+            num_samples=2,
             num_frequencies=6,
         ),
     ),
