@@ -20,6 +20,6 @@ default_hooks = dict(
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
 randomness = dict(seed=0)
 log_level = "INFO"
-log_processor = dict(window_size=10)
+log_processor = dict(type="MapLogProcessor", window_size=10)
 load_from = None
 resume = False

@@ -8,7 +8,7 @@ from typing import Any
 from mapllava.errors import MapLLaVAError
 from mapllava.synthetic.scene import SceneKey
 
-GENERATOR = 1
+GENERATOR = 2
 """Changes whenever the same options would give different data."""
 VERSIONS = {"v1.0-mini": ("mini_train", "mini_val"), "v1.0-trainval": ("train", "val")}
 
