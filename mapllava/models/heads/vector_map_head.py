@@ -87,8 +87,7 @@ class VectorMapHead(BaseModule):
         Query centres lie on a grid and each query starts as a short line along its longer axis:
         queries that all start from one place would all be pulled to the same element.
         """
-        x_min, y_min, x_max, y_max = self.map_spec.roi.to_list()
-        aspect = (y_max - y_min) / (x_max - x_min)
+        aspect = self.map_spec.roi.height / self.map_spec.roi.width
         cols = max(1, round(math.sqrt(num_instances / aspect)))
         rows = math.ceil(num_instances / cols)
         index = torch.arange(num_instances)
@@ -120,8 +119,6 @@ class VectorMapHead(BaseModule):
         all_points: list[Tensor] = []
         for layer, classify in zip(self.layers, self.classify, strict=True):
             references = raw.sigmoid()
-            if all_points:
-                references = references.detach()
             state, content, move = layer(state, content, references, bev)
             moved = inverse_sigmoid(references) + move
             all_points.append(moved.sigmoid())
@@ -160,20 +157,15 @@ class VectorMapHead(BaseModule):
         orders = targets.orders[pairs.sample, pairs.element]
         best = (orders - matched.detach().unsqueeze(1)).abs().sum((2, 3)).argmin(1)
         target = orders[torch.arange(len(best), device=best.device), best]
-        extent = self._extent(points)
+        metres = self.map_spec.roi.denormalize
         per_pair = {
             "pts": self.losses["pts"](matched, target),
-            "dir": self.losses["dir"](matched * extent, target * extent),
+            "dir": self.losses["dir"](metres(matched), metres(target)),
         }
         result = {"cls": self.losses["cls"](logits, one_hot, positives)}
         for name, value in per_pair.items():
             result[name] = value.new_zeros(len(logits)).index_add(0, pairs.layer, value) / positives
         return result
-
-    def _extent(self, like: Tensor) -> Tensor:
-        """Width and length of the ROI in metres, (2,)."""
-        x_min, y_min, x_max, y_max = self.map_spec.roi.to_list()
-        return like.new_tensor([x_max - x_min, y_max - y_min])
 
     def predict(self, logits: Tensor, points: Tensor) -> list[InstanceData]:
         """The last layer's best elements of each sample.
@@ -189,8 +181,7 @@ class VectorMapHead(BaseModule):
         scores = logits[-1].float().sigmoid().flatten(1)
         keep, index = scores.topk(min(self.max_predictions, scores.shape[1]), dim=1)
         num_classes = logits.shape[-1]
-        x_min, y_min, _, _ = self.map_spec.roi.to_list()
-        metres = points[-1].float() * self._extent(points) + points.new_tensor([x_min, y_min])
+        metres = self.map_spec.roi.denormalize(points[-1].float())
         results = []
         for sample in range(len(scores)):
             chosen = metres[sample, torch.div(index[sample], num_classes, rounding_mode="floor")]

@@ -49,8 +49,6 @@ class MapTargets:
         size = max([*counts, 1])
         labels = torch.zeros(len(counts), size, dtype=torch.long)
         orders = torch.zeros(len(counts), size, num_orders, num_points, 2)
-        x_min, y_min, x_max, y_max = map_spec.roi.to_list()
-        low, extent = torch.tensor([x_min, y_min]), torch.tensor([x_max - x_min, y_max - y_min])
         for index, (sample, count) in enumerate(zip(data_samples, counts, strict=True)):
             instances = sample.gt_instances
             if instances.orders.shape[-2] != num_points:
@@ -60,5 +58,5 @@ class MapTargets:
                 )
             if count:
                 labels[index, :count] = instances.labels.cpu()
-                orders[index, :count] = (instances.orders.cpu().float() - low) / extent
+                orders[index, :count] = map_spec.roi.normalize(instances.orders.cpu().float())
         return cls(labels.to(device, non_blocking=True), orders.to(device, non_blocking=True), counts)
