@@ -5,7 +5,7 @@ options always give the same bytes. Examples:
 
   python tools/create_synthetic_nuscenes.py data/synthetic
   python tools/create_synthetic_nuscenes.py data/synthetic --version v1.0-trainval \\
-      --scenes-train 75 --scenes-val 10 --image-size 400x225
+      --scenes-train 75 --scenes-val 10 --image-size 384x216
 
 Exit codes: 0 done (or already there), 2 wrong options or the folder holds something else,
 130 interrupted.

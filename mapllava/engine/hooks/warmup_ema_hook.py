@@ -6,6 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mapllava.engine.bare_model import bare_model
 from mapllava.errors import MapLLaVAError
@@ -41,6 +42,7 @@ class WarmupEMAHook(Hook):
         self.warmup = warmup
         self.updates = 0
         self.average: dict[str, Tensor] = {}
+        self._trained: dict[str, Tensor] = {}  # what is averaged; the tensors stay the same for a run
 
     def momentum(self) -> float:
         """The share that the average keeps at the next update."""
@@ -48,8 +50,9 @@ class WarmupEMAHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Start from the current weights, unless a checkpoint has brought an average."""
+        self._trained = _averaged(runner.model)
         if not self.average:
-            self.average = {name: value.detach().clone() for name, value in _averaged(runner.model).items()}
+            self.average = {name: value.detach().clone() for name, value in self._trained.items()}
 
     @torch.no_grad()
     def after_train_iter(
@@ -58,9 +61,8 @@ class WarmupEMAHook(Hook):
         """Average after every update of the optimiser, not after every accumulated batch."""
         if not runner.optim_wrapper.should_update() or getattr(runner.optim_wrapper, "nonfinite", None):
             return
-        keep = self.momentum()
-        for name, value in _averaged(runner.model).items():
-            self.average[name].lerp_(value.to(self.average[name].dtype), 1.0 - keep)
+        update = get_ema_multi_avg_fn(self.momentum())
+        update([self.average[name] for name in self._trained], list(self._trained.values()), self.updates)
         self.updates += 1
 
     def before_val_epoch(self, runner: Runner) -> None:

@@ -14,6 +14,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mapllava.models.look_up import bilinear_corners, gather_rows
 from mapllava.registry import MODELS
 
 
@@ -27,6 +28,14 @@ def sine_encoding(points: Tensor, num_frequencies: int) -> Tensor:
 def mlp(in_dims: int, hidden: int, out_dims: int) -> nn.Sequential:
     """Two linear layers around a ReLU."""
     return nn.Sequential(nn.Linear(in_dims, hidden), nn.ReLU(), nn.Linear(hidden, out_dims))
+
+
+def mover(point_dims: int) -> nn.Sequential:
+    """A point's content to the move of its reference; at first every reference stays where it is."""
+    net = mlp(point_dims, point_dims, 2)
+    nn.init.zeros_(net[-1].weight)
+    nn.init.zeros_(net[-1].bias)
+    return net
 
 
 @MODELS.register_module()
@@ -79,10 +88,7 @@ class RefinementLayer(BaseModule):
         self.ffn = mlp(embed_dims, ffn_dims, embed_dims)
         self.norm_out = nn.LayerNorm(embed_dims)
         self.to_points = nn.Linear(embed_dims, num_points * point_dims)
-        last = nn.Linear(point_dims, 2)
-        nn.init.zeros_(last.weight)  # references start where they are
-        nn.init.zeros_(last.bias)
-        self.move = nn.Sequential(nn.Linear(point_dims, point_dims), nn.ReLU(), last)
+        self.move = mover(point_dims)
         if bev_dims:
             self._spread_offsets()
 
@@ -111,7 +117,7 @@ class RefinementLayer(BaseModule):
         encoded = self.encode(sine_encoding(references, self.num_frequencies).to(instances.dtype))
         content = points + encoded + self.from_instance(instances).unsqueeze(2)
         if bev is not None:
-            content = content + self.look(self._sample(bev, references, content))
+            content = content + self._read(bev, references, content)
         points = self.norm_point(points + self.mix(F.relu(content)))
         instances = instances + self.gather(points.flatten(2))
         instances = instances + self._attend(self.norm_attn(instances))
@@ -121,16 +127,28 @@ class RefinementLayer(BaseModule):
         points = points + self.to_points(out).view_as(points)
         return instances, points, self.move(points).float()
 
-    def _sample(self, bev: Tensor, references: Tensor, content: Tensor) -> Tensor:
-        """Read the BEV map at the references and around them, (B, I, P, (1 + K) * bev_dims)."""
+    def _read(self, bev: Tensor, references: Tensor, content: Tensor) -> Tensor:
+        """Read the BEV map at the references and around them, (B, I, P, point_dims).
+
+        ``look`` weighs what each look-up reads. The map goes through it before it is read, not
+        every reading after, so that all look-ups of a point become one weighted sum.
+        """
         offsets = self.offsets(content).float().unflatten(-1, (self.num_samples, 2))
+        batch, (rows, cols), looks = len(bev), bev.shape[-2:], 1 + self.num_samples
+        cells = bev.flatten(2).transpose(1, 2)
+        table = F.linear(cells, self.look.weight.unflatten(1, (looks, -1)).transpose(0, 1).flatten(0, 1))
         with torch.autocast(bev.device.type, enabled=False):
             places = torch.cat([references.unsqueeze(-2), references.unsqueeze(-2) + offsets], dim=-2)
-            batch, instances, num_points = places.shape[:3]
-            grid = 2.0 * places.view(batch, instances * num_points, -1, 2) - 1.0
-            read = F.grid_sample(bev.float(), grid, align_corners=False)
-        read = read.permute(0, 2, 3, 1).reshape(batch, instances, num_points, -1)
-        return read.to(content.dtype)
+            size = places.new_tensor([cols, rows])
+            x, y = (places * size - 0.5).unbind(-1)
+            indices, weights = bilinear_corners(x, y, (rows, cols))
+            indices = indices * looks + torch.arange(looks, device=indices.device).unsqueeze(-1)
+            read = gather_rows(
+                table.unflatten(-1, (looks, -1)).flatten(1, 2),
+                indices.flatten(1, 2).flatten(2),
+                weights.flatten(1, 2).flatten(2),
+            )
+        return (read.view(*content.shape) + self.look.bias).to(content.dtype)
 
     def _attend(self, x: Tensor) -> Tensor:
         """Self-attention between the instances of a sample."""

@@ -1,6 +1,6 @@
 """The vector map head: decoded queries in, scored polylines in metres out.
 
-Shapes: L refinement layers, B batch, I instances, P points, D decoder channels, M matched pairs.
+Shapes: L drawings (the decoder's own and one per refinement layer), B batch, I instances, P points, D decoder channels, M matched pairs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mapllava.models.heads.refinement_layer import mover
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.registry import MODELS, TASK_UTILS
@@ -38,7 +39,10 @@ def _classifier(dims: int, num_classes: int) -> nn.Sequential:
 
 @MODELS.register_module()
 class VectorMapHead(BaseModule):
-    """Class scores and points by iterative refinement, with a loss at every layer.
+    """Class scores and points by iterative refinement, with a loss at every drawing.
+
+    The first drawing is the decoder's own: what it made of the queries moves their learned
+    references, so that the refinement layers look where it believes the elements to be.
 
     Args:
         in_channels: D of the decoder (given by the detector).
@@ -46,7 +50,7 @@ class VectorMapHead(BaseModule):
         num_instances: I (given by the detector).
         map_spec: frame, ROI and classes (given by the detector).
         num_points: P, points of an element.
-        num_layers: L.
+        num_layers: refinement layers, L - 1.
         layer: config of one refinement layer, with its ``embed_dims`` and ``point_dims``.
         assigner: config of the matcher.
         losses: configs of the losses ``cls``, ``pts`` and ``dir``.
@@ -75,9 +79,10 @@ class VectorMapHead(BaseModule):
         self.expand = nn.Parameter(torch.empty(num_points, point_dims))
         nn.init.normal_(self.expand, std=0.1)
         self.references = nn.Parameter(self._spread(num_instances))
+        self.place = mover(point_dims)
         shared = dict(layer, bev_dims=bev_dims, num_points=num_points)
         self.layers = nn.ModuleList(MODELS.build(shared) for _ in range(num_layers))
-        self.classify = nn.ModuleList(_classifier(dims, num_classes) for _ in range(num_layers))
+        self.classify = nn.ModuleList(_classifier(dims, num_classes) for _ in range(1 + num_layers))
         self.assigner = TASK_UTILS.build(assigner)
         self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in losses.items()})
 
@@ -98,7 +103,7 @@ class VectorMapHead(BaseModule):
         return inverse_sigmoid(points.clamp(0.02, 0.98))
 
     def forward(self, instances: Tensor, points: Tensor | None, bev: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Refine the queries layer by layer.
+        """Place the queries, then refine them layer by layer.
 
         Args:
             instances: (B, I, D) decoded instance queries.
@@ -114,22 +119,21 @@ class VectorMapHead(BaseModule):
         else:
             content = content + self.reduce_points(instances).unsqueeze(2)
         state = self.reduce(instances)
-        raw = self.references.float().expand(len(instances), -1, -1, -1)
-        all_logits: list[Tensor] = []
-        all_points: list[Tensor] = []
-        for layer, classify in zip(self.layers, self.classify, strict=True):
-            references = raw.sigmoid()
+        moved = self.references.float() + self.place(content).float()
+        all_points = [moved.sigmoid()]
+        all_logits = [self.classify[0](state).float()]
+        for layer, classify in zip(self.layers, self.classify[1:], strict=True):
+            references = moved.detach().sigmoid()
             state, content, move = layer(state, content, references, bev)
             moved = inverse_sigmoid(references) + move
             all_points.append(moved.sigmoid())
             all_logits.append(classify(state).float())
-            raw = moved.detach()
         return torch.stack(all_logits), torch.stack(all_points)
 
     def loss(
         self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample]
     ) -> dict[str, Tensor]:
-        """Losses of all layers; the last layer's carry no prefix, the others ``d0.``, ``d1.`` ….
+        """Losses of all drawings; the last's carry no prefix, the others ``d0.``, ``d1.`` ….
 
         Args:
             logits: (L, B, I, n_classes).

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mapllava.models.camera import Cameras
+from mapllava.models.look_up import gather_rows
 from mapllava.models.necks.base import MapNeck, NeckOutput
 from mapllava.models.necks.bev_grid import cell_centres, grid_shape
-from mapllava.models.necks.ground_sampling import bilinear_footprint, gather_patches
+from mapllava.models.necks.ground_sampling import bilinear_footprint
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
@@ -101,10 +102,10 @@ class BEVQFormerNeck(MapNeck):
         rows, cols = self.shape
         with torch.autocast(feats.device.type, enabled=False):
             indices, weights = bilinear_footprint(self.points, cameras, grid)
-            sampled = gather_patches(feats, indices, weights)
+            sampled = gather_rows(feats.flatten(1, 2), indices, weights)
         sampled = sampled.view(batch, self.num_heights, rows * cols, -1)
         cells = self.fuse(sampled.permute(0, 2, 1, 3).flatten(2)) + self.place
-        bev = self.blocks(F.relu(cells).transpose(1, 2).reshape(batch, self.bev_dims, rows, cols))
+        bev = self.blocks(F.relu(cells).transpose(1, 2).unflatten(2, (rows, cols)))  # channels last
 
         pooled = F.adaptive_avg_pool2d(bev, self.token_shape).flatten(2).transpose(1, 2)
         queries = self.to_query(pooled) + self.query_tokens

@@ -61,10 +61,10 @@ def drawn():
     return head, *head(torch.randn(2, INSTANCES, 20), None, torch.randn(2, 8, 10, 5))
 
 
-def test_shapes_of_every_layer(drawn):
+def test_shapes_of_the_placement_and_every_layer(drawn):
     _, logits, points = drawn
-    assert logits.shape == (3, 2, INSTANCES, CLASSES)
-    assert points.shape == (3, 2, INSTANCES, P, 2)
+    assert logits.shape == (4, 2, INSTANCES, CLASSES)
+    assert points.shape == (4, 2, INSTANCES, P, 2)
     assert points.min() >= 0
     assert points.max() <= 1
 
@@ -106,7 +106,31 @@ def test_the_bev_map_is_read_at_the_references():
     near[..., :2, :2] += 1.0
     logits = head(instances, None, bev)[0]
     assert torch.equal(logits, head(instances, None, far)[0])
-    assert not torch.allclose(logits, head(instances, None, near)[0])
+    assert not torch.allclose(logits[1:], head(instances, None, near)[0][1:])
+    assert torch.equal(logits[:1], head(instances, None, near)[0][:1])  # the decoder's own drawing
+
+
+def test_layers_look_where_the_decoder_placed_the_queries():
+    head = make(num_layers=1).eval()
+    with torch.no_grad():
+        head.references.copy_(inverse_sigmoid(torch.full_like(head.references, 0.1)))
+        head.place[-1].bias.fill_(10.0)  # everything to the far corner
+    instances, bev = torch.randn(1, INSTANCES, 20), torch.randn(1, 8, 10, 10)
+    at_reference, at_place = bev.clone(), bev.clone()
+    at_reference[..., :2, :2] += 1.0
+    at_place[..., 8:, 8:] += 1.0
+    logits, points = head(instances, None, bev)
+    assert points[0].min() > 0.99
+    assert torch.equal(logits, head(instances, None, at_reference)[0])
+    assert not torch.allclose(logits, head(instances, None, at_place)[0])
+
+
+def test_the_placement_follows_the_decoded_queries():
+    head = make()
+    torch.nn.init.normal_(head.place[-1].weight)
+    bev = torch.randn(1, 8, 10, 10)
+    first, other = (head(torch.randn(1, INSTANCES, 20), None, bev)[1][0] for _ in range(2))
+    assert not torch.allclose(first, other)
 
 
 def test_refinement_gradient_does_not_grow_with_depth():
@@ -125,7 +149,7 @@ def test_refinement_gradient_does_not_grow_with_depth():
 def test_losses_name_every_layer_and_train_every_parameter(drawn):
     head, logits, points = drawn
     losses = head.loss(logits, points, [sample_with((0, straight(2.0)), (2, straight(-3.0))), sample_with()])
-    assert set(losses) == {f"{p}loss_{k}" for p in ("d0.", "d1.", "") for k in ("cls", "pts", "dir")}
+    assert set(losses) == {f"{p}loss_{k}" for p in ("d0.", "d1.", "d2.", "") for k in ("cls", "pts", "dir")}
     sum(losses.values()).backward()
     # the two parts that wait for the decoder's point queries or a moving reference aside
     untouched = [n for n, p in head.named_parameters() if p.grad is None]

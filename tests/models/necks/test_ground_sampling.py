@@ -4,7 +4,8 @@ import torch
 from torch.nn import functional as F
 
 from mapllava.models.camera import Cameras
-from mapllava.models.necks.ground_sampling import bilinear_footprint, gather_patches
+from mapllava.models.look_up import gather_rows
+from mapllava.models.necks.ground_sampling import bilinear_footprint
 
 
 def two_cameras(size=(40, 80)) -> Cameras:
@@ -16,6 +17,10 @@ def two_cameras(size=(40, 80)) -> Cameras:
     front = torch.tensor([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
     back = torch.tensor([[-1.0, 0, 0, 0], [0, 0, -1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
     return Cameras(torch.stack([k @ front, k @ back])[None], size)
+
+
+def gather_patches(feats, indices, weights):
+    return gather_rows(feats.flatten(1, 2), indices, weights)
 
 
 def test_equals_grid_sample_inside_the_image():
