@@ -12,19 +12,15 @@ fi
 # The demo's size; every variable can be given in the environment or to make.
 : "${DEMO_ROOT:=data/synthetic}"
 : "${DEMO_VERSION:=v1.0-trainval}"
-: "${DEMO_TRAIN_SCENES:=150}"
+: "${DEMO_TRAIN_SCENES:=125}"
 : "${DEMO_VAL_SCENES:=10}"
 : "${DEMO_SAMPLES:=20}"
 : "${DEMO_IMAGE_SIZE:=384x216}"
 : "${DEMO_WORKERS:=2}"
 : "${DEMO_CONFIG:=configs/stage2/synthetic.py}"
-: "${DEMO_BATCH:=4}"       # samples per step, shared by the processes
-: "${DEMO_PROCESSES:=}"    # one for a GPU, else two
-: "${DEMO_CFG_OPTIONS:=}"  # overrides of the config, KEY=VALUE …
+: "${DEMO_TRAIN_OPTIONS:=}"
 : "${DEMO_RUN:=outputs/map_detection_stage2_$(date +%Y%m%d_%H%M%S)}"
-if [ -z "$DEMO_PROCESSES" ]; then
-    DEMO_PROCESSES=$("$PYTHON" -c 'import torch; print(1 if torch.cuda.is_available() else 2)')
-fi
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$1"; }
 run() { printf '$ %s\n' "$(printf '%q ' "$@")"; "$@"; }
@@ -40,10 +36,8 @@ run "$PYTHON" tools/create_gt_cache.py --dataroot "$DEMO_ROOT" --version "$DEMO_
     --workers "$DEMO_WORKERS"
 
 say "3/4 training"
-export PYTHON  # for dist_train.sh
 # shellcheck disable=SC2086  # options are words
-run bash tools/dist_train.sh "$DEMO_CONFIG" "$DEMO_PROCESSES" --work-dir "$DEMO_RUN" \
-    --cfg-options train_dataloader.batch_size=$((DEMO_BATCH / DEMO_PROCESSES)) $DEMO_CFG_OPTIONS
+run "$PYTHON" tools/train.py "$DEMO_CONFIG" --work-dir "$DEMO_RUN" $DEMO_TRAIN_OPTIONS
 
 say "4/4 the score on held-out scenes, and pictures"
 run "$PYTHON" tools/test.py "$DEMO_CONFIG" "$DEMO_RUN/best_model.pth" --show-dir "$DEMO_RUN/pictures" \

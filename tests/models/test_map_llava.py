@@ -31,7 +31,7 @@ NECKS = {
         token_stride=4,
         dilations=[1],
         attention=dict(radius=6.0, pool=1),
-        loss_bev=dict(bce=1.0, dice=1.0),
+        loss_bev=dict(bce=1.0, dice=1.0, patch=1.0),
         qformer=QFORMER,
     ),
     "qformer": dict(type="QFormerNeck", num_cameras=2, num_queries=4, qformer=QFORMER),
@@ -128,8 +128,9 @@ def batch(cameras) -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
 )
 def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries, batch):
     model = make(neck, decoder, queries)
-    for layer in model.head.layers:  # moves start at zero and hide what lies before them
-        torch.nn.init.normal_(layer.move[-1].weight, std=0.1)
+    # moves start at zero and hide what lies before them
+    for move in (model.head.place, *(layer.move for layer in model.head.layers)):
+        torch.nn.init.normal_(move[-1].weight, std=0.1)
     inputs, samples = batch
     losses = model(inputs, samples, mode="loss")
     sum(losses.values()).backward()

@@ -10,17 +10,17 @@ model = dict(
         bgr_to_rgb=True,
     ),
     vision_encoder=dict(
-        type="ConvVisionEncoder", channels=[24, 48, 96], blocks=[0, 1, 2], embed_dims=64, out_stage=1
+        type="ConvVisionEncoder", channels=[24, 48, 64], blocks=[0, 1, 2], embed_dims=64, out_stage=1
     ),
     neck=dict(
         type="BEVQFormerNeck",
         bev_dims=64,
         cell=1.0,
         heights=[-1.84, -1.0],
-        token_stride=4,
+        token_stride=5,
         dilations=[1, 1, 2, 2, 1],
         attention=dict(radius=6.0, pool=4),
-        loss_bev=dict(bce=40.0, dice=10.0),
+        loss_bev=dict(bce=40.0, dice=10.0, patch=20.0),
         qformer=dict(
             type="QFormerCore",
             architecture=dict(

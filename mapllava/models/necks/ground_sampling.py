@@ -52,4 +52,3 @@ def bilinear_footprint(
         indices.permute(0, 2, 1, 3).reshape(batch, num_points, -1),
         weights.permute(0, 2, 1, 3).reshape(batch, num_points, -1),
     )
-
