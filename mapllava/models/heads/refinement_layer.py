@@ -32,10 +32,10 @@ def mlp(in_dims: int, hidden: int, out_dims: int) -> nn.Sequential:
 
 def mover(point_dims: int) -> nn.Sequential:
     """A point's content to the move of its reference; at first every reference stays where it is."""
-    net = mlp(point_dims, point_dims, 2)
-    nn.init.zeros_(net[-1].weight)
-    nn.init.zeros_(net[-1].bias)
-    return net
+    last = nn.Linear(point_dims, 2)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(point_dims, point_dims), nn.ReLU(), last)
 
 
 @MODELS.register_module()
@@ -134,7 +134,7 @@ class RefinementLayer(BaseModule):
         every reading after, so that all look-ups of a point become one weighted sum.
         """
         offsets = self.offsets(content).float().unflatten(-1, (self.num_samples, 2))
-        batch, (rows, cols), looks = len(bev), bev.shape[-2:], 1 + self.num_samples
+        (rows, cols), looks = bev.shape[-2:], 1 + self.num_samples
         cells = bev.flatten(2).transpose(1, 2)
         table = F.linear(cells, self.look.weight.unflatten(1, (looks, -1)).transpose(0, 1).flatten(0, 1))
         with torch.autocast(bev.device.type, enabled=False):

@@ -1,6 +1,7 @@
 """The vector map head: decoded queries in, scored polylines in metres out.
 
-Shapes: L drawings (the decoder's own and one per refinement layer), B batch, I instances, P points, D decoder channels, M matched pairs.
+Shapes: L drawings (the decoder's own and one per refinement layer), B batch, I instances,
+P points, D decoder channels, M matched pairs.
 """
 
 from __future__ import annotations

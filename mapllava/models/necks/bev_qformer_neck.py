@@ -187,8 +187,7 @@ class BEVQFormerNeck(MapNeck):
         rows, cols = self.shape
         cells = (places - lower) / (upper - lower) * places.new_tensor([cols, rows]) - 0.5
         table = target.flatten(2).transpose(1, 2)
-        truth = gather_rows(
-            table, *bilinear_corners(*cells.clamp(-1, max(self.shape)).unbind(-1), self.shape)
-        )
+        x, y = cells.clamp(-1, max(self.shape)).unbind(-1)  # rays along the horizon end far away
+        truth = gather_rows(table, *bilinear_corners(x, y, self.shape))
         loss = F.binary_cross_entropy_with_logits(out.extras["patches"].float(), truth, reduction="none")
         return (loss.mean(-1) * hits).sum() / hits.sum().clamp(min=1)
