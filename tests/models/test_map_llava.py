@@ -31,7 +31,7 @@ NECKS = {
         token_stride=4,
         dilations=[1],
         attention=dict(radius=6.0, pool=1),
-        loss_bev=dict(bce=1.0, dice=1.0, patch=1.0),
+        loss_bev=dict(bce=1.0, dice=1.0),
         qformer=QFORMER,
     ),
     "qformer": dict(type="QFormerNeck", num_cameras=2, num_queries=4, qformer=QFORMER),

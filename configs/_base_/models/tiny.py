@@ -20,7 +20,7 @@ model = dict(
         token_stride=5,
         dilations=[1, 1, 2, 2, 1],
         attention=dict(radius=6.0, pool=4),
-        loss_bev=dict(bce=40.0, dice=10.0, patch=20.0),
+        loss_bev=dict(bce=40.0, dice=10.0),
         qformer=dict(
             type="QFormerCore",
             architecture=dict(

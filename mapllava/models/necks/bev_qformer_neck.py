@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mapllava.models.camera import Cameras
-from mapllava.models.look_up import bilinear_corners, gather_rows
+from mapllava.models.look_up import gather_rows
 from mapllava.models.necks.base import MapNeck, NeckOutput
 from mapllava.models.necks.bev_grid import cell_centres, grid_shape
 from mapllava.models.necks.ground_sampling import bilinear_footprint
@@ -42,8 +42,8 @@ class BEVQFormerNeck(MapNeck):
     several heights (zero where no camera sees it). Small convolutions turn this into a BEV map.
     The queries of the Q-Former stand on a coarser grid: each starts from the BEV features around
     its place and attends, in the Q-Former's cross-attention, to the patches whose viewing ray
-    meets the ground within a radius of it. Auxiliary segmentations of the BEV map and of the
-    patches train sampling and encoder directly.
+    meets the ground within a radius of it. An auxiliary segmentation of the BEV map
+    trains the sampling directly.
 
     Args:
         in_channels: C, channels of the patch features (given by the detector).
@@ -56,8 +56,7 @@ class BEVQFormerNeck(MapNeck):
         dilations: dilation of each BEV convolution.
         attention: ``dict(radius=…, pool=…)``: metres around its place within which a query may
             read patches, and the patches per side averaged into one before it does.
-        loss_bev: weights ``dict(bce=…, dice=…, patch=…)`` of the auxiliary segmentation losses: of
-            the BEV map, and of what each patch sees on the ground.
+        loss_bev: weights ``dict(bce=…, dice=…)`` of the auxiliary segmentation loss.
     """
 
     def __init__(
@@ -88,8 +87,6 @@ class BEVQFormerNeck(MapNeck):
         self.place = nn.Parameter(torch.zeros(len(centres), bev_dims))
         self.blocks = nn.Sequential(*(_BEVBlock(bev_dims, dilation) for dilation in dilations))
         self.segment = nn.Conv2d(bev_dims, len(map_spec.classes), 1)
-        self.segment_patches = nn.Linear(in_channels, len(map_spec.classes))
-        self.register_buffer("extent", torch.tensor(map_spec.roi.to_list()), persistent=False)
 
         self.token_shape = (-(-self.shape[0] // token_stride), -(-self.shape[1] // token_stride))
         self.register_buffer("token_places", cell_centres(map_spec, self.token_shape), persistent=False)
@@ -114,10 +111,7 @@ class BEVQFormerNeck(MapNeck):
         queries = self.to_query(pooled) + self.query_tokens
         coarse, coarse_grid = self._pool(feats, grid)
         tokens = self.qformer(queries, coarse, self.visible_patches(coarse_grid, cameras))
-        places, hits = self.ground_hits(grid, cameras)
-        patches = self.segment_patches(feats.flatten(1, 2))
-        extras = {"segmentation": self.segment(bev), "patches": patches, "patch_places": places}
-        return NeckOutput(tokens, bev, {**extras, "patch_hits": hits})
+        return NeckOutput(tokens, bev, {"segmentation": self.segment(bev)})
 
     def _pool(self, feats: Tensor, grid: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
         """Average patches (B, N, P, C) over squares: (B, N*P', C) and their grid."""
@@ -128,30 +122,19 @@ class BEVQFormerNeck(MapNeck):
         pooled = F.adaptive_avg_pool2d(image, coarse).flatten(2).transpose(1, 2)
         return pooled.reshape(feats.shape[0], -1, feats.shape[-1]), coarse
 
-    def ground_hits(self, grid: tuple[int, int], cameras: Cameras) -> tuple[Tensor, Tensor]:
-        """Where the viewing rays of a patch grid (h, w) meet the ground.
-
-        Returns:
-            places (B, N*P, 2) metres and whether the ray points down at all, (B, N*P) bool.
-        """
-        origin, direction = cameras.patch_rays(grid)
-        down = direction[..., 2].clamp(max=-1e-6)
-        reach = (self.ground - origin[..., 2]) / down
-        ground = origin[..., :2] + reach.unsqueeze(-1) * direction[..., :2]
-        return ground.flatten(1, 2), (direction[..., 2] < -1e-6).flatten(1)
-
     def visible_patches(self, grid: tuple[int, int], cameras: Cameras) -> Tensor:
         """Which patches a query may read, (B, S, N*P) bool; a query near no patch reads all."""
-        ground, hits = self.ground_hits(grid, cameras)
-        distance = torch.cdist(self.token_places.expand(len(ground), -1, -1), ground)
-        mask = (distance <= self.attention_radius) & hits.unsqueeze(1)
+        origin, direction = cameras.patch_rays(grid)
+        down = direction[..., 2].clamp(max=-1e-6)
+        hits = direction[..., 2] < -1e-6
+        reach = (self.ground - origin[..., 2]) / down
+        ground = origin[..., :2] + reach.unsqueeze(-1) * direction[..., :2]
+        distance = torch.cdist(self.token_places.expand(len(ground), -1, -1), ground.flatten(1, 2))
+        mask = (distance <= self.attention_radius) & hits.flatten(1).unsqueeze(1)
         return mask | ~mask.any(-1, keepdim=True)
 
     def loss(self, out: NeckOutput, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
-        """Segmentation of the BEV map (binary cross-entropy and Dice per class) and of the patches.
-
-        A patch is to say what lies where its viewing ray meets the ground, which trains the vision
-        encoder with nothing in between.
+        """Segmentation of the BEV map: binary cross-entropy and Dice per class.
 
         Args:
             out: this neck's output.
@@ -176,18 +159,4 @@ class BEVQFormerNeck(MapNeck):
         return {
             "loss_bev_bce": self.loss_weights["bce"] * bce,
             "loss_bev_dice": self.loss_weights["dice"] * dice,
-            "loss_patch": self.loss_weights["patch"] * self._patch_loss(out, target),
         }
-
-    def _patch_loss(self, out: NeckOutput, target: Tensor) -> Tensor:
-        """Binary cross-entropy of the patches whose ray meets the ground within the ROI."""
-        places, hits = out.extras["patch_places"], out.extras["patch_hits"]
-        lower, upper = self.extent[:2], self.extent[2:]
-        hits = hits & ((places >= lower) & (places <= upper)).all(-1)
-        rows, cols = self.shape
-        cells = (places - lower) / (upper - lower) * places.new_tensor([cols, rows]) - 0.5
-        table = target.flatten(2).transpose(1, 2)
-        x, y = cells.clamp(-1, max(self.shape)).unbind(-1)  # rays along the horizon end far away
-        truth = gather_rows(table, *bilinear_corners(x, y, self.shape))
-        loss = F.binary_cross_entropy_with_logits(out.extras["patches"].float(), truth, reduction="none")
-        return (loss.mean(-1) * hits).sum() / hits.sum().clamp(min=1)
