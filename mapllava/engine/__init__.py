@@ -5,12 +5,14 @@ from mapllava.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from mapllava.engine.builder import build_runner
 from mapllava.engine.map_log_processor import MapLogProcessor
 from mapllava.engine.map_spec_injection import inject_map_spec
+from mapllava.engine.muon_adamw import MuonAdamW
 from mapllava.engine.optim_wrapper_constructor import MapOptimWrapperConstructor
 
 __all__ = [
     "AutocastOptimWrapper",
     "MapLogProcessor",
     "MapOptimWrapperConstructor",
+    "MuonAdamW",
     "build_runner",
     "hooks",
     "inject_map_spec",

@@ -10,6 +10,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mapllava.engine.bare_model import bare_model
+from mapllava.engine.muon_adamw import MATRICES
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
@@ -26,13 +27,16 @@ class MapOptimWrapperConstructor:
         paramwise_cfg=dict(groups=dict(qformer=dict(prefix="neck.qformer", lr_mult=0.1)))
 
     gives the groups ``qformer`` and ``new`` (everything else), each split into a decaying part and
-    ``<name>/no_decay``. Frozen parameters are in no group.
+    ``<name>/no_decay``. Frozen parameters are in no group. ``matrices=dict(min_size=16)`` also puts
+    the weights of linear layers and convolutions into ``<name>/matrices``, marked
+    ``matrices=True`` for :class:`~mapllava.engine.MuonAdamW`, where neither side (of a kernel:
+    outputs, and inputs times its area) is smaller.
 
     Args:
         optim_wrapper_cfg: The optimiser's wrapper with ``optimizer``, without type meaning
             ``OptimWrapper``.
         paramwise_cfg: ``groups``: name to ``prefix`` (a dotted module path, or a list of them) and
-            ``lr_mult``. The longest matching prefix wins.
+            ``lr_mult``, the longest matching prefix winning; ``matrices``: ``min_size``.
 
     Raises:
         MapLLaVAError: If an option is unknown, a prefix matches no parameter, or nothing trains.
@@ -42,9 +46,13 @@ class MapOptimWrapperConstructor:
         self.optim_wrapper_cfg = dict(optim_wrapper_cfg)
         options = dict(paramwise_cfg or {})
         self.groups = {name: _check_group(name, group) for name, group in options.pop("groups", {}).items()}
+        matrices = options.pop("matrices", None)
+        if matrices is not None and set(matrices) != {"min_size"}:
+            raise MapLLaVAError(f"optim_wrapper.paramwise_cfg.matrices is {dict(matrices)}: give min_size=…")
+        self.min_matrix = None if matrices is None else int(matrices["min_size"])
         if options:
             raise MapLLaVAError(
-                f"paramwise_cfg has the unknown option(s) {sorted(options)}; it takes 'groups'"
+                f"paramwise_cfg has the unknown option(s) {sorted(options)}; it takes 'groups' and 'matrices'"
             )
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -70,15 +78,22 @@ class MapOptimWrapperConstructor:
                         f"the model has {', '.join(child for child, _ in model.named_children())}"
                     )
         undecayed = _undecayed(model)
+        matrices = set() if self.min_matrix is None else _matrices(model, self.min_matrix)
         groups: dict[str, dict[str, Any]] = {}
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
             group = self._group_of(name)
-            key = f"{group}/no_decay" if name in undecayed else group
+            key = group
+            if name in undecayed:
+                key = f"{group}/no_decay"
+            elif name in matrices:
+                key = f"{group}/{MATRICES}"
             entry = groups.setdefault(key, {"params": [], "name": key, "lr": base_lr * self._lr_mult(group)})
             if name in undecayed:
                 entry["weight_decay"] = 0.0
+            elif name in matrices:
+                entry[MATRICES] = True
             entry["params"].append(parameter)
         if not groups:
             raise MapLLaVAError("no parameter of the model is trainable: unfreeze a part of it")
@@ -113,6 +128,16 @@ def _check_group(name: str, group: Mapping[str, Any]) -> dict[str, Any]:
 
 def _below(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(f"{prefix}.")
+
+
+def _matrices(model: nn.Module, min_size: int) -> set[str]:
+    """Names of the weights of linear layers and convolutions with no side below ``min_size``."""
+    return {
+        f"{path}.weight" if path else "weight"
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear | nn.Conv2d)
+        and min(len(module.weight), module.weight[0].numel()) >= min_size
+    }
 
 
 def _undecayed(model: nn.Module) -> set[str]:

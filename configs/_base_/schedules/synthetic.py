@@ -5,7 +5,14 @@ test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(
     type="AutocastOptimWrapper",
     dtype="bfloat16",
-    optimizer=dict(type="AdamW", lr=6e-4, weight_decay=0.01, fused=True),
+    optimizer=dict(
+        type="MuonAdamW",
+        lr=6e-4,
+        weight_decay=0.01,
+        muon=dict(lr=0.02, momentum=0.95, steps=5),
+        fused=True,
+    ),
+    paramwise_cfg=dict(matrices=dict(min_size=16)),
     clip_grad=dict(max_norm=35.0),
     constructor="MapOptimWrapperConstructor",
 )
