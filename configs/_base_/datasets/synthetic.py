@@ -14,7 +14,7 @@ augment_steps = [dict(type="RandomLateralFlip", prob=0.5)]
 
 data_root = "data/synthetic"
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=8,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
