@@ -98,12 +98,16 @@ class AutocastOptimWrapper(OptimWrapper):
         self.optimizer.step(**kwargs)
 
     def get_lr(self) -> dict[str, list[float]]:
-        """Learning rates; a named group's appears as ``<name>_lr``, so that the log shows it."""
+        """Learning rates; a named group's appears as ``<name>_lr``, so that the log shows it.
+
+        A group without decay shares its group's rate; one of matrices (``<name>_matrices_lr``) does not.
+        """
         rates = super().get_lr()
         for group in self.optimizer.param_groups:
             if "name" in group:
                 rates.pop("base_lr", None)
-                rates.setdefault(f"{group['name'].split('/')[0]}_lr", [group["lr"]])
+                name = group["name"].removesuffix("/no_decay").replace("/", "_")
+                rates.setdefault(f"{name}_lr", [group["lr"]])
         return rates
 
     def state_dict(self) -> dict:

@@ -162,3 +162,11 @@ def test_mistakes_are_named():
     marked = [{"params": [model.last.bias], "matrices": True}]
     with pytest.raises(MapLLaVAError, match=r"shape \[\(3,\)\]"):
         MuonAdamW(marked, lr=1e-3, weight_decay=0.0, muon=MUON)
+
+
+def test_the_log_shows_both_rates():
+    optimizer = {"type": "MuonAdamW", "lr": 1e-3, "weight_decay": 0.01, "muon": MUON}
+    config = {"type": "AutocastOptimWrapper", "optimizer": optimizer}
+    rates = MapOptimWrapperConstructor(config, {"matrices": {"min_size": 16}})(Net()).get_lr()
+    assert rates["new_lr"] == [pytest.approx(1e-3)]
+    assert rates["new_matrices_lr"] == [pytest.approx(0.02)]
