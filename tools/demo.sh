@@ -12,7 +12,7 @@ fi
 # The demo's size; every variable can be given in the environment or to make.
 : "${DEMO_ROOT:=data/synthetic}"
 : "${DEMO_VERSION:=v1.0-trainval}"
-: "${DEMO_TRAIN_SCENES:=125}"
+: "${DEMO_TRAIN_SCENES:=110}"
 : "${DEMO_VAL_SCENES:=10}"
 : "${DEMO_SAMPLES:=20}"
 : "${DEMO_IMAGE_SIZE:=384x216}"
