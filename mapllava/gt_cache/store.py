@@ -119,6 +119,7 @@ def load(
     split: str | None = None,
     version: str | None = None,
     dataroot: str | Path | None = None,
+    check_sources: bool = True,
 ) -> dict[str, Any]:
     """Read a cache, or refuse it with the command that rebuilds it.
 
@@ -129,6 +130,8 @@ def load(
         version: Version it must be of, e.g. ``v1.0-mini``.
         dataroot: Where the source tables lie, to tell whether they have changed. Without it the
             cache's grandparent folder is tried, then the root it was built from.
+        check_sources: False to read a cache whose source tables have changed, as a tool that
+            compares or repairs caches must.
 
     Returns:
         ``{'metainfo', 'data_list'}`` of builtins and numpy arrays.
@@ -155,7 +158,7 @@ def load(
     except ValueError as error:
         command = rebuild_command(path, wanted, expected)
         raise MapLLaVAError(f"GT cache {path} is refused: {error}. Rebuild it:\n  {command}") from error
-    problem = _mismatch(known, expected, split, version) or _stale(known, path, dataroot)
+    problem = _mismatch(known, expected, split, version) or _stale(known, path, dataroot, check_sources)
     if problem:
         merged = {key: wanted.get(key) or value for key, value in known.items()}
         if split is not None:
@@ -178,9 +181,11 @@ def _mismatch(known: dict[str, Any], expected: MapSpec | None, split: str | None
     return ""
 
 
-def _stale(known: dict[str, Any], path: Path, dataroot: str | Path | None) -> str:
+def _stale(known: dict[str, Any], path: Path, dataroot: str | Path | None, check_sources: bool) -> str:
     if fingerprint(known) != known["fingerprint"]:
         return "its fingerprint does not fit its own metainfo"
+    if not check_sources:
+        return ""
     roots = [dataroot] if dataroot is not None else [path.resolve().parent.parent, known["dataroot"]]
     for root in map(Path, roots):
         if (root / known["version"]).is_dir():

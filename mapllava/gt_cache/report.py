@@ -1,0 +1,96 @@
+"""What was found in caches, as tables for people and as plain values for JSON."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from mapllava.gt_cache.compare import TIGHT, CacheDifference, Comparison, LineDifference
+from mapllava.gt_cache.lint import ERROR, Finding
+
+_SHOWN = 3
+_LONG = 60
+
+
+def print_findings(console: Console, findings: Sequence[Finding], metainfo: Mapping[str, Any]) -> None:
+    """One row per check that found something: how often, in how many samples, and the first of them.
+
+    Args:
+        console: Where to.
+        findings: What :func:`~mapllava.gt_cache.lint.lint` returns.
+        metainfo: Of the cache.
+    """
+    samples = metainfo["num_samples"]
+    table = Table("severity", "check", "findings", "samples", "first")
+    groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.severity, finding.check].append(finding)
+    for (severity, check), group in sorted(groups.items()):
+        tokens = {finding.sample_token for finding in group}
+        first = f"{group[0].sample_token}: {group[0].detail}"
+        table.add_row(severity, check, str(len(group)), f"{len(tokens)} of {samples}", first)
+    if findings:
+        console.print(table)
+    errors = sum(finding.severity == ERROR for finding in findings)
+    console.print(
+        f"split {metainfo['split']} of {metainfo['version']}, {samples} samples: {errors} errors, "
+        f"{len(findings) - errors} warnings"
+    )
+
+
+def print_comparison(console: Console, comparison: Comparison, title: str) -> None:
+    """One row per class and kind of difference, how far and the first samples; then a summary."""
+    table = Table("class", "difference", "lines", "largest", "first samples", title=title)
+    groups: dict[tuple[str, str], list[LineDifference]] = defaultdict(list)
+    for difference in comparison.differences:
+        groups[difference.class_name, difference.kind].append(difference)
+    for (name, kind), group in groups.items():
+        far = max(difference.distance for difference in group)
+        tokens = list(dict.fromkeys(difference.sample_token for difference in group))
+        shown = ", ".join(tokens[:_SHOWN]) + (" …" if len(tokens) > _SHOWN else "")
+        table.add_row(name, kind, str(len(group)), f"{far:.3f} m" if np.isfinite(far) else "", shown)
+    if comparison.changed_poses:
+        tokens = comparison.changed_poses
+        table.add_row("", "poses or cameras", "", "", f"{len(tokens)} samples, first {tokens[0]}")
+    if not comparison.identical:
+        console.print(table)
+    distances = np.asarray(comparison.distances)
+    text = f"{comparison.samples} samples compared, {len(distances)} lines in both"
+    if len(distances):
+        share = 100 * (distances <= TIGHT).mean()
+        text += f" (largest distance {distances.max():.4f} m, {share:.1f} % within 1 cm)"
+    console.print(f"{text}, {len(comparison.differences)} lines differ")
+
+
+def print_difference(console: Console, difference: CacheDifference, title: str) -> None:
+    """Meta information and samples that two caches do not share, then their lines."""
+    table = Table("", "first", "second", title=title)
+    for key, values in difference.metainfo.items():
+        table.add_row(key, *(_short(value) for value in values))
+    table.add_row("samples only there", str(len(difference.only_first)), str(len(difference.only_second)))
+    console.print(table)
+    print_comparison(console, difference.comparison, "Lines and poses of the samples that both have")
+
+
+def as_json(value: Any) -> Any:
+    """Findings, a comparison or a cache difference as builtins; infinite distances become None."""
+    if isinstance(value, list):
+        return [as_json(item) for item in value]
+    plain = asdict(value)
+    if isinstance(value, Finding):
+        return {**plain, "is_error": value.severity == ERROR}
+    comparison = plain.get("comparison", plain)
+    for difference in comparison["differences"]:
+        difference["distance"] = difference["distance"] if np.isfinite(difference["distance"]) else None
+    return plain
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"

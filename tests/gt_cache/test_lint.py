@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from mapllava import gt_cache
+from mapllava.gt_cache.lint import ERROR, WARNING, lint
+
+
+def straight(points, label=0):
+    return {"label": label, "points": np.array(points, dtype=np.float64), "closed": False}
+
+
+@pytest.fixture
+def damaged(city_cache, tmp_path):
+    """Writes the validation cache with a change to its first sample."""
+
+    def write(change):
+        content = gt_cache.load(city_cache["val"])
+        change(content["data_list"][0])
+        path = tmp_path / city_cache["val"].name
+        gt_cache.save(path, content)
+        return path, content["data_list"][0]["sample_token"]
+
+    return write
+
+
+def test_a_built_cache_has_no_errors(city, city_cache):
+    for path in city_cache.values():
+        assert [f for f in lint(path, city) if f.severity == ERROR] == []
+
+
+def add(line):
+    return lambda entry: entry["polylines"].append(line)
+
+
+def turn(entry):
+    entry["lidar2ego"] = entry["lidar2ego"] * np.array([[1.0], [1.1], [1], [1]])
+
+
+def mirror(entry):
+    entry["cams"]["CAM_BACK"]["lidar2cam"] = np.diag([-1.0, 1, 1, 1]) @ entry["cams"]["CAM_BACK"]["lidar2cam"]
+
+
+def no_focal(entry):
+    entry["cams"]["CAM_FRONT"]["cam2img"] = np.diag([0.0, 100, 1])
+
+
+def far(entry):
+    entry["ego2global"] = entry["ego2global"] + np.eye(4, k=3) * 1e5
+
+
+@pytest.mark.parametrize(
+    ("change", "severity", "check", "detail"),
+    [
+        (add(straight([[1, 1], [1, 1]])), ERROR, "zero length", "(divider)"),
+        (add(straight([[1, 1], [1, 2], [1, 2], [1, 3]])), ERROR, "repeated vertex", "vertex 2"),
+        (add(straight([[0, 0], [15.6, 0]], label=2)), ERROR, "outside the ROI", "[15.6, 0.0]"),
+        (add(straight([[0, 0], [4, 4], [4, 0], [0, 4]])), WARNING, "crosses itself", "(divider)"),
+        (lambda entry: entry["polylines"].clear(), WARNING, "empty sample", "no line"),
+        (turn, ERROR, "not a rigid transform", "lidar2ego"),
+        (mirror, ERROR, "not a rigid transform", "CAM_BACK"),
+        (no_focal, ERROR, "no camera matrix", "CAM_FRONT"),
+        (lambda entry: entry.update(timestamp=entry["timestamp"] + 10**9), ERROR, "out of order", "s back"),
+        (far, WARNING, "off the road", " m"),
+    ],
+)
+def test_each_check_finds_what_it_is_for(city, damaged, change, severity, check, detail):
+    path, token = damaged(change)
+    before = {(f.check, f.sample_token) for f in lint(path.parent / path.name) if f.check == "crosses itself"}
+    found = [f for f in lint(path, city) if f.check == check]
+    new = [f for f in found if f.sample_token == token or check == "out of order"]
+    assert new, before
+    assert any(f.severity == severity and detail in f.detail for f in new)
+
+
+def test_crossings_may_reach_beyond_the_roi_by_their_margin(damaged):
+    path, _ = damaged(add(straight([[0, 0], [15.2, 0]], label=1)))
+    assert not [f for f in lint(path) if f.check == "outside the ROI"]
+
+
+def test_without_the_data_set_poses_are_not_judged(damaged):
+    path, _ = damaged(far)
+    assert not [f for f in lint(path) if f.check == "off the road"]
