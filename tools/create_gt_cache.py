@@ -15,6 +15,7 @@ from rich.table import Table
 
 from mapllava import gt_cache
 from mapllava.errors import MapLLaVAError
+from mapllava.sources.nuscenes.splits import expand_split
 from mapllava.structures import CLASSES, ROI, MapSpec
 
 DESCRIPTION = """\
@@ -32,6 +33,7 @@ EPILOG = """\
 examples:
   python tools/create_gt_cache.py --dataroot data/nuscenes --version v1.0-mini
   python tools/create_gt_cache.py --dataroot data/nuscenes --version v1.0-trainval --workers 16
+  python tools/create_gt_cache.py --dataroot data/nuscenes --version v1.0-trainval --split geographic_roddick
   python tools/create_gt_cache.py --dataroot data/nuscenes --version v1.0-trainval --split lists.json:val
 """
 
@@ -46,7 +48,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--split",
         default="all",
-        help="train, val, all (both; default), or scene lists of your own: FILE.json:KEY of "
+        help="train, val, all (both; default); geographic_roddick, near_extrapolation or far_extrapolation "
+        "(all their lists, or one: geographic_roddick:val); or scene lists of your own: FILE.json:KEY of "
         '{"train": [...], "val": [...]}, FILE.json of one list',
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
@@ -88,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     try:
         spec = MapSpec(args.frame, ROI.parse(args.roi, args.frame), args.classes)
-        splits = ("train", "val") if args.split == "all" else (args.split,)
+        splits = expand_split(args.split)
         common = {"workers": args.workers, "progress": not args.quiet, "spec": spec}
         paths = [gt_cache.build(args.dataroot, args.version, s, args.out_dir, **common) for s in splits]
         console.print(summarise(paths))

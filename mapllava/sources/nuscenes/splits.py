@@ -1,4 +1,4 @@
-"""Which scenes belong to a split: the official lists, or a file of the user's own."""
+"""Which scenes belong to a split: the official lists, the field's disjoint ones, or a file of one's own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from mapllava.errors import MapLLaVAError
 
 OFFICIAL_SPLITS = ("train", "val", "mini_train", "mini_val")
 MINI_VERSION = "v1.0-mini"
+NAMED_SPLITS: dict[str, Path] = {
+    path.stem: path for path in sorted(Path(__file__).with_name("split_lists").glob("*.json"))
+}
+"""Splits that ship with the package: name to a file of scene lists, with its ``source``."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +53,11 @@ def split_label(version: str, split: str) -> str:
         split: What :func:`resolve_split` takes.
 
     Returns:
-        ``train`` or ``val`` for the official ones (mini included), ``<stem>-<key>`` for a file.
+        ``train`` or ``val`` for the official ones (mini included), ``<name>-<key>`` for a named one,
+        ``<stem>-<key>`` for a file.
 
     Raises:
-        MapLLaVAError: If the split is not an official one of this version, nor a JSON file.
+        MapLLaVAError: If the split is none of these, or not of this version.
     """
     file = _file_and_key(split)
     if file:
@@ -62,7 +67,10 @@ def split_label(version: str, split: str) -> str:
         raise MapLLaVAError(f"split {split!r} belongs to {MINI_VERSION}, not to {version}: use train or val")
     label = split.removeprefix("mini_")
     if label not in ("train", "val"):
-        raise MapLLaVAError(f"unknown split {split!r}: use train, val, or a file such as lists.json:val")
+        raise MapLLaVAError(
+            f"unknown split {split!r}: use train, val, {', '.join(f'{name}:KEY' for name in NAMED_SPLITS)}, "
+            "or a file such as lists.json:val"
+        )
     return label
 
 
@@ -70,7 +78,8 @@ def resolve_split(version: str, split: str) -> Split:
     """Find the scenes that a split means for a version.
 
     ``train`` and ``val`` mean the official lists; for ``v1.0-mini`` they mean mini_train and
-    mini_val, whose own names are taken too. ``lists.json:val`` means the key ``val`` of a JSON file
+    mini_val, whose own names are taken too. ``geographic_roddick:val`` means a list of one of
+    :data:`NAMED_SPLITS`. ``lists.json:val`` means the key ``val`` of a JSON file
     ``{"train": [...], "val": [...]}``; ``lists.json`` alone a JSON list of scene names.
 
     Args:
@@ -91,7 +100,27 @@ def resolve_split(version: str, split: str) -> Split:
     return Split(label, tuple(official_scene_names(f"mini_{label}" if version == MINI_VERSION else label)))
 
 
+def expand_split(split: str) -> tuple[str, ...]:
+    """The splits that a user means: ``all`` is train and val, a named split alone all its lists.
+
+    Args:
+        split: What :func:`resolve_split` takes, or ``all``, or a name of :data:`NAMED_SPLITS`.
+
+    Returns:
+        What :func:`resolve_split` takes, one or several.
+    """
+    if split == "all":
+        return ("train", "val")
+    if split in NAMED_SPLITS:
+        content = json.loads(NAMED_SPLITS[split].read_text(encoding="utf-8"))
+        return tuple(f"{split}:{key}" for key, value in content.items() if isinstance(value, list))
+    return (split,)
+
+
 def _file_and_key(split: str) -> tuple[Path, str] | None:
+    name, _, key = split.partition(":")
+    if name in NAMED_SPLITS:
+        return NAMED_SPLITS[name], key
     head, separator, tail = split.rpartition(".json")
     if not separator or (tail and not tail.startswith(":")):
         return None
@@ -108,8 +137,9 @@ def _from_file(path: Path, key: str) -> list[str]:
     if isinstance(content, dict):
         lists = sorted(name for name, value in content.items() if isinstance(value, list))
         if key not in lists:
+            name = path.stem if path in NAMED_SPLITS.values() else path
             raise MapLLaVAError(
-                f"split file {path} has no list {key!r}: name one as {path}:<{'|'.join(lists)}>"
+                f"split file {path} has no list {key!r}: name one as {name}:<{'|'.join(lists)}>"
             )
         content = content[key]
     elif key:

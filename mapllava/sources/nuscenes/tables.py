@@ -67,6 +67,13 @@ class NuScenesTables:
         """Name of the map that a scene was recorded on."""
         return self._devkit.get("log", self._scenes[scene_name]["log_token"])["location"]
 
+    def positions(self, scene_name: str) -> Iterator[np.ndarray]:
+        """Where the car was at a scene's key frames, ``(2,)`` in the world, metres, in time order."""
+        for sample in self._samples(scene_name):
+            lidar = self._devkit.get("sample_data", sample["data"]["LIDAR_TOP"])
+            pose = self._devkit.get("ego_pose", lidar["ego_pose_token"])
+            yield np.array(pose["translation"][:2], dtype=np.float64)
+
     def entries(self, scene_name: str) -> Iterator[dict[str, Any]]:
         """Entries of a scene's key frames in time order, without their polylines.
 
@@ -77,11 +84,14 @@ class NuScenesTables:
         Raises:
             MapLLaVAError: If a sample lacks the LiDAR or one of the six cameras.
         """
-        scene = self._scenes[scene_name]
-        token = scene["first_sample_token"]
+        for sample in self._samples(scene_name):
+            yield self._entry(self._scenes[scene_name], sample)
+
+    def _samples(self, scene_name: str) -> Iterator[dict[str, Any]]:
+        token = self._scenes[scene_name]["first_sample_token"]
         while token:
             sample = self._devkit.get("sample", token)
-            yield self._entry(scene, sample)
+            yield sample
             token = sample["next"]
 
     def _entry(self, scene: dict[str, Any], sample: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,13 @@ import json
 import pytest
 
 from mapllava.errors import MapLLaVAError
-from mapllava.sources.nuscenes.splits import official_scene_names, resolve_split, split_label
+from mapllava.sources.nuscenes.splits import (
+    NAMED_SPLITS,
+    expand_split,
+    official_scene_names,
+    resolve_split,
+    split_label,
+)
 
 
 def test_official_sizes():
@@ -65,3 +71,44 @@ def test_bad_file_names_itself_and_the_fault(tmp_path, content, key, words):
         path.write_text(content)
     with pytest.raises(MapLLaVAError, match=f"lists.json.*{words}"):
         resolve_split("v1.0-trainval", f"{path}{key}")
+
+
+def test_named_splits_ship_with_the_package_and_say_where_they_come_from():
+    assert set(NAMED_SPLITS) == {"geographic_roddick", "near_extrapolation", "far_extrapolation"}
+    for path in NAMED_SPLITS.values():
+        assert "CVPR" in json.loads(path.read_text())["source"]
+
+
+def test_named_splits_by_their_sizes():
+    sizes = {
+        split: len(resolve_split("v1.0-trainval", split).scenes)
+        for name in NAMED_SPLITS
+        for split in expand_split(name)
+    }
+    assert sizes == {
+        "geographic_roddick:train": 698, "geographic_roddick:val": 148,
+        "near_extrapolation:train": 657, "near_extrapolation:val": 124, "near_extrapolation:test": 137,
+        "far_extrapolation:singapore": 450, "far_extrapolation:boston": 550,
+        "far_extrapolation:boston+onenorth": 753, "far_extrapolation:hollandsvillage+queenstown": 247,
+        "far_extrapolation:onenorth": 203, "far_extrapolation:boston+hollandsvillage+queenstown": 797,
+    }  # fmt: skip
+
+
+def test_lists_of_a_named_split_share_no_scene_and_are_real_scenes():
+    from nuscenes.utils import splits
+
+    known = {*splits.train, *splits.val, *splits.test}
+    for name in ("geographic_roddick", "near_extrapolation"):
+        lists = [set(resolve_split("v1.0-trainval", split).scenes) for split in expand_split(name)]
+        assert sum(map(len, lists)) == len(set.union(*lists))
+        assert set.union(*lists) <= known
+
+
+def test_a_named_split_is_labelled_and_its_lists_are_named():
+    assert resolve_split("v1.0-trainval", "geographic_roddick:val").name == "geographic_roddick-val"
+    assert expand_split("all") == ("train", "val")
+    assert expand_split("lists.json:val") == ("lists.json:val",)
+    with pytest.raises(MapLLaVAError, match=r"name one as geographic_roddick:<train\|val>"):
+        resolve_split("v1.0-trainval", "geographic_roddick:test")
+    with pytest.raises(MapLLaVAError, match="geographic_roddick:KEY"):
+        resolve_split("v1.0-trainval", "geographic")

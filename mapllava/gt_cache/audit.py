@@ -1,0 +1,153 @@
+"""How far apart two sets of samples lie: whether a model could have driven the same street before.
+
+Source of the question: Lilja et al., "Localization Is All You Evaluate", CVPR 2024, arXiv:2312.06420.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from mapllava.gt_cache import store
+from mapllava.sources.nuscenes.splits import resolve_split
+from mapllava.sources.nuscenes.tables import NuScenesTables
+
+RADII = (1.0, 5.0, 20.0, 60.0)
+"""Metres; 60 m is the length of the usual region of interest: beyond it two samples share no line."""
+
+
+@dataclass
+class PlaceSet:
+    """Where the samples of a set were taken.
+
+    Args:
+        name: What it is called in tables, version and split.
+        scenes: Scene name of each sample.
+        locations: Map of each sample.
+        positions: ``(n, 2)`` of the car in the world, metres.
+    """
+
+    name: str
+    scenes: list[str]
+    locations: list[str]
+    positions: np.ndarray
+
+
+@dataclass
+class SplitAudit:
+    """How near the samples of one set lie to those of another.
+
+    Args:
+        train: Name of the set that a model learns from, with its number of samples.
+        val: Name of the set that it is judged on, likewise.
+        distances: ``(n,)`` metres from each sample of ``val`` to the nearest of ``train`` on the same
+            map; inf where that map has none.
+        locations: Map of each sample of ``val``.
+        shared_scenes: Scenes that both sets hold.
+    """
+
+    train: tuple[str, int]
+    val: tuple[str, int]
+    distances: np.ndarray
+    locations: list[str]
+    shared_scenes: list[str]
+
+    def share_within(self, radius: float, location: str | None = None) -> float:
+        """Share in [0, 1] of the samples (of one map, if named) within ``radius`` metres."""
+        chosen = self._of(location)
+        return float((chosen <= radius).mean()) if len(chosen) else 0.0
+
+    def median(self, location: str | None = None) -> float:
+        """Median distance in metres; inf where most samples have nothing near on their map."""
+        chosen = self._of(location)
+        return float(np.median(chosen)) if len(chosen) else float("inf")
+
+    def count(self, location: str | None = None) -> int:
+        """Samples (of one map, if named)."""
+        return len(self._of(location))
+
+    def to_json(self, radii: Sequence[float] = RADII) -> dict[str, Any]:
+        """Everything but the single distances, as builtins."""
+        places: list[str | None] = [None, *sorted(set(self.locations))]
+        rows = {
+            place or "all": {
+                "samples": self.count(place),
+                "median_m": self.median(place) if np.isfinite(self.median(place)) else None,
+                "share_within_m": {f"{radius:g}": self.share_within(radius, place) for radius in radii},
+            }
+            for place in places
+        }
+        sets = {"train": list(self.train), "val": list(self.val), "shared_scenes": self.shared_scenes}
+        return {**sets, "locations": rows}
+
+    def _of(self, location: str | None) -> np.ndarray:
+        if location is None:
+            return self.distances
+        return self.distances[[place == location for place in self.locations]]
+
+
+def audit(train: PlaceSet, val: PlaceSet) -> SplitAudit:
+    """Distance of every sample of ``val`` to the nearest of ``train``, map by map.
+
+    Raises:
+        ValueError: If ``val`` is empty.
+    """
+    if not val.scenes:
+        raise ValueError(f"{val.name} has no samples: nothing to measure")
+    distances = np.full(len(val.positions), np.inf)
+    for location in set(val.locations):
+        mine, theirs = (
+            np.flatnonzero([place == location for place in places.locations]) for places in (val, train)
+        )
+        if len(theirs):
+            distances[mine] = KDTree(train.positions[theirs]).query(val.positions[mine])[0]
+    shared = sorted(set(train.scenes) & set(val.scenes))
+    sizes = [(places.name, len(places.scenes)) for places in (train, val)]
+    return SplitAudit(sizes[0], sizes[1], distances, val.locations, shared)
+
+
+def places_of_cache(path: str | Path) -> PlaceSet:
+    """The places of a GT cache's samples.
+
+    Raises:
+        MapLLaVAError: If the cache cannot be read.
+    """
+    content = store.load(path, check_sources=False)
+    meta = content["metainfo"]
+    rows = [(e["scene_name"], e["location"], e["ego2global"][:2, 3]) for e in content["data_list"]]
+    return _collect(f"{meta['version']} {meta['split']}", rows)
+
+
+def places_of_split(dataroot: str | Path, version: str, split: str) -> PlaceSet:
+    """The places of a split's key frames, from the tables alone (no maps, no images).
+
+    Args:
+        dataroot: Root of a nuScenes-format data set.
+        version: Version folder.
+        split: As :func:`~mapllava.sources.nuscenes.splits.resolve_split` takes it.
+
+    Raises:
+        MapLLaVAError: If the split is unknown, or tables are missing or damaged.
+    """
+    chosen = resolve_split(version, split)
+    tables = NuScenesTables(dataroot, version)
+    rows = [
+        (scene, tables.location(scene), position)
+        for scene in tables.present(chosen.scenes)
+        for position in tables.positions(scene)
+    ]
+    return _collect(f"{version} {chosen.name}", rows)
+
+
+def _collect(name: str, rows: Iterable[tuple[str, str, np.ndarray]]) -> PlaceSet:
+    scenes, locations, positions = [], [], []
+    for scene, location, position in rows:
+        scenes.append(scene)
+        locations.append(location)
+        positions.append(position)
+    return PlaceSet(name, scenes, locations, np.array(positions, dtype=np.float64).reshape(-1, 2))
