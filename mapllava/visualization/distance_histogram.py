@@ -34,7 +34,7 @@ def draw_distances(
         raise ValueError("no distances to draw")
     width, height = _SIZE
     picture = np.full((height, width, 3), PAGE, dtype=np.uint8)
-    put_text(picture, title, (_LEFT, 38), size=20, bold=True)
+    put_text(picture, title, (_LEFT, 38), size=20)
     put_text(picture, subtitle, (_LEFT, 66), color=MUTED)
     bins = np.digitize(distances, edges, right=True)
     shares = np.bincount(bins, minlength=len(edges) + 1) / len(distances)
