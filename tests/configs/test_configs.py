@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 
 from mapllava.engine import inject_map_spec
+from mapllava.engine.map_spec_injection import leaf_datasets
 from mapllava.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mapllava.testing import without_pretrained
 
@@ -47,10 +48,12 @@ def test_builds_on_the_meta_device_with_the_promised_sizes(path):
 @pytest.mark.parametrize("path", LEAVES, ids=lambda p: p.relative_to(CONFIGS).as_posix())
 def test_every_type_is_registered(path):
     cfg = load(path)
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        assert DATASETS.get(loader.dataset.type) is not None
-        for step in loader.dataset.pipeline:
-            assert TRANSFORMS.get(step.type) is not None, step.type
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        assert DATASETS.get(cfg[name].dataset.type) is not None
+        for _, dataset in leaf_datasets(cfg, name):
+            assert DATASETS.get(dataset.type) is not None
+            for step in dataset.pipeline:
+                assert TRANSFORMS.get(step.type) is not None, step.type
     assert METRICS.get(cfg.val_evaluator.type) is not None
 
 
@@ -59,5 +62,7 @@ def test_one_map_spec_reaches_every_component(path):
     cfg = Config.fromfile(path)
     cfg.merge_from_dict({"map_spec.roi": [-10.0, -20.0, 10.0, 20.0]})
     inject_map_spec(cfg)
-    for part in (cfg.model, cfg.train_dataloader.dataset, cfg.val_dataloader.dataset, cfg.val_evaluator):
+    loaders = ("train_dataloader", "val_dataloader")
+    datasets = [dataset for name in loaders for _, dataset in leaf_datasets(cfg, name)]
+    for part in (cfg.model, *datasets, cfg.val_evaluator):
         assert list(part.map_spec.roi) == [-10.0, -20.0, 10.0, 20.0]
