@@ -47,5 +47,5 @@ def test_results_of_another_map_are_refused():
 
 def test_protocol_and_thresholds():
     results = MapResults(MapSpec(), "val", {"a": predicted(0.3), "b": predicted(0.3)})
-    assert score_results(results, CACHE, "maptr_strict")["ap"][:, 0].tolist() == [0.0, 1.0, 1.0]
+    assert score_results(results, CACHE, "strict")["ap"][:, 0].tolist() == [0.0, 1.0, 1.0]
     assert score_results(results, CACHE, thresholds=[0.25])["ap"][:, 0].tolist() == [0.0]
