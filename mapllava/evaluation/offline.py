@@ -64,7 +64,7 @@ def pair_with_cache(
 
     Raises:
         MapLLaVAError: If the two are about different maps, splits or versions, the results hold
-            samples that the cache does not, or a scene is not in the cache.
+            no sample or samples that the cache does not, or a scene is not in the cache.
     """
     spec = _check_same(results, cache)
     tokens = {entry["sample_token"] for entry in cache["data_list"]}
@@ -75,6 +75,8 @@ def pair_with_cache(
             f"(split {cache['metainfo'].get('split')}), the first of them {foreign[0]}: use the cache of the "
             "same split"
         )
+    if not results.results:
+        raise MapLLaVAError(f"{results.name}: it holds no sample at all: predict again")
     entries = _of_scenes(cache["data_list"], scenes)
     rules = get_protocol(protocol, thresholds)
     truth = [prepare_ground_truth(e["polylines"], rules, e["sample_token"]) for e in entries]

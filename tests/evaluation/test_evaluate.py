@@ -219,6 +219,7 @@ def test_what_does_not_go_is_refused():
             "60x30 m, ego frame.*: use the cache",
         ),
         ({"map_spec": MapSpec(classes=("boundary", "divider"))}, "boundary/divider.*: use the cache"),
+        ({"results": {}}, r"file 'run\.json': it holds no sample at all: predict again"),
         ({"results": {"other": {}}}, r"file 'run\.json': 1 samples .*the first of them other: use the cache"),
     ],
 )
