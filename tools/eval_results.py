@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mapllava import gt_cache
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.evaluate import MEASURES, Evaluation, compare, evaluate_maps
+from mapllava.evaluation.evaluate import MEASURES, Evaluation, busy, compare, evaluate_maps
 from mapllava.evaluation.formats import KINDS, read_results
 from mapllava.evaluation.functional import PROTOCOLS
 from mapllava.evaluation.json_file import write_object
@@ -75,11 +75,12 @@ def evaluate(args: argparse.Namespace) -> list[Evaluation]:
     """Every file's evaluation."""
     cache, scenes = gt_cache.load(args.cache), read_scene_names(args.scenes)
     measures = MEASURES if "all" in args.measures else args.measures
-    out = []
+    out, shown = [], sys.stderr.isatty()
     for path in args.results:
-        results = read_results(path, cache, args.kind)
-        maps = pair_with_cache(results, cache, args.protocol, args.thresholds, scenes)
-        sizes = {"line_width": args.line_width, "cell": args.cell, "progress": sys.stderr.isatty()}
+        with busy(f"reading {path}", shown):
+            results = read_results(path, cache, args.kind)
+            maps = pair_with_cache(results, cache, args.protocol, args.thresholds, scenes)
+        sizes = {"line_width": args.line_width, "cell": args.cell, "progress": shown}
         out.append(evaluate_maps(maps, str(path), measures, args.bootstrap, args.seed, **sizes))
     return out
 

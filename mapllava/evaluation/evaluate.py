@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +120,7 @@ def evaluate_maps(
         seed: Of the draws; the same seed pairs two results.
         line_width: Width of drawn lines for ``iou``, metres.
         cell: Cell of the grid for ``iou``, metres.
-        progress: Show a progress bar on the terminal for ``iou``.
+        progress: Show on the terminal what is being done, with a bar for ``iou``.
 
     Raises:
         MapLLaVAError: If a measure is unknown, fewer than two scenes are to be drawn from, or
@@ -128,7 +129,8 @@ def evaluate_maps(
     unknown = sorted(set(measures) - set(MEASURES))
     if unknown:
         raise MapLLaVAError(f"unknown measures {unknown}: use some of {', '.join(MEASURES)}")
-    matches = match_maps(maps.predictions, maps.ground_truth, maps.spec.classes, maps.protocol)
+    with busy("comparing lines", progress):
+        matches = match_maps(maps.predictions, maps.ground_truth, maps.spec.classes, maps.protocol)
     out = Evaluation(name, maps, matches, score_of(matches))
     if num_draws is None:
         num_draws = DEFAULT_DRAWS if len(maps.scenes) > 1 else 0
@@ -141,7 +143,8 @@ def evaluate_maps(
                 "--bootstrap 0 for the score alone"
             )
         draws = draw_groups(len(maps.scenes), num_draws, seed)
-        out.draws_ap = bootstrap_ap(matches, maps.groups, draws)
+        with busy("drawing scenes", progress):
+            out.draws_ap = bootstrap_ap(matches, maps.groups, draws)
     if "chamfer" in measures:
         out.measures["chamfer"] = matched_chamfer(matches)
     if {"f1", "iou"} & set(measures):
@@ -154,6 +157,11 @@ def evaluate_maps(
     if "f1" not in measures:
         out.measures.pop("f1", None)
     return out
+
+
+def busy(text: str, shown: bool) -> AbstractContextManager:
+    """A spinner on the terminal with ``text`` beside it, or nothing."""
+    return Console(stderr=True).status(text) if shown else nullcontext()
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
