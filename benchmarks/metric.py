@@ -6,7 +6,7 @@ The reference (``naive_metric.py``) loops over pairs; both must give the same AP
 run fails. Run it from the repository's root::
 
     python benchmarks/metric.py
-    python benchmarks/metric.py --naive-samples 10 --val-samples 0 --out /tmp/metric.json
+    python benchmarks/metric.py --naive-samples 10 --val-samples 0 --out metric.json
 """
 
 from __future__ import annotations
