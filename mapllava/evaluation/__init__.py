@@ -1,19 +1,28 @@
-"""Scoring of vector maps: the score itself, MMEngine's adapter, and the results file."""
+"""Scoring of vector maps: the score itself, MMEngine's adapter, results files and what they tell."""
 
+from mapllava.evaluation.evaluate import Comparison, Evaluation, compare, evaluate_maps
+from mapllava.evaluation.formats import read_results, write_results
 from mapllava.evaluation.functional import PROTOCOLS, chamfer_average_precision
 from mapllava.evaluation.metrics import VectorMapMetric
-from mapllava.evaluation.offline import score_results
+from mapllava.evaluation.offline import pair_with_cache, score_results
 from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults, load_results, save_results
 
 __all__ = [
     "PROTOCOLS",
+    "Comparison",
+    "Evaluation",
     "MapResults",
     "VectorMapMetric",
     "chamfer_average_precision",
+    "compare",
+    "evaluate_maps",
     "load_results",
     "metric_values",
+    "pair_with_cache",
+    "read_results",
     "save_results",
     "score_results",
     "score_table",
+    "write_results",
 ]

@@ -9,8 +9,6 @@ Form (metres in the named frame; ``points`` is L lines of n vertices; no protoco
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.json_file import read_object, write_object
 from mapllava.structures.frames import MapSpec
 
 FORMAT_VERSION = 1
@@ -35,12 +34,19 @@ class MapResults:
         results: Sample token to ``points`` (list of ``(n, 2)`` arrays, metres), ``labels`` (K,)
             int64 and ``scores`` (K,) float64.
         version: Version of the source tables, e.g. ``v1.0-trainval``; None if not known.
+        source: The file they were read from, for errors; empty if they were made in memory.
     """
 
     map_spec: MapSpec
     split: str
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     version: str | None = None
+    source: str = ""
+
+    @property
+    def name(self) -> str:
+        """How errors call it: ``results file '<path>'``, or ``the results``."""
+        return f"results file '{self.source}'" if self.source else "the results"
 
 
 def save_results(path: str | Path, results: MapResults) -> Path:
@@ -57,18 +63,10 @@ def save_results(path: str | Path, results: MapResults) -> Path:
     Raises:
         ValueError: If a coordinate or score is not finite; names the sample.
     """
-    path = Path(path)
     body: dict[str, Any] = {"format_version": FORMAT_VERSION, **results.map_spec.to_config()}
     body.update(split=results.split, version=results.version)
     body["results"] = {token: _plain(token, entry) for token, entry in results.results.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        partial.write_text(json.dumps(body, allow_nan=False, separators=(",", ":")), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return write_object(path, body)
 
 
 def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResults:
@@ -82,8 +80,18 @@ def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResult
         MapLLaVAError: If the file is missing, is no results file, has another format version, is
             for another map than expected, or an entry does not fit; the text names file and key.
     """
-    path = Path(path)
-    body = _read(path)
+    return parse_results(read_object(path), path, expected)
+
+
+def parse_results(body: Mapping[str, Any], path: str | Path, expected: MapSpec | None = None) -> MapResults:
+    """Check the content of a results file; arguments and errors as :func:`load_results`.
+
+    Args:
+        body: The file's JSON object.
+        path: The file, for errors.
+        expected: The specification the maps must have; None takes any.
+    """
+    _check_head(body, path)
     try:
         spec = MapSpec.from_config({key: body[key] for key in ("frame", "roi", "classes")})
     except MapLLaVAError as error:
@@ -98,10 +106,12 @@ def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResult
     entries = {}
     for token, entry in body["results"].items():
         try:
-            entries[token] = _parse(entry, spec.num_classes)
+            entries[token] = check_map(entry, spec.num_classes)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise MapLLaVAError(f"results file '{path}', sample {token}: {error}") from error
-    return MapResults(spec, str(body["split"]), entries, body.get("version"))
+            raise MapLLaVAError(
+                f"results file '{path}', sample {token}: {error}; predict again, or repair this entry"
+            ) from error
+    return MapResults(spec, str(body["split"]), entries, body.get("version"), str(path))
 
 
 def _plain(token: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,15 +126,7 @@ def _plain(token: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise MapLLaVAError(f"results file '{path}' cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise MapLLaVAError(f"results file '{path}' is not JSON ({error}); write it again") from error
-    if not isinstance(body, dict):
-        raise MapLLaVAError(f"results file '{path}' must hold a JSON object, not a {type(body).__name__}")
+def _check_head(body: Mapping[str, Any], path: str | Path) -> None:
     missing = [key for key in _KEYS if key not in body]
     if missing:
         raise MapLLaVAError(f"results file '{path}' lacks {missing}: it is no results file of mapllava")
@@ -133,10 +135,22 @@ def _read(path: Path) -> dict[str, Any]:
             f"results file '{path}' has format version {body['format_version']!r}, this release reads "
             f"{FORMAT_VERSION}: predict again"
         )
-    return body
 
 
-def _parse(entry: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+def check_map(entry: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+    """Check one sample's map and turn it into arrays.
+
+    Args:
+        entry: ``points``, ``labels`` and ``scores``, lists or arrays.
+        num_classes: Labels are below it.
+
+    Returns:
+        ``points`` (list of ``(n, 2)`` float64), ``labels`` (K,) int64, ``scores`` (K,) float64.
+
+    Raises:
+        ValueError: If something is missing, has the wrong shape, or is not finite.
+        TypeError: If an entry is no list of numbers.
+    """
     missing = [key for key in ("points", "labels", "scores") if key not in entry]
     if missing:
         raise ValueError(f"its map lacks {missing}")

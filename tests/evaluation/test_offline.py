@@ -35,8 +35,10 @@ def test_samples_are_paired_by_token_and_a_missing_one_is_an_empty_map():
 
 
 def test_results_of_another_split_are_refused():
-    with pytest.raises(MapLLaVAError, match=r"1 samples .*split train.*split val.*first of them x"):
-        score_results(MapResults(MapSpec(), "train", {"x": predicted(0.0)}), CACHE)
+    with pytest.raises(MapLLaVAError, match=r"split train, .*split val: use the cache of the same split"):
+        score_results(MapResults(MapSpec(), "train", {"a": predicted(0.0)}), CACHE)
+    with pytest.raises(MapLLaVAError, match=r"1 samples .split val. are not in .*the first of them x: use"):
+        score_results(MapResults(MapSpec(), "val", {"x": predicted(0.0)}), CACHE)
 
 
 def test_results_of_another_map_are_refused():
@@ -47,5 +49,5 @@ def test_results_of_another_map_are_refused():
 
 def test_protocol_and_thresholds():
     results = MapResults(MapSpec(), "val", {"a": predicted(0.3), "b": predicted(0.3)})
-    assert score_results(results, CACHE, "maptr_strict")["ap"][:, 0].tolist() == [0.0, 1.0, 1.0]
+    assert score_results(results, CACHE, "strict")["ap"][:, 0].tolist() == [0.0, 1.0, 1.0]
     assert score_results(results, CACHE, thresholds=[0.25])["ap"][:, 0].tolist() == [0.0]

@@ -113,3 +113,23 @@ def test_missing_or_foreign_files_name_the_path(tmp_path):
     (tmp_path / "a.json").write_text("[]")
     with pytest.raises(MapLLaVAError, match="not a list"):
         load_results(tmp_path / "a.json")
+
+
+def test_a_key_that_comes_twice_is_refused(path):
+    body = path.read_text().replace('"b":{', '"a":{')
+    path.write_text(body)
+    with pytest.raises(
+        MapLLaVAError, match=r"x\.results\.json' holds the key 'a' twice: every sample has one"
+    ):
+        load_results(path)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MapLLaVAError, match=r"file/x\.json' cannot be written"):
+        save_results(tmp_path / "file" / "x.json", MapResults(MapSpec(), "val"))
+
+
+def test_errors_name_the_file_the_results_came_from(path):
+    assert load_results(path).name == f"results file '{path}'"
+    assert MapResults(MapSpec(), "val").name == "the results"

@@ -42,10 +42,26 @@ def chamfer_of_pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns:
         ``(K,)`` float64, metres.
     """
-    out = np.empty(len(first))
-    for start in range(0, len(first), _BLOCK):
+    every = np.arange(len(first))
+    return chamfer_of_indices(first, second, every, every)
+
+
+def chamfer_of_indices(first: np.ndarray, second: np.ndarray, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+    """:func:`chamfer_of_pairs` of ``first[i]`` and ``second[j]``, never holding all of them at once.
+
+    Args:
+        first: ``(P, n, 2)``, metres.
+        second: ``(G, m, 2)``, metres.
+        i: ``(K,)`` indices into the first.
+        j: ``(K,)`` indices into the second.
+
+    Returns:
+        ``(K,)`` float64, metres.
+    """
+    out = np.empty(len(i))
+    for start in range(0, len(i), _BLOCK):
         block = slice(start, start + _BLOCK)
-        out[block] = _chamfer_block(first[block], second[block])
+        out[block] = _chamfer_block(first[i[block]], second[j[block]])
     return out
 
 

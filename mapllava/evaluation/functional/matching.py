@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapllava.evaluation.functional.chamfer import chamfer_lower_bound, chamfer_of_pairs
+from mapllava.evaluation.functional.chamfer import chamfer_lower_bound, chamfer_of_indices
 from mapllava.evaluation.functional.prefilter import strips_meet
 from mapllava.evaluation.functional.protocols import Protocol
 
@@ -46,7 +46,7 @@ def nearest_ground_truth(
     i, j = pairs
     keep = chamfer_lower_bound(pred, gt, pairs) <= limit + 1e-9
     i, j = i[keep], j[keep]
-    distance = chamfer_of_pairs(pred[i], gt[j])
+    distance = chamfer_of_indices(pred, gt, i, j)
     keep = distance <= limit
     i, j, distance = i[keep], j[keep], distance[keep]
     order = np.lexsort((j, distance, i))

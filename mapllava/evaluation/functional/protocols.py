@@ -22,6 +22,8 @@ class Protocol:
         simplify: Douglas-Peucker tolerance in metres that the protocol's authors apply when they
             make the ground truth; 0 leaves the raw lines. Applied by whoever prepares the ground
             truth (:class:`~mapllava.evaluation.metrics.VectorMapMetric`), never by the score.
+        as_they_are: Leave a prediction that has exactly ``num_points`` points as it is, where the
+            others are resampled.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Protocol:
     thresholds: tuple[float, ...]
     buffer: float | None = None
     simplify: float = 0.0
+    as_they_are: bool = False
 
     @property
     def title(self) -> str:
@@ -40,20 +43,25 @@ PROTOCOLS: dict[str, Protocol] = {
     p.name: p
     for p in (
         Protocol("maptr", 100, (0.5, 1.0, 1.5), buffer=2.0),
-        Protocol("maptr_strict", 100, (0.2, 0.5, 1.0), buffer=2.0),
+        Protocol("strict", 100, (0.2, 0.5, 1.0), buffer=2.0),
+        Protocol("far", 100, (1.0, 1.5, 2.0), buffer=2.0),
+        Protocol("maptrv2", 100, (0.5, 1.0, 1.5), buffer=2.0, as_they_are=True),
         Protocol("streammapnet", 200, (0.5, 1.0, 1.5), simplify=0.2),
         Protocol("streammapnet_100x50", 200, (1.0, 1.5, 2.0), simplify=0.2),
     )
 }
-"""MapTR (ICLR 2023), the stricter thresholds reported by MapQR (ECCV 2024), and StreamMapNet (WACV
-2024) at its two regions of interest."""
+"""MapTR (ICLR 2023); MapTR's rule at the stricter thresholds reported by MapQR (ECCV 2024) and at those
+for large regions; MapTRv2 (IJCV 2024); StreamMapNet (WACV 2024) at its two regions of interest."""
+
+ALIASES: dict[str, str] = {"maptr_strict": "strict"}
+"""Other names under which a protocol is found; what is printed is its own name."""
 
 
 def get_protocol(name: str | Protocol, thresholds: Sequence[float] | None = None) -> Protocol:
     """Look a protocol up, with other thresholds if some are given.
 
     Args:
-        name: A name in :data:`PROTOCOLS`, or a protocol.
+        name: A name in :data:`PROTOCOLS` or :data:`ALIASES`, or a protocol.
         thresholds: Metres; ``None`` keeps the protocol's own. They are sorted.
 
     Raises:
@@ -62,8 +70,8 @@ def get_protocol(name: str | Protocol, thresholds: Sequence[float] | None = None
     """
     if isinstance(name, Protocol):
         protocol = name
-    elif name in PROTOCOLS:
-        protocol = PROTOCOLS[name]
+    elif ALIASES.get(name, name) in PROTOCOLS:
+        protocol = PROTOCOLS[ALIASES.get(name, name)]
     else:
         raise MapLLaVAError(f"unknown score protocol {name!r}: use one of {', '.join(PROTOCOLS)}")
     if thresholds is None:

@@ -5,12 +5,16 @@ from mapllava.evaluation.functional import PROTOCOLS, get_protocol
 
 
 def test_the_named_protocols():
-    rows = {p.name: (p.num_points, p.thresholds, p.buffer, p.simplify) for p in PROTOCOLS.values()}
+    rows = {
+        p.name: (p.num_points, p.thresholds, p.buffer, p.simplify, p.as_they_are) for p in PROTOCOLS.values()
+    }
     assert rows == {
-        "maptr": (100, (0.5, 1.0, 1.5), 2.0, 0.0),
-        "maptr_strict": (100, (0.2, 0.5, 1.0), 2.0, 0.0),
-        "streammapnet": (200, (0.5, 1.0, 1.5), None, 0.2),
-        "streammapnet_100x50": (200, (1.0, 1.5, 2.0), None, 0.2),
+        "maptr": (100, (0.5, 1.0, 1.5), 2.0, 0.0, False),
+        "strict": (100, (0.2, 0.5, 1.0), 2.0, 0.0, False),
+        "far": (100, (1.0, 1.5, 2.0), 2.0, 0.0, False),
+        "maptrv2": (100, (0.5, 1.0, 1.5), 2.0, 0.0, True),
+        "streammapnet": (200, (0.5, 1.0, 1.5), None, 0.2, False),
+        "streammapnet_100x50": (200, (1.0, 1.5, 2.0), None, 0.2, False),
     }
 
 
@@ -30,3 +34,8 @@ def test_unknown_name_lists_the_known_ones():
 def test_bad_thresholds_are_refused(thresholds):
     with pytest.raises(MapLLaVAError, match="distinct, positive metres"):
         get_protocol("maptr", thresholds)
+
+
+def test_the_earlier_name_of_strict_is_still_read():
+    assert get_protocol("maptr_strict") is get_protocol("strict")
+    assert get_protocol("maptr_strict").name == "strict"

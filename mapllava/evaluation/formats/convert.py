@@ -1,0 +1,162 @@
+"""Reading and writing results files of any known kind, in the frame and classes of a GT cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.formats import maptr, submission
+from mapllava.evaluation.formats.planar import FORWARD, between
+from mapllava.evaluation.json_file import read_object, write_object
+from mapllava.evaluation.results_file import MapResults, check_map, parse_results, save_results
+from mapllava.structures.frames import ROI, MapSpec
+
+FRAME_OF: dict[str, str] = {"maptr": "lidar", "streammapnet": "ego", "maptracker": FORWARD}
+"""The frame in which each foreign kind of file is written."""
+
+KINDS: tuple[str, ...] = ("mapllava", *FRAME_OF)
+_MARGIN = 2.0
+"""Metres by which a point may leave the ROI; origins of two frames lie a metre apart."""
+
+
+def detect_kind(body: Mapping[str, Any], name: str) -> str:
+    """Tell by its content which kind of results file this is.
+
+    Args:
+        body: The JSON object.
+        name: How errors call the file.
+
+    Raises:
+        MapLLaVAError: If it is none, or StreamMapNet's and MapTracker's cannot be told apart.
+    """
+    if "format_version" in body:
+        return "mapllava"
+    if isinstance(body.get("results"), list):
+        return "maptr"
+    if not isinstance(body.get("results"), Mapping):
+        raise MapLLaVAError(f"{name} is no results file of {', '.join(KINDS)}: it has no 'results'")
+    kind = submission.detect(body)
+    if kind is None:
+        raise MapLLaVAError(
+            f"{name} may be StreamMapNet's (ego frame) or MapTracker's (lidar origin), nothing in it tells "
+            "which: say --from streammapnet or --from maptracker"
+        )
+    return kind
+
+
+def read_results(path: str | Path, cache: Mapping[str, Any], kind: str | None = None) -> MapResults:
+    """Read a results file of any kind.
+
+    Foreign files name neither split nor region: their maps are taken to be of the cache's region,
+    which is refused where a point lies clearly outside of it.
+
+    Args:
+        path: The file.
+        cache: What :func:`mapllava.gt_cache.load` returns: gives frame, classes and poses.
+        kind: One of :data:`KINDS`; None tells it by the content.
+
+    Returns:
+        The maps, in the cache's frame and class order if the file is a foreign one, as they are if
+        it is ours.
+
+    Raises:
+        MapLLaVAError: If the file does not fit; names file, key and remedy.
+    """
+    body = read_object(path)
+    name = f"results file '{path}'"
+    found = kind or detect_kind(body, name)
+    if found not in KINDS:
+        raise MapLLaVAError(f"unknown kind of results file {found!r}: use one of {', '.join(KINDS)}")
+    if found == "mapllava":
+        return parse_results(body, path)
+    if not isinstance(body.get("results"), list if found == "maptr" else dict):
+        raise MapLLaVAError(f"{name} is no results file of {found}: its 'results' has another form")
+    spec = MapSpec.from_config({key: cache["metainfo"][key] for key in ("frame", "roi", "classes")})
+    parse = maptr.parse if found == "maptr" else submission.parse
+    entries = {entry["sample_token"]: entry for entry in cache["data_list"]}
+    maps = {}
+    for token, raw in parse(body, name, spec.classes).items():
+        if token not in entries:
+            raise MapLLaVAError(
+                f"{name}: sample {token} is not in the GT cache (split {cache['metainfo'].get('split')}): "
+                "use the cache of the split the file was predicted on"
+            )
+        maps[token] = _into_cache(raw, found, entries[token], spec, f"{name}, sample {token}")
+    return MapResults(spec, "unknown", maps, None, str(path))
+
+
+def _into_cache(
+    raw: Mapping[str, Any], kind: str, entry: Mapping[str, Any], spec: MapSpec, where: str
+) -> dict[str, Any]:
+    try:
+        checked = check_map(raw, spec.num_classes)
+    except (TypeError, ValueError) as error:
+        raise MapLLaVAError(f"{where}: {error}; write the file again") from error
+    change = between(FRAME_OF[kind], spec.frame, entry)
+    checked["points"] = [change.apply(line) for line in checked["points"]]
+    for k, line in enumerate(checked["points"]):
+        outside = ~spec.roi.contains(line, _MARGIN)
+        if outside.any():
+            x, y = line[int(np.argmax(outside))]
+            raise MapLLaVAError(
+                f"{where}: line {k} has a point at ({x:.1f}, {y:.1f}) m, outside the GT cache's region "
+                f"{_bounds(spec.roi)} of its {spec.frame} frame: the file is of another region, of another "
+                f"frame than {kind}'s, or not in metres; use a cache of its region, or say --from"
+            )
+    return checked
+
+
+def _bounds(roi: ROI) -> str:
+    return f"x {roi.x_min:g}..{roi.x_max:g}, y {roi.y_min:g}..{roi.y_max:g}"
+
+
+def write_results(path: str | Path, results: MapResults, kind: str, cache: Mapping[str, Any]) -> Path:
+    """Write maps as a results file of a kind.
+
+    MapTR's evaluator pairs by position, so its file gets every sample of the cache in the order of
+    time, those without predictions as empty maps. The others get the samples there are.
+
+    Args:
+        path: File to write; its folder is made.
+        results: The maps.
+        kind: One of :data:`KINDS`.
+        cache: Gives poses, and for our own kind split and version where they are not known.
+
+    Returns:
+        The path.
+
+    Raises:
+        MapLLaVAError: If a sample is not in the cache, or a class has no place in the format.
+    """
+    if kind not in KINDS:
+        raise MapLLaVAError(f"unknown kind of results file {kind!r}: use one of {', '.join(KINDS)}")
+    entries = {entry["sample_token"]: entry for entry in cache["data_list"]}
+    foreign = sorted(set(results.results) - set(entries))
+    if foreign:
+        raise MapLLaVAError(
+            f"{results.name}: {len(foreign)} samples are not in the GT cache, the first of them "
+            f"{foreign[0]}: use the cache of the same split"
+        )
+    if kind == "mapllava":
+        meta = cache["metainfo"]
+        split = meta["split"] if results.split == "unknown" else results.split
+        version = results.version or meta.get("version")
+        return save_results(path, MapResults(results.map_spec, split, results.results, version))
+    tokens = list(results.results)
+    if kind == "maptr":
+        tokens = sorted(entries, key=lambda token: entries[token]["timestamp"])
+    empty: dict[str, Any] = {"points": [], "labels": [], "scores": []}
+    maps = [(t, _out_of(results.results.get(t, empty), kind, entries[t], results.map_spec)) for t in tokens]
+    classes = results.map_spec.classes
+    body = maptr.dump(maps, classes) if kind == "maptr" else submission.dump(maps, classes, kind)
+    return write_object(path, body)
+
+
+def _out_of(entry: Mapping[str, Any], kind: str, sample: Mapping[str, Any], spec: MapSpec) -> dict[str, Any]:
+    change = between(spec.frame, FRAME_OF[kind], sample)
+    points = [np.round(change.apply(line), 6) for line in entry["points"]]
+    return {"points": points, "labels": entry["labels"], "scores": entry["scores"]}

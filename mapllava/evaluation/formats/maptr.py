@@ -1,0 +1,115 @@
+"""MapTR's ``nuscmap_results.json``, also written by MapTRv2, MapQR and most that build on them.
+
+``results`` is a list of ``{'sample_token', 'vectors': [{'pts', 'pts_num', 'cls_name', 'type',
+'confidence_level'}]}``, lidar frame (x right, y forward), metres. MapTR's evaluator pairs it with
+its ground truth by position, samples ordered by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mapllava.errors import MapLLaVAError
+
+TYPES = ("divider", "ped_crossing", "boundary", "centerline")
+"""Class of each ``type`` in MapTR's and MapTRv2's configs."""
+
+_MODALITY = {
+    "use_lidar": False,
+    "use_camera": True,
+    "use_radar": False,
+    "use_map": False,
+    "use_external": True,
+}
+_SAMPLE = ("sample_token", "vectors")
+_VECTOR = ("pts", "cls_name", "confidence_level")
+
+
+def parse(body: Mapping[str, Any], name: str, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Maps by sample token, in the file's frame; coordinates are not checked yet.
+
+    Args:
+        body: The JSON object.
+        name: How errors call the file.
+        classes: Names in the order of our labels; found by ``cls_name``, never by ``type``.
+
+    Returns:
+        Sample token to ``points``, ``labels`` and ``scores``.
+
+    Raises:
+        MapLLaVAError: If a key is missing, a class is not among ours, or a token comes twice.
+    """
+    maps: dict[str, dict[str, Any]] = {}
+    for number, sample in enumerate(body["results"]):
+        where = f"{name}, results[{number}]"
+        _need(sample, _SAMPLE, where)
+        token = str(sample["sample_token"])
+        if token in maps:
+            raise MapLLaVAError(
+                f"{where}: sample {token} comes a second time: every sample has one map, so write the file "
+                "again from one run"
+            )
+        if not isinstance(sample["vectors"], list):
+            raise MapLLaVAError(f"{where}: 'vectors' is a {type(sample['vectors']).__name__}, not a list")
+        maps[token] = _sample_map(sample["vectors"], where, classes)
+    return maps
+
+
+def _sample_map(vectors: list[Any], where: str, classes: Sequence[str]) -> dict[str, Any]:
+    for k, vector in enumerate(vectors):
+        _need(vector, _VECTOR, f"{where}.vectors[{k}]")
+        if vector["cls_name"] not in classes:
+            raise MapLLaVAError(
+                f"{where}.vectors[{k}]: cls_name {vector['cls_name']!r} is not among the classes "
+                f"{'/'.join(classes)}: use a GT cache of the classes the model was trained on"
+            )
+        if "pts_num" in vector and vector["pts_num"] != len(vector["pts"]):
+            raise MapLLaVAError(
+                f"{where}.vectors[{k}]: pts_num is {vector['pts_num']!r}, but there are {len(vector['pts'])} "
+                "pts; write the file again"
+            )
+    return {
+        "points": [vector["pts"] for vector in vectors],
+        "labels": [list(classes).index(vector["cls_name"]) for vector in vectors],
+        "scores": [vector["confidence_level"] for vector in vectors],
+    }
+
+
+def _need(value: Any, keys: Sequence[str], where: str) -> None:
+    missing = [key for key in keys if not isinstance(value, Mapping) or key not in value]
+    if missing:
+        raise MapLLaVAError(f"{where} lacks {missing}: it is no results file of MapTR")
+
+
+def dump(maps: Iterable[tuple[str, Mapping[str, Any]]], classes: Sequence[str]) -> dict[str, Any]:
+    """The JSON object for maps in the lidar frame.
+
+    Args:
+        maps: Sample token and map, in the order of time.
+        classes: Names in the order of our labels.
+
+    Raises:
+        MapLLaVAError: If there is a line of a class that the format does not know.
+    """
+    results = []
+    for token, entry in maps:
+        foreign = sorted({classes[int(label)] for label in entry["labels"]} - set(TYPES))
+        if foreign:
+            raise MapLLaVAError(
+                f"sample {token} holds lines of {foreign}; nuscmap_results.json knows {', '.join(TYPES)} only"
+            )
+        vectors = [
+            {
+                "pts": np.asarray(points).tolist(),
+                "pts_num": len(points),
+                "cls_name": classes[int(label)],
+                "type": TYPES.index(classes[int(label)]),
+                "confidence_level": float(score),
+            }
+            for points, label, score in zip(entry["points"], entry["labels"], entry["scores"], strict=True)
+        ]
+        results.append({"sample_token": token, "vectors": vectors})
+    return {"meta": dict(_MODALITY), "results": results}

@@ -1,0 +1,114 @@
+import json
+import sys
+from importlib import util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mapllava import gt_cache
+from mapllava.evaluation import MapResults, load_results, save_results
+from mapllava.structures import MapSpec
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+def load_tool(name):
+    spec = util.spec_from_file_location(f"{name}_tool", TOOLS / f"{name}.py")
+    module = util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+eval_results, convert_results = load_tool("eval_results"), load_tool("convert_results")
+
+
+@pytest.fixture(scope="module")
+def cache(city_cache):
+    return next(iter(city_cache.values()))
+
+
+@pytest.fixture(scope="module")
+def files(cache, tmp_path_factory):
+    """Results of two models on the cache: the ground truth moved by 0.1 m, and by 1 m."""
+    content = gt_cache.load(cache)
+    meta = content["metainfo"]
+    spec = MapSpec.from_config({key: meta[key] for key in ("frame", "roi", "classes")})
+    out = {}
+    for name, sigma in (("good", 0.1), ("bad", 1.0)):
+        rng = np.random.default_rng(1)
+        maps = {
+            entry["sample_token"]: {
+                "points": [p["points"] + rng.normal(size=2) * sigma for p in entry["polylines"]],
+                "labels": [p["label"] for p in entry["polylines"]],
+                "scores": rng.random(len(entry["polylines"])),
+            }
+            for entry in content["data_list"]
+        }
+        maps = {
+            token: {**m, "points": [np.clip(p, -31, 31) for p in m["points"]]} for token, m in maps.items()
+        }
+        path = tmp_path_factory.mktemp("results") / f"{name}.json"
+        out[name] = save_results(path, MapResults(spec, meta["split"], maps, meta["version"]))
+    return out
+
+
+def run(tool, *arguments):
+    return tool.main([str(a) for a in arguments])
+
+
+def test_one_file(files, cache, tmp_path, capsys):
+    out = tmp_path / "new" / "score.json"
+    arguments = ("--measures", "chamfer", "f1", "ece", "--bootstrap", 0, "--json", out)
+    assert run(eval_results, files["good"], "--cache", cache, "--protocol", "strict", *arguments) == 0
+    text = capsys.readouterr().out
+    assert "protocol strict (0.2 m, 0.5 m, 1 m)" in text
+    assert "Chamfer AP in %: split " in text
+    values = json.loads(out.read_text())
+    assert values["mAP"] > 0.5
+    assert sorted(values["measures"]) == ["chamfer", "ece", "f1"]
+
+
+def test_two_files_are_compared(files, cache, tmp_path, capsys):
+    out = tmp_path / "difference.json"
+    assert run(eval_results, files["bad"], files["good"], "--cache", cache, "--json", out) == 0
+    text = capsys.readouterr().out
+    assert f"{files['good']} minus {files['bad']}" in text
+    assert json.loads(out.read_text())["difference"]["mAP"] > 0
+    assert text.rstrip().splitlines()[-1] == json.loads(out.read_text())["verdict"]
+
+
+@pytest.mark.parametrize("kind", ["maptr", "streammapnet", "maptracker"])
+def test_a_converted_file_scores_the_same(files, cache, tmp_path, capsys, kind):
+    foreign, ours = tmp_path / "foreign.json", tmp_path / "ours.json"
+    scores = tmp_path / "a.json", tmp_path / "b.json"
+    assert run(convert_results, files["good"], foreign, "--to", kind, "--cache", cache) == 0
+    assert run(convert_results, foreign, ours, "--to", "mapllava", "--cache", cache) == 0
+    for path, score in zip((files["good"], foreign), scores, strict=True):
+        assert run(eval_results, path, "--cache", cache, "--bootstrap", 0, "--json", score) == 0
+    one, two = (json.loads(score.read_text()) for score in scores)
+    np.testing.assert_allclose(one["ap"], two["ap"], atol=1e-3)
+    back, start = load_results(ours), load_results(files["good"])
+    assert (back.split, back.version, back.map_spec) == (start.split, start.version, start.map_spec)
+    token = next(token for token, m in start.results.items() if m["points"])
+    np.testing.assert_allclose(back.results[token]["points"][0], start.results[token]["points"][0], atol=2e-4)
+    assert "samples written to" in capsys.readouterr().out
+
+
+def test_what_does_not_fit_is_one_message_and_status_2(files, cache, tmp_path, capsys):
+    broken = tmp_path / "broken.json"
+    broken.write_text(files["good"].read_text().replace('"split":"', '"split":"other_'))
+    assert run(eval_results, broken, "--cache", cache) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: results file '{broken}': it was predicted on split other_")
+    assert run(eval_results, tmp_path / "none.json", "--cache", cache) == 2
+    assert "none.json' cannot be read" in capsys.readouterr().err
+    assert (
+        run(convert_results, broken, tmp_path / "x.json", "--to", "maptr", "--cache", tmp_path / "no.pkl")
+        == 2
+    )
+    assert "no.pkl does not exist" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(eval_results, "a", "b", "c", "--cache", cache)
+    assert "3 results files: give one, or two to compare" in capsys.readouterr().err

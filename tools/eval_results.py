@@ -1,0 +1,108 @@
+#!/usr/bin/env python
+"""Score a results file without a model, or compare two of them honestly."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from mapllava import gt_cache
+from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.evaluate import MEASURES, Evaluation, busy, compare, evaluate_maps
+from mapllava.evaluation.formats import KINDS, read_results
+from mapllava.evaluation.functional import PROTOCOLS
+from mapllava.evaluation.json_file import write_object
+from mapllava.evaluation.offline import pair_with_cache, read_scene_names
+from mapllava.evaluation.report_evaluation import (
+    comparison_text,
+    comparison_values,
+    evaluation_text,
+    evaluation_values,
+)
+
+DESCRIPTION = """\
+Score the maps of a results file against a GT cache: AP per class and threshold under a named
+protocol, with a 95 % interval from a bootstrap over scenes. With two files, also the difference of
+the second to the first with its interval, and whether that excludes 0.
+
+Results files of mapllava, MapTR (nuscmap_results.json), StreamMapNet and MapTracker
+(submission_vector.json) are told by their content; frame, axes and class order are converted.
+"""
+EPILOG = """\
+examples:
+  python tools/eval_results.py run.results.json --cache gt_cache_v1.0-trainval_val.pkl
+  python tools/eval_results.py old.json new.json --cache CACHE --protocol strict --bootstrap 2000
+  python tools/eval_results.py nuscmap_results.json --cache CACHE --measures all --json score.json
+  python tools/eval_results.py submission_vector.json --from maptracker --cache CACHE --protocol streammapnet
+
+exit status: 0, or 2 if files do not fit (the message says what to do)
+"""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("results", nargs="+", type=Path, help="one results file, or two to compare")
+    add("--cache", required=True, type=Path, help="GT cache of the split that was predicted")
+    add("--protocol", default="maptr", help=f"one of {', '.join(PROTOCOLS)} (default: maptr)")
+    add("--thresholds", nargs="+", type=float, metavar="M", help="metres, instead of the protocol's")
+    add("--from", dest="kind", choices=KINDS, help="kind of the files, where the content does not tell")
+    add("--bootstrap", type=int, metavar="N", help="draws, 0 for none (default: 1000)")
+    add("--seed", type=int, default=0, help="seed of the draws (default: 0)")
+    add("--scenes", nargs="+", metavar="S", help="only these scenes: names, or a JSON file with a list")
+    add(
+        "--measures",
+        nargs="+",
+        default=[],
+        choices=[*MEASURES, "all"],
+        help="chamfer: distance of matched pairs; f1: precision and recall at the best F1; ece: "
+        "calibration of the scores; iou: overlap of drawn lines",
+    )
+    add("--line-width", type=float, default=0.75, metavar="M", help="iou: metres (default: 0.75)")
+    add("--cell", type=float, default=0.15, metavar="M", help="iou: cell of the grid (default: 0.15)")
+    add("--json", type=Path, metavar="OUT", help="write all values to this file")
+    args = parser.parse_args(argv)
+    if len(args.results) > 2:
+        parser.error(f"{len(args.results)} results files: give one, or two to compare")
+    return args
+
+
+def evaluate(args: argparse.Namespace) -> list[Evaluation]:
+    """Every file's evaluation."""
+    cache, scenes = gt_cache.load(args.cache), read_scene_names(args.scenes)
+    measures = MEASURES if "all" in args.measures else args.measures
+    out, shown = [], sys.stderr.isatty()
+    for path in args.results:
+        with busy(f"reading {path}", shown):
+            results = read_results(path, cache, args.kind)
+            maps = pair_with_cache(results, cache, args.protocol, args.thresholds, scenes)
+        sizes = {"line_width": args.line_width, "cell": args.cell, "progress": shown}
+        out.append(evaluate_maps(maps, str(path), measures, args.bootstrap, args.seed, **sizes))
+    return out
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run and return the exit status: 0, or 2 for what the user can put right."""
+    args = parse_args(argv)
+    try:
+        done = evaluate(args)
+        print("\n\n".join(evaluation_text(one) for one in done))
+        values = evaluation_values(done[0])
+        if len(done) == 2:
+            difference = compare(*done)
+            print(f"\n{comparison_text(difference)}")
+            values = comparison_values(difference)
+        if args.json is not None:
+            write_object(args.json, values)
+    except MapLLaVAError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
