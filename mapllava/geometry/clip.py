@@ -24,6 +24,8 @@ from mapllava.structures.frames import ROI
 EDGE_MARGIN = 0.2
 """Metres by which outlines are cut inside the ROI (boundary) or beyond it (crossings)."""
 
+_LINE_STRING = int(shapely.GeometryType.LINESTRING)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -144,6 +146,8 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
     Raises:
         TypeError: If a cut gives anything but lines.
     """
+    if filled.is_empty:
+        return []
     parts = shapely.get_parts(filled)
     parts = parts[shapely.get_dimensions(parts) == 2]
     exteriors = _oriented(shapely.get_exterior_ring(parts), clockwise=True)
@@ -165,10 +169,14 @@ def _oriented(rings: np.ndarray, clockwise: bool) -> np.ndarray:
 
 def _coordinates(geometries: np.ndarray) -> list[np.ndarray]:
     """Split collections into lines; points (a line that only touches the box) carry no length and go."""
-    parts = shapely.get_parts(shapely.get_parts(geometries))
-    parts = parts[~shapely.is_empty(parts) & (shapely.get_dimensions(parts) > 0)]
-    foreign = parts[shapely.get_dimensions(parts) > 1]
+    parts = geometries
+    if (shapely.get_type_id(parts) != _LINE_STRING).any():
+        parts = shapely.get_parts(shapely.get_parts(parts))
+    counts, dimensions = shapely.get_num_coordinates(parts), shapely.get_dimensions(parts)
+    kept = (counts > 0) & (dimensions > 0)
+    parts, counts = parts[kept], counts[kept]
+    foreign = parts[dimensions[kept] > 1]
     if len(foreign):
         raise TypeError(f"cutting lines gave a {foreign[0].geom_type}: {foreign[0].wkt[:200]}")
-    ends = np.cumsum(shapely.get_num_coordinates(parts))
+    ends = np.cumsum(counts)
     return np.split(shapely.get_coordinates(parts), ends[:-1]) if len(parts) else []
