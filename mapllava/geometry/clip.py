@@ -114,6 +114,42 @@ def clip_lines(lines: np.ndarray, window: Window) -> list[np.ndarray]:
     return _coordinates(window.to_local(pieces[~shapely.is_empty(pieces)]))
 
 
+def clip_path(points: np.ndarray, roi: ROI) -> list[tuple[np.ndarray, bool, bool]]:
+    """Cut one line to the ROI; the pieces keep its order and direction, also where it crosses itself.
+
+    Args:
+        points: ``(n, 2)``, metres in the map frame.
+        roi: Where to cut.
+
+    Returns:
+        Pieces of positive length in the order of the line: points ``(m, 2)``, whether the line's first
+        point is the piece's, and whether its last is.
+    """
+    low, high = np.array([roi.x_min, roi.y_min]), np.array([roi.x_max, roi.y_max])
+    start, stop = points[:-1], points[1:]
+    step = stop - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bounds = np.stack([(low - start) / step, (high - start) / step])
+    outside = np.where((start < low) | (start > high), np.inf, -np.inf)
+    enter = np.where(step == 0, outside, bounds.min(axis=0)).max(axis=1).clip(0)
+    leave = np.where(step == 0, -outside, bounds.max(axis=0)).min(axis=1).clip(max=1)
+    inside = np.flatnonzero((leave > enter) & (step != 0).any(axis=1))
+    if not len(inside):
+        return []
+    on, off = enter[inside, None], leave[inside, None]
+    first = np.where(on == 0, start[inside], start[inside] + on * step[inside]).clip(low, high)
+    last = np.where(off == 1, stop[inside], start[inside] + off * step[inside]).clip(low, high)
+    moving = np.flatnonzero((step != 0).any(axis=1))
+    place = np.searchsorted(moving, inside)
+    joined = (np.diff(place) == 1) & (leave[inside[:-1]] == 1) & (enter[inside[1:]] == 0)
+    pieces = []
+    for group in np.split(np.arange(len(inside)), np.flatnonzero(~joined) + 1):
+        begins = bool(place[group[0]] == 0 and on[group[0], 0] == 0)
+        ends = bool(place[group[-1]] == len(moving) - 1 and off[group[-1], 0] == 1)
+        pieces.append((np.concatenate([first[group[:1]], last[group]]), begins, ends))
+    return pieces
+
+
 def clip_polygons(polygons: np.ndarray, window: Window) -> np.ndarray:
     """Cut world polygons to the window.
 

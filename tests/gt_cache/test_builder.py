@@ -160,7 +160,6 @@ def _runs(pid: int) -> bool:
     [
         ({"workers": 0}, "workers is 0"),
         ({"roi": "60x30", "spec": MapSpec()}, "both given"),
-        ({"spec": MapSpec(frame="ego")}, "built in the lidar frame only"),
         ({"spec": MapSpec(classes=("divider", "kerb"))}, "kerb"),
         ({"roi": "sixty"}, "neither"),
     ],
