@@ -68,7 +68,7 @@ def test_the_command_in_a_refusal_works_as_it_stands(tiny, tmp_path):
         (["--split", "test"], "unknown split 'test'"),
         (["--roi", "big"], "roi 'big'"),
         (["--frame", "camera"], "unknown frame 'camera'"),
-        (["--classes", "divider", "kerb"], "nuScenes maps offer divider",
+        (["--classes", "divider", "kerb"], "nuScenes maps offer divider"),
     ],
 )
 def test_user_errors_end_with_a_message_and_status_2(tiny, capsys, change, words):
