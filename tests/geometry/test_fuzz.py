@@ -19,11 +19,10 @@ from mapllava.structures import ROI
 FUZZ = settings(max_examples=50, deadline=None, derandomize=True, database=None)
 EDGE = 1e-6
 
-EIGHTHS = st.integers(-400, 400).map(lambda k: k / 8)
-LINES = arrays(np.float64, st.tuples(st.integers(2, 12), st.just(2)), elements=EIGHTHS)
-ROIS = st.builds(
-    ROI, st.floats(-40, -1), st.floats(-40, -1), st.floats(1, 40), st.floats(1, 40)
-)  # off-centre ones too
+PLACES = st.one_of(st.integers(-50, 50).map(float), st.integers(-400, 400).map(lambda k: k / 8))
+LINES = arrays(np.float64, st.tuples(st.integers(2, 12), st.just(2)), elements=PLACES)
+LOW, HIGH = (st.one_of(st.floats(*ends), st.integers(*ends)) for ends in ((-40, -1), (1, 40)))
+ROIS = st.builds(ROI, LOW, LOW, HIGH, HIGH)  # off-centre ones too; vertices often lie on whole metres
 WINDOWS = st.builds(
     Window, ROIS, st.floats(-2000, 2000), st.floats(-2000, 2000), st.floats(-math.pi, math.pi)
 )
@@ -35,11 +34,15 @@ BOXES = st.builds(
 
 @st.composite
 def areas(draw) -> shapely.Geometry:
-    """Unions of turned boxes with some cut out, so that there are holes, islands and several parts."""
-    solid = union([turned(box, draw) for box in draw(st.lists(BOXES, min_size=1, max_size=5))])
-    holes = [turned(box, draw) for box in draw(st.lists(BOXES, max_size=3))]
-    area = solid.difference(union(holes)) if holes else solid
-    parts = [part for part in shapely.get_parts(area) if part.geom_type == "Polygon" and part.area > 0.01]
+    """Unions of turned boxes, some with a hole, some cut out: holes, islands and several parts."""
+    pieces = []
+    for box in draw(st.lists(BOXES, min_size=1, max_size=4)):
+        hole = box.buffer(-0.4, join_style="mitre") if draw(st.booleans()) else shapely.Polygon()
+        pieces.append(turned(box.difference(hole), draw))
+    solid = union(pieces)
+    for box in draw(st.lists(BOXES, max_size=2)):
+        solid = solid.difference(turned(box, draw))
+    parts = [part for part in shapely.get_parts(solid) if part.geom_type == "Polygon" and part.area > 0.01]
     assume(parts)
     return shapely.MultiPolygon(parts)
 
