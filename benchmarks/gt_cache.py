@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -41,21 +42,22 @@ SAME = 0.1
 LAYERS = ("road_segment", "lane", "ped_crossing", "road_divider", "lane_divider")
 
 MEMORY_OF_LINES = """
-import json, resource, sys
+import sys
 import numpy as np
 from mapllava.sources.nuscenes.map_layers import MapLayers
 from mapllava.structures import MapSpec
 layers, poses = MapLayers.load(sys.argv[1], sys.argv[2]), np.load(sys.argv[3])
 for index in range(int(sys.argv[4])):
     layers.polylines(poses[index % len(poses)], MapSpec())
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 MEMORY_OF_BUILD = """
-import resource, sys
+import sys
 from mapllava import gt_cache
-gt_cache.build(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4], workers=2)
-own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+gt_cache.build(*sys.argv[1:5])
+"""
+PEAK = """
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(int(status["VmHWM"].split()[0]) / 1024)
 """
 
 
@@ -143,40 +145,37 @@ def split_file(dataroot: Path, version: str, folder: Path) -> tuple[str, str, in
     return f"{path}:all", f"{path}:quarter", len(names)
 
 
-def measure_workers(dataroot: Path, version: str, split: str, folder: Path) -> dict[str, float]:
-    """Wall-clock seconds of building one cache with 1 and 2 processes."""
-    seconds = {}
+def measure_workers(dataroot: Path, version: str, split: str, folder: Path) -> dict[str, Any]:
+    """Wall-clock and processor seconds of building one cache with 1 and 2 processes, children included."""
+    out: dict[str, Any] = {}
     for workers in (1, 2):
-        out = folder / f"workers{workers}"
-        _, wall, _ = timed(
-            lambda out=out, w=workers: gt_cache.build(dataroot, version, split, out, workers=w)
-        )
-        seconds[str(workers)] = wall
-    return {**seconds, "speedup": seconds["1"] / seconds["2"]}
+        before = os.times()
+        gt_cache.build(dataroot, version, split, folder / f"workers{workers}", workers=workers)
+        spent = np.array(os.times()) - np.array(before)
+        out[str(workers)] = {"wall": spent[4], "cpu": spent[:4].sum()}
+    return {**out, "speedup_wall": out["1"]["wall"] / out["2"]["wall"]}
 
 
-def run_fresh(code: str, *args: object) -> list[float]:
-    """The numbers that a fresh process prints."""
-    command = [sys.executable, "-c", code, *map(str, args)]
+def peak_mib(code: str, *args: object) -> float:
+    """Peak resident memory of a fresh process that runs some code, MiB (Linux)."""
+    command = [sys.executable, "-c", code + PEAK, *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [float(word) for word in done.stdout.split()]
+    return float(done.stdout.split()[-1])
 
 
 def measure_memory(
     dataroot: Path, version: str, location: str, poses: np.ndarray, splits: tuple[str, str], folder: Path
 ) -> dict[str, Any]:
-    """Peak MiB of cutting lines and of building a cache, at two numbers of samples."""
+    """Peak MiB of cutting lines and of building a cache in one process, at two numbers of samples."""
     np.save(folder / "poses.npy", poses)
     out: dict[str, Any] = {"lines": {}, "build": {}}
     for count in (len(poses), 4 * len(poses)):
-        out["lines"][str(count)] = run_fresh(
-            MEMORY_OF_LINES, dataroot, location, folder / "poses.npy", count
-        )[0]
+        out["lines"][str(count)] = peak_mib(MEMORY_OF_LINES, dataroot, location, folder / "poses.npy", count)
     for split in splits:
         target = folder / split.rpartition(":")[2]
-        parent, child = run_fresh(MEMORY_OF_BUILD, dataroot, version, split, target)
+        peak = peak_mib(MEMORY_OF_BUILD, dataroot, version, split, target)
         samples = gt_cache.load(next(target.glob("*.pkl")))["metainfo"]["num_samples"]
-        out["build"][str(samples)] = {"parent": parent, "largest_worker": child}
+        out["build"][str(samples)] = peak
     return out
 
 
@@ -203,17 +202,11 @@ def show(result: dict[str, Any]) -> None:
     )
     if "workers" in result:
         workers = result["workers"]
-        console.print(
-            f"cache of {result['scenes']} scenes: {workers['1']:.1f} s with 1 process, "
-            f"{workers['2']:.1f} s with 2 ({workers['speedup']:.2f} times)"
-        )
-        for count, peak in result["peak_mib"]["lines"].items():
-            console.print(f"peak memory, lines of {int(count):,} samples: {peak:.0f} MiB")
-        for count, peak in result["peak_mib"]["build"].items():
-            console.print(
-                f"peak memory, cache of {int(count):,} samples: {peak['parent']:.0f} MiB, "
-                f"largest worker {peak['largest_worker']:.0f} MiB"
-            )
+        one, two = (f"{workers[n]['wall']:.1f} s ({workers[n]['cpu']:.1f} s of processor time)" for n in "12")
+        console.print(f"cache of {result['scenes']} scenes: {one} with 1 process, {two} with 2")
+        for what, peaks in result["peak_mib"].items():
+            shown = ", ".join(f"{peak:.0f} MiB at {int(count):,} samples" for count, peak in peaks.items())
+            console.print(f"peak memory, {what}: {shown}")
 
 
 def parse() -> argparse.Namespace:

@@ -158,12 +158,11 @@ def clip_polygons(polygons: np.ndarray, window: Window) -> np.ndarray:
         window: Where to cut.
 
     Returns:
-        Array of non-empty geometries in the map frame, one per record that reaches into the window.
+        Array of geometries in the map frame, one per record; empty where it does not reach into the window.
     """
     if len(polygons) == 0:
         return np.empty(0, dtype=object)
-    pieces = shapely.intersection(polygons, window.patch)
-    return window.to_local(pieces[~shapely.is_empty(pieces)])
+    return window.to_local(shapely.intersection(polygons, window.patch))
 
 
 def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
@@ -186,11 +185,16 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
         return []
     parts = shapely.get_parts(filled)
     parts = parts[shapely.get_dimensions(parts) == 2]
-    exteriors = _oriented(shapely.get_exterior_ring(parts), clockwise=True)
-    holes = np.array([hole for part in parts for hole in part.interiors], dtype=object)
-    pieces = shapely.intersection(np.concatenate([exteriors, _oriented(holes, clockwise=False)]), limits)
+    rings = _oriented(shapely.get_exterior_ring(parts), clockwise=True)
+    counts = shapely.get_num_interior_rings(parts)
+    if counts.any():
+        numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        holes = shapely.get_interior_ring(np.repeat(parts, counts), numbers)
+        rings = np.concatenate([rings, _oriented(holes, clockwise=False)])
+    pieces = shapely.intersection(rings, limits)
     several = shapely.get_num_geometries(pieces) > 1
-    pieces[several] = shapely.line_merge(pieces[several])
+    if several.any():
+        pieces[several] = shapely.line_merge(pieces[several])
     return _coordinates(pieces)
 
 
@@ -200,7 +204,10 @@ def union(geometries: Sequence[BaseGeometry] | np.ndarray) -> BaseGeometry:
 
 
 def _oriented(rings: np.ndarray, clockwise: bool) -> np.ndarray:
-    return np.where(shapely.is_ccw(rings) == clockwise, shapely.reverse(rings), rings)
+    wrong = shapely.is_ccw(rings) == clockwise
+    if wrong.any():
+        rings[wrong] = shapely.reverse(rings[wrong])
+    return rings
 
 
 def _coordinates(geometries: np.ndarray) -> list[np.ndarray]:

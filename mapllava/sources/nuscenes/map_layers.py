@@ -144,16 +144,21 @@ class MapLayers:
             ]
         return polylines
 
+    def _near(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
+        return [self.layers[name].near(window) for name in names]
+
     def _lines(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
-        return [line for name in names for line in clip_lines(self.layers[name].near(window), window)]
+        return clip_lines(np.concatenate(self._near(window, names)), window)
 
     def _crossings(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
-        areas = [clip_polygons(self.layers[name].near(window), window) for name in names]
-        return outline_pieces(union(np.concatenate(areas)), window.inner_box(EDGE_MARGIN))
+        areas = clip_polygons(np.concatenate(self._near(window, names)), window)
+        return outline_pieces(union(areas), window.inner_box(EDGE_MARGIN))
 
     def _outlines(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
-        areas = [union(clip_polygons(self.layers[name].near(window), window)) for name in names]
-        return outline_pieces(union(areas), window.inner_box(-EDGE_MARGIN))
+        near = self._near(window, names)
+        areas = clip_polygons(np.concatenate(near), window)
+        layers = np.split(areas, np.cumsum([len(layer) for layer in near])[:-1])
+        return outline_pieces(union([union(layer) for layer in layers]), window.inner_box(-EDGE_MARGIN))
 
     def _routes(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
         if self.lanes is None:
