@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mapllava.errors import MapLLaVAError
+from mapllava.geometry.clip import EDGE_MARGIN
 from mapllava.geometry.frame_change import map_pose
 from mapllava.gt_cache import schema, store
 from mapllava.sources.nuscenes.map_classes import check_classes
@@ -115,6 +116,11 @@ def _wanted_spec(roi: ROI | str | None, spec: MapSpec | None) -> MapSpec:
     if spec is None:
         spec = MapSpec(roi=ROI.parse(roi) if isinstance(roi, str) else roi or MapSpec().roi)
     check_classes(spec.classes)
+    if min(spec.roi.width, spec.roi.height) <= 2 * EDGE_MARGIN:
+        raise MapLLaVAError(
+            f"roi {spec.roi.describe(spec.frame)} is too small: outlines are cut {EDGE_MARGIN} m "
+            f"inside its edge, so more than {2 * EDGE_MARGIN} m are needed along and across"
+        )
     return spec
 
 

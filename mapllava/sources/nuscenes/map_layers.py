@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from mapllava.structures.map_elements import CLOSING_TOLERANCE, Polyline
 
 POLYGON_LAYERS = ("road_segment", "lane", "ped_crossing")
 LINE_LAYERS = ("road_divider", "lane_divider")
+_VERSION = re.compile(r'"version"\s*:\s*"([^"\\]*)"')
 
 
 class Layer:
@@ -200,12 +202,16 @@ def map_file(dataroot: str | Path, location: str) -> Path:
 def map_version(dataroot: str | Path, location: str) -> str:
     """Version of a map's expansion file, e.g. ``1.3``, without building its geometry.
 
+    The file is only parsed where its text does not say it plainly once, which saves a second a map.
+
     Raises:
         MapLLaVAError: If the file is missing or is not a JSON object.
     """
     path = map_file(dataroot, location)
     try:
-        return str(json.loads(path.read_text(encoding="utf-8")).get("version", "1.0"))
+        text = path.read_text(encoding="utf-8")
+        stated = _VERSION.findall(text)
+        return stated[0] if len(stated) == 1 else str(json.loads(text).get("version", "1.0"))
     except (ValueError, AttributeError) as error:
         raise MapLLaVAError(f"{path} is damaged ({error}): unpack the map expansion again") from None
 
