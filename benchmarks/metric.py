@@ -12,18 +12,14 @@ run fails. Run it from the repository's root::
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
+from common import write_result
 from naive_metric import naive_average_precision
-from pipeline import commit, machine
 
 from mapllava.evaluation.functional import chamfer_average_precision
 from mapllava.geometry import resample_many
@@ -132,15 +128,7 @@ def main() -> None:
     """Measure, print and write the result."""
     args = parse()
     result = measure(args)
-    result.update(
-        machine={**machine(), "numpy": np.__version__, "shapely": shapely.__version__},
-        commit=commit(),
-        command=" ".join(["python", *sys.argv]),
-        date=time.strftime("%Y-%m-%d %H:%M:%S%z"),
-    )
-    out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(args.out, result, "numpy", "shapely")
     times = result["ms_per_sample"]
     rows = {
         "chamfer_average_precision": times["score"],
@@ -152,7 +140,7 @@ def main() -> None:
         print(f"{name:28s}{value:14.2f}{value / times['score']:12.1f}")
     if whole := result.get("val_sized"):
         print(f"{whole['samples']} samples: {whole['cpu_seconds']:.1f} s CPU, {whole['wall_seconds']:.1f} s")
-    print(f"AP differs by {result['largest_difference_of_ap']:.1e} at most; written to {out}")
+    print(f"AP differs by {result['largest_difference_of_ap']:.1e} at most; written to {args.out}")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,7 @@ strikes both. Run it from the repository's root::
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from common import write_result
 from mmengine.dataset import Compose
 
 from mapllava.datasets.transforms import (
@@ -155,30 +151,6 @@ def measure(samples: list[dict[str, Any]], size: tuple[int, int], top: int, roun
     }
 
 
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-    return {
-        "cpu": name,
-        "cores": os.cpu_count(),
-        "load_average": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "opencv": cv2.__version__,
-        "torch": torch.__version__,
-    }
-
-
-def commit() -> str:
-    """The checked-out commit, marked where the tree differs from it."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
-
-
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -209,19 +181,11 @@ def main() -> None:
             samples = own_samples(Path(folder), args.samples, args.quality)
         sizes = [Path(path).stat().st_size for sample in samples for path in sample["img_paths"]]
         result = measure(samples, tuple(args.size), args.crop_top, args.rounds)
-    result.update(
-        mean_jpeg_kib=statistics.mean(sizes) / 1024,
-        machine=machine(),
-        commit=commit(),
-        command=" ".join(["python", *sys.argv]),
-        date=time.strftime("%Y-%m-%d %H:%M:%S%z"),
-    )
-    out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    result["mean_jpeg_kib"] = statistics.mean(sizes) / 1024
+    write_result(args.out, result, "opencv-python", "torch")
     for name, rate in result["samples_per_second_per_core"].items():
         print(f"{name:10s} {rate:7.1f} samples/s per core")
-    print(f"images over reference: {result['speedup_images_over_reference']:.2f}x; written to {out}")
+    print(f"images over reference: {result['speedup_images_over_reference']:.2f}x; written to {args.out}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from mapllava import gt_cache
 from mapllava.errors import MapLLaVAError
+from mapllava.sources.nuscenes.map_classes import MAP_CLASSES
 from mapllava.sources.nuscenes.splits import expand_split
 from mapllava.structures import CLASSES, ROI, MapSpec
 
@@ -32,9 +33,10 @@ tables, ROI or classes have changed is built again.
 EPILOG = """\
 examples:
   python tools/create_gt_cache.py --dataroot data/nuscenes --version v1.0-mini
-  python tools/create_gt_cache.py --dataroot data/nuscenes --version v1.0-trainval --workers 16
-  python tools/create_gt_cache.py --dataroot data/nuscenes --version v1.0-trainval --split geographic_roddick
+  python tools/create_gt_cache.py --dataroot data/nuscenes --split geographic_roddick --workers 16
   python tools/create_gt_cache.py --dataroot data/nuscenes --version v1.0-trainval --split lists.json:val
+  python tools/create_gt_cache.py --dataroot data/nuscenes --frame ego --roi 100x50 --out-dir data/ego
+  python tools/create_gt_cache.py --dataroot data/nuscenes --classes divider ped_crossing boundary centerline
 """
 
 
@@ -60,8 +62,15 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="length along the car x width across in metres, centred on the car (default: %(default)s), "
         "or --roi=x_min,y_min,x_max,y_max",
     )
-    parser.add_argument("--frame", default="lidar", help="map frame; lidar: x right, y forward (default)")
-    parser.add_argument("--classes", nargs="+", default=list(CLASSES), help="default: %(default)s")
+    parser.add_argument(
+        "--frame", default="lidar", help="lidar: x right, y forward (default); ego: x forward, y left"
+    )
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        default=list(CLASSES),
+        help=f"in label order (default: {' '.join(CLASSES)}); any of {' '.join(MAP_CLASSES)}",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser.parse_args(argv)
 

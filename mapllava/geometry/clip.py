@@ -24,6 +24,8 @@ from mapllava.structures.frames import ROI
 EDGE_MARGIN = 0.2
 """Metres by which outlines are cut inside the ROI (boundary) or beyond it (crossings)."""
 
+_LINE_STRING = int(shapely.GeometryType.LINESTRING)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -112,6 +114,42 @@ def clip_lines(lines: np.ndarray, window: Window) -> list[np.ndarray]:
     return _coordinates(window.to_local(pieces[~shapely.is_empty(pieces)]))
 
 
+def clip_path(points: np.ndarray, roi: ROI) -> list[tuple[np.ndarray, bool, bool]]:
+    """Cut one line to the ROI; the pieces keep its order and direction, also where it crosses itself.
+
+    Args:
+        points: ``(n, 2)``, metres in the map frame.
+        roi: Where to cut.
+
+    Returns:
+        Pieces of positive length in the order of the line: points ``(m, 2)``, whether the line's first
+        point is the piece's, and whether its last is.
+    """
+    low, high = np.array([roi.x_min, roi.y_min]), np.array([roi.x_max, roi.y_max])
+    start, stop = points[:-1], points[1:]
+    step = stop - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bounds = np.stack([(low - start) / step, (high - start) / step])
+    outside = np.where((start < low) | (start > high), np.inf, -np.inf)
+    enter = np.where(step == 0, outside, bounds.min(axis=0)).max(axis=1).clip(0)
+    leave = np.where(step == 0, -outside, bounds.max(axis=0)).min(axis=1).clip(max=1)
+    inside = np.flatnonzero((leave > enter) & (step != 0).any(axis=1))
+    if not len(inside):
+        return []
+    on, off = enter[inside, None], leave[inside, None]
+    first = np.where(on == 0, start[inside], start[inside] + on * step[inside]).clip(low, high)
+    last = np.where(off == 1, stop[inside], start[inside] + off * step[inside]).clip(low, high)
+    moving = np.flatnonzero((step != 0).any(axis=1))
+    place = np.searchsorted(moving, inside)
+    joined = (np.diff(place) == 1) & (leave[inside[:-1]] == 1) & (enter[inside[1:]] == 0)
+    pieces = []
+    for group in np.split(np.arange(len(inside)), np.flatnonzero(~joined) + 1):
+        begins = bool(place[group[0]] == 0 and on[group[0], 0] == 0)
+        ends = bool(place[group[-1]] == len(moving) - 1 and off[group[-1], 0] == 1)
+        pieces.append((np.concatenate([first[group[:1]], last[group]]), begins, ends))
+    return pieces
+
+
 def clip_polygons(polygons: np.ndarray, window: Window) -> np.ndarray:
     """Cut world polygons to the window.
 
@@ -120,12 +158,11 @@ def clip_polygons(polygons: np.ndarray, window: Window) -> np.ndarray:
         window: Where to cut.
 
     Returns:
-        Array of non-empty geometries in the map frame, one per record that reaches into the window.
+        Array of geometries in the map frame, one per record; empty where it does not reach into the window.
     """
     if len(polygons) == 0:
         return np.empty(0, dtype=object)
-    pieces = shapely.intersection(polygons, window.patch)
-    return window.to_local(pieces[~shapely.is_empty(pieces)])
+    return window.to_local(shapely.intersection(polygons, window.patch))
 
 
 def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
@@ -144,13 +181,20 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
     Raises:
         TypeError: If a cut gives anything but lines.
     """
+    if filled.is_empty:
+        return []
     parts = shapely.get_parts(filled)
     parts = parts[shapely.get_dimensions(parts) == 2]
-    exteriors = _oriented(shapely.get_exterior_ring(parts), clockwise=True)
-    holes = np.array([hole for part in parts for hole in part.interiors], dtype=object)
-    pieces = shapely.intersection(np.concatenate([exteriors, _oriented(holes, clockwise=False)]), limits)
+    rings = _oriented(shapely.get_exterior_ring(parts), clockwise=True)
+    counts = shapely.get_num_interior_rings(parts)
+    if counts.any():
+        numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        holes = shapely.get_interior_ring(np.repeat(parts, counts), numbers)
+        rings = np.concatenate([rings, _oriented(holes, clockwise=False)])
+    pieces = shapely.intersection(rings, limits)
     several = shapely.get_num_geometries(pieces) > 1
-    pieces[several] = shapely.line_merge(pieces[several])
+    if several.any():
+        pieces[several] = shapely.line_merge(pieces[several])
     return _coordinates(pieces)
 
 
@@ -160,15 +204,22 @@ def union(geometries: Sequence[BaseGeometry] | np.ndarray) -> BaseGeometry:
 
 
 def _oriented(rings: np.ndarray, clockwise: bool) -> np.ndarray:
-    return np.where(shapely.is_ccw(rings) == clockwise, shapely.reverse(rings), rings)
+    wrong = shapely.is_ccw(rings) == clockwise
+    if wrong.any():
+        rings[wrong] = shapely.reverse(rings[wrong])
+    return rings
 
 
 def _coordinates(geometries: np.ndarray) -> list[np.ndarray]:
     """Split collections into lines; points (a line that only touches the box) carry no length and go."""
-    parts = shapely.get_parts(shapely.get_parts(geometries))
-    parts = parts[~shapely.is_empty(parts) & (shapely.get_dimensions(parts) > 0)]
-    foreign = parts[shapely.get_dimensions(parts) > 1]
+    parts = geometries
+    if (shapely.get_type_id(parts) != _LINE_STRING).any():
+        parts = shapely.get_parts(shapely.get_parts(parts))
+    counts, dimensions = shapely.get_num_coordinates(parts), shapely.get_dimensions(parts)
+    kept = (counts > 0) & (dimensions > 0)
+    parts, counts = parts[kept], counts[kept]
+    foreign = parts[dimensions[kept] > 1]
     if len(foreign):
         raise TypeError(f"cutting lines gave a {foreign[0].geom_type}: {foreign[0].wkt[:200]}")
-    ends = np.cumsum(shapely.get_num_coordinates(parts))
+    ends = np.cumsum(counts)
     return np.split(shapely.get_coordinates(parts), ends[:-1]) if len(parts) else []

@@ -44,22 +44,23 @@ def equivalent_orders(num_points: int, closed: bool, directed: bool = False) -> 
 
 
 @lru_cache(maxsize=32)
-def order_table(num_points: int) -> np.ndarray:
-    """Both kinds of undirected orders in one array, indexed by closedness.
+def order_table(num_points: int, directed: bool = False) -> np.ndarray:
+    """Orders of open lines and of rings in one array, indexed by closedness.
 
     Args:
         num_points: P, at least 3.
+        directed: Whether the lines have a direction that never turns.
 
     Returns:
         ``(2, O, P)`` int64, O = 2 (P - 1), read-only. ``[1]`` holds the orders of a closed line,
-        ``[0]`` those of an open line, repeated until they fill the rows; row 0 of both is the
+        ``[0]`` those of an open line, each repeated until they fill the rows; row 0 of both is the
         line as it is, so ``points[order_table(P)[int(closed)]]`` is ``(O, P, 2)``.
 
     Raises:
         ValueError: If P is below 3.
     """
-    ring = equivalent_orders(num_points, closed=True)
-    line = equivalent_orders(num_points, closed=False)
-    table = np.stack([np.tile(line, (len(ring) // 2, 1)), ring])
+    count = 2 * (num_points - 1)
+    kinds = [equivalent_orders(num_points, closed, directed) for closed in (False, True)]
+    table = np.stack([np.tile(orders, (count // len(orders), 1)) for orders in kinds])
     table.setflags(write=False)
     return table

@@ -19,16 +19,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mapllava.errors import MapLLaVAError
+from mapllava.geometry.clip import EDGE_MARGIN
+from mapllava.geometry.frame_change import map_pose
 from mapllava.gt_cache import schema, store
+from mapllava.sources.nuscenes.map_classes import check_classes
 from mapllava.sources.nuscenes.map_layers import MapLayers, map_file, map_version
 from mapllava.sources.nuscenes.splits import resolve_split
 from mapllava.sources.nuscenes.tables import TABLES, NuScenesTables, check_layout
 from mapllava.structures.frames import ROI, MapSpec
 
 logger = logging.getLogger(__name__)
-
-BUILDABLE_FRAMES = ("lidar",)
-"""Frames in which caches are built; ``lidar2cam`` and the polylines must share one."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,11 @@ def _wanted_spec(roi: ROI | str | None, spec: MapSpec | None) -> MapSpec:
         raise MapLLaVAError("roi and spec are both given: the specification has the ROI in it, pass one")
     if spec is None:
         spec = MapSpec(roi=ROI.parse(roi) if isinstance(roi, str) else roi or MapSpec().roi)
-    if spec.frame not in BUILDABLE_FRAMES:
+    check_classes(spec.classes)
+    if min(spec.roi.width, spec.roi.height) <= 2 * EDGE_MARGIN:
         raise MapLLaVAError(
-            f"frame {spec.frame!r}: ground truth is built in the {', '.join(BUILDABLE_FRAMES)} frame only"
+            f"roi {spec.roi.describe(spec.frame)} is too small: outlines are cut {EDGE_MARGIN} m "
+            f"inside its edge, so more than {2 * EDGE_MARGIN} m are needed along and across"
         )
     return spec
 
@@ -237,9 +239,9 @@ def _end_with_parent() -> None:
 
 
 @lru_cache(maxsize=4)
-def _layers(dataroot: str, location: str, map_sha256: str) -> MapLayers:
+def _layers(dataroot: str, location: str, map_sha256: str, classes: tuple[str, ...]) -> MapLayers:
     """A map, read once per process; the hash keeps a changed file from being served from memory."""
-    return MapLayers.load(dataroot, location)
+    return MapLayers.load(dataroot, location, classes)
 
 
 def finish_scene(job: SceneJob) -> None:
@@ -248,10 +250,11 @@ def finish_scene(job: SceneJob) -> None:
     Raises:
         MapLLaVAError: If the map cannot be read.
     """
-    layers = _layers(job.dataroot, job.location, job.map_sha256)
+    layers = _layers(job.dataroot, job.location, job.map_sha256, job.spec.classes)
     finished = []
     for entry in job.entries:
-        polylines = layers.polylines(entry["ego2global"] @ entry["lidar2ego"], job.spec)
+        pose = map_pose(job.spec.frame, entry["lidar2ego"], entry["ego2global"])
+        polylines = layers.polylines(pose, job.spec)
         finished.append({**entry, "polylines": [polyline.to_dict() for polyline in polylines]})
     store.dump_plain(job.target, finished)
 

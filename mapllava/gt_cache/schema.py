@@ -50,6 +50,7 @@ _ENTRY_TYPES: dict[str, type] = {
     "cams": dict,
     "polylines": list,
 }
+_POLYLINE_TYPES: dict[str, type] = {"label": int, "points": np.ndarray, "closed": bool, "directed": bool}
 
 
 def cache_path(dataroot: str | Path, version: str, split: str, out_dir: str | Path | None = None) -> Path:
@@ -211,7 +212,7 @@ def _check_entry(entry: Any, num_classes: int) -> None:
         _check_matrix(camera.get("cam2img"), 3, f"{name}.cam2img")
         _check_matrix(camera.get("lidar2cam"), 4, f"{name}.lidar2cam")
     for data in entry["polylines"]:
-        _check_types(data, {"label": int, "points": np.ndarray, "closed": bool}, "polyline")
+        _check_types({"directed": False, **data}, _POLYLINE_TYPES, "polyline")
         label = Polyline.from_dict(data).label
         if label >= num_classes:
             raise ValueError(f"polyline label {label} is beyond the {num_classes} classes")

@@ -11,7 +11,8 @@ class MapDataSample(BaseDataElement):
     Fields:
 
     * ``gt_instances``: ``labels`` (G,) int64, ``points`` (G, P, 2) float32 metres, ``orders``
-      (G, O, P, 2) float32 metres with all equivalent vertex orders, ``closed`` (G,) bool.
+      (G, O, P, 2) float32 metres with all equivalent vertex orders, ``closed`` and ``directed``
+      (G,) bool.
     * ``pred_instances``: ``points`` (K, P, 2) float32 metres, ``scores`` (K,), ``labels`` (K,).
     * ``gt_bev``: ``data`` (C, Y, X) uint8; row 0 is the ROI's ``y_min``, column 0 its ``x_min``.
 

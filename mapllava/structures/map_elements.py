@@ -16,13 +16,15 @@ CLOSING_TOLERANCE = 1e-6
 class Polyline:
     """A polyline of the map.
 
-    Closedness is a property of the element; it is never inferred from the class.
+    Closedness and direction are properties of the element; they are never inferred from the class.
 
     Args:
         label: Index into the classes of the map specification.
         points: ``(n, 2)`` with ``n >= 2``, metres in the map frame; made float64. A closed
             polyline repeats its first vertex as its last.
         closed: Whether the line is a ring, so that it has no first vertex of its own.
+        directed: Whether the order of the points carries meaning (a centre line, in driving
+            direction): then reversing them makes another line.
 
     Raises:
         ValueError: If the label is negative, the shape is wrong, a coordinate is not finite, or
@@ -32,11 +34,13 @@ class Polyline:
     label: int
     points: np.ndarray
     closed: bool = False
+    directed: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.label, bool) or int(self.label) != self.label or self.label < 0:
             raise ValueError(f"polyline label {self.label!r} must be an integer >= 0")
-        self.label, self.closed = int(self.label), bool(self.closed)
+        self.label = int(self.label)
+        self.closed, self.directed = bool(self.closed), bool(self.directed)
         self.points = np.asarray(self.points, dtype=np.float64)
         if self.points.ndim != 2 or self.points.shape[1] != 2 or len(self.points) < 2:
             raise ValueError(f"polyline points have shape {self.points.shape}, not (n >= 2, 2)")
@@ -51,12 +55,12 @@ class Polyline:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Polyline):
             return NotImplemented
-        same = (self.label, self.closed) == (other.label, other.closed)
-        return same and np.array_equal(self.points, other.points)
+        mine, theirs = ((line.label, line.closed, line.directed) for line in (self, other))
+        return mine == theirs and np.array_equal(self.points, other.points)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Polyline:
-        """Read the form the GT cache stores: ``{'label', 'points', 'closed'}``.
+        """Read the form the GT cache stores: ``{'label', 'points', 'closed'}``, ``'directed'`` if true.
 
         Raises:
             ValueError: If a key is missing or a value is not valid.
@@ -64,8 +68,9 @@ class Polyline:
         missing = [key for key in ("label", "points", "closed") if key not in data]
         if missing:
             raise ValueError(f"polyline lacks {missing}; it has {sorted(map(str, data))}")
-        return cls(data["label"], data["points"], data["closed"])
+        return cls(data["label"], data["points"], data["closed"], data.get("directed", False))
 
     def to_dict(self) -> dict[str, Any]:
-        """The form the GT cache stores: builtins and one float64 array."""
-        return {"label": self.label, "points": self.points, "closed": self.closed}
+        """The form the GT cache stores: builtins and one float64 array; ``directed`` only where true."""
+        data = {"label": self.label, "points": self.points, "closed": self.closed}
+        return {**data, "directed": True} if self.directed else data

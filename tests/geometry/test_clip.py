@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from mapllava.geometry.clip import Window, clip_lines, clip_polygons, outline_pieces, union
+from mapllava.geometry.clip import Window, clip_lines, clip_path, clip_polygons, outline_pieces, union
 from mapllava.structures import ROI
 
 ROI_60X30 = ROI.parse("60x30")
@@ -102,3 +102,36 @@ def test_vanishing_region_is_refused():
 def test_an_area_where_a_line_belongs_is_an_error():
     with pytest.raises(TypeError, match="Polygon"):
         clip_lines(array(shapely.box(0, 0, 1, 1)), Window(ROI_60X30, 0, 0, 0))
+
+
+def cut(*points):
+    return [
+        (piece.tolist(), begins, ends)
+        for piece, begins, ends in clip_path(np.array(points, float), ROI_60X30)
+    ]
+
+
+def test_a_path_keeps_its_order_and_says_which_ends_are_its_own():
+    assert cut((0, 0), (40, 0), (40, 5), (0, 5), (0, 9)) == [
+        ([[0, 0], [15, 0]], True, False),
+        ([[15, 5], [0, 5], [0, 9]], False, True),
+    ]
+    assert cut((40, 0), (-40, 0)) == [([[15, 0], [-15, 0]], False, False)]
+    assert cut((0, 0), (1, 0)) == [([[0, 0], [1, 0]], True, True)]
+    assert cut((40, 0), (40, 9)) == []
+
+
+def test_a_path_that_crosses_itself_stays_in_one_piece():
+    bow = ((-5, 0), (5, 0), (5, 5), (0, 5), (0, -5))
+    assert cut(*bow) == [([list(map(float, point)) for point in bow], True, True)]
+
+
+def test_a_vertex_on_the_edge_is_no_end_of_the_path():
+    assert cut((40, 0), (15, 0), (0, 0)) == [([[15, 0], [0, 0]], False, True)]
+    assert cut((0, 0), (15, 0), (40, 0)) == [([[0, 0], [15, 0]], True, False)]
+    assert cut((0, 0), (15, 0), (15, 5), (40, 5)) == [([[0, 0], [15, 0], [15, 5]], True, False)]
+
+
+def test_repeated_vertices_neither_split_a_path_nor_hide_its_ends():
+    assert cut((0, 0), (0, 0), (2, 0), (2, 0), (3, 0), (3, 0)) == [([[0, 0], [2, 0], [3, 0]], True, True)]
+    assert cut((0, 0), (0, 0)) == []

@@ -49,6 +49,13 @@ def test_table_pads_open_lines_by_repeating():
     assert table.dtype == np.int64
 
 
+def test_directed_table_pads_and_never_turns():
+    table = order_table(5, directed=True)
+    assert table.shape == (2, 8, 5)
+    assert {tuple(row) for row in table[0]} == {(0, 1, 2, 3, 4)}
+    assert {tuple(row) for row in table[1]} == {tuple(r) for r in equivalent_orders(5, True, directed=True)}
+
+
 def test_table_cannot_be_changed_by_a_caller():
     with pytest.raises(ValueError, match="read-only"):
         order_table(5)[0, 0, 0] = 3

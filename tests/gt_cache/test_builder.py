@@ -160,9 +160,9 @@ def _runs(pid: int) -> bool:
     [
         ({"workers": 0}, "workers is 0"),
         ({"roi": "60x30", "spec": MapSpec()}, "both given"),
-        ({"spec": MapSpec(frame="ego")}, "built in the lidar frame only"),
         ({"spec": MapSpec(classes=("divider", "kerb"))}, "kerb"),
         ({"roi": "sixty"}, "neither"),
+        ({"roi": "60x0.4"}, "roi 60x0.4 is too small"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(tiny, options, words):

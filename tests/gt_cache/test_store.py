@@ -202,3 +202,12 @@ def test_failed_write_leaves_the_old_file_and_no_litter(cache, monkeypatch):
         gt_cache.save(cache, content)
     assert cache.read_bytes() == before
     assert list(cache.parent.iterdir()) == [cache]
+
+
+def test_a_direction_that_is_no_bool_is_refused(cache):
+    rewritten(cache, lambda content: content["data_list"][0]["polylines"][0].update(directed=1))
+    refused(cache, r"polyline.directed is a int, not a bool")
+
+
+def test_caches_without_directions_are_read_as_before(cache):
+    assert "directed" not in gt_cache.load(cache)["data_list"][0]["polylines"][0]

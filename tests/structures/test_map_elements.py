@@ -43,3 +43,12 @@ def test_bad_elements_are_refused(label, points, closed, words):
 def test_missing_key_is_named():
     with pytest.raises(ValueError, match="closed"):
         Polyline.from_dict({"label": 0, "points": RING})
+
+
+def test_direction_is_a_property_and_is_stored_only_where_true():
+    points = np.array([[0.0, 0], [1, 0]])
+    way, line = Polyline(3, points, directed=True), Polyline(3, points)
+    assert way != line
+    assert Polyline.from_dict(way.to_dict()) == way
+    assert "directed" not in line.to_dict()
+    assert not Polyline.from_dict({"label": 3, "points": points, "closed": False}).directed

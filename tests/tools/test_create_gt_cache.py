@@ -67,7 +67,8 @@ def test_the_command_in_a_refusal_works_as_it_stands(tiny, tmp_path):
         (["--version", "v1.0-trainval"], "versions there: v1.0-mini"),
         (["--split", "test"], "unknown split 'test'"),
         (["--roi", "big"], "roi 'big'"),
-        (["--frame", "ego"], "lidar frame only"),
+        (["--frame", "camera"], "unknown frame 'camera'"),
+        (["--classes", "divider", "kerb"], "nuScenes maps offer divider"),
     ],
 )
 def test_user_errors_end_with_a_message_and_status_2(tiny, capsys, change, words):

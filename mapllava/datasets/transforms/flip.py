@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -38,7 +39,8 @@ class RandomLateralFlip(BaseTransform):
     Modified Keys:
 
     - img, img_paths, cam2img, lidar2cam: mirrored, slots of left and right exchanged
-    - polylines: lateral coordinate negated, order of the points kept
+    - polylines: lateral coordinate negated, order of the points kept, so that a directed line still
+      leads where it led
     - lidar2ego: of the mirrored rig; ego2global: from the mirrored ego frame to the true global
       frame, hence of determinant -1
     - flip: negated if mirrored; added if absent
@@ -126,7 +128,7 @@ def _flip_cameras(results: dict, axis: int, slots: list[int]) -> None:
 def _flip_polyline(line: Polyline, axis: int) -> Polyline:
     points = line.points.copy()
     points[:, axis] *= -1.0
-    return Polyline(line.label, points, line.closed)
+    return replace(line, points=points)
 
 
 def _flip_poses(results: dict) -> None:

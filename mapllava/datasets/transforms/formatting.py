@@ -32,6 +32,8 @@ _META_KEYS = (
     "prompt",
 )
 
+_INSTANCE_FIELDS = ("labels", "points", "orders", "closed", "directed")
+
 
 @TRANSFORMS.register_module()
 class PackMapInputs(BaseTransform):
@@ -52,7 +54,7 @@ class PackMapInputs(BaseTransform):
     Optional Keys:
 
     - prompt_ids (L,); polylines
-    - gt_labels, gt_points, gt_orders, gt_closed: become ``gt_instances``, tensors
+    - gt_labels, gt_points, gt_orders, gt_closed, gt_directed: become ``gt_instances``, tensors
     - gt_bev (C, Y, X): becomes ``gt_bev.data``, a tensor
 
     Args:
@@ -74,11 +76,9 @@ class PackMapInputs(BaseTransform):
         for key, value in self._metainfo(results).items():
             sample.set_field(value, key, field_type="metainfo")
         if "gt_points" in results:
+            fields = [key for key in _INSTANCE_FIELDS if f"gt_{key}" in results]
             sample.gt_instances = InstanceData(
-                labels=torch.from_numpy(results["gt_labels"]),
-                points=torch.from_numpy(results["gt_points"]),
-                orders=torch.from_numpy(results["gt_orders"]),
-                closed=torch.from_numpy(results["gt_closed"]),
+                **{key: torch.from_numpy(results[f"gt_{key}"]) for key in fields}
             )
         if "gt_bev" in results:
             sample.gt_bev = PixelData(data=torch.from_numpy(results["gt_bev"]))

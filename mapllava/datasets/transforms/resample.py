@@ -29,8 +29,9 @@ class ResamplePolylines(BaseTransform):
 
     - gt_labels: (G,) int64
     - gt_points: (G, P, 2) float32, metres; the order ``gt_orders[:, 0]``
-    - gt_orders: (G, O, P, 2) float32, metres; those of open lines (identity, reverse) repeated
-    - gt_closed: (G,) bool
+    - gt_orders: (G, O, P, 2) float32, metres; those of open lines (identity, reverse) repeated, and
+      those of directed lines, which are never reversed
+    - gt_closed, gt_directed: (G,) bool
     - num_degenerate: number of elements left out
 
     Args:
@@ -58,11 +59,13 @@ class ResamplePolylines(BaseTransform):
         keep = np.array([arc_length(line) > _NO_LENGTH for line in points], dtype=bool)
         closed = np.array([line.closed for line in lines], dtype=bool)[keep]
         points = points[keep].astype(np.float32)
-        table = order_table(self.num_points)[closed.astype(np.int64)]
+        directed = np.array([line.directed for line in lines], dtype=bool)[keep]
+        both = np.stack([order_table(self.num_points, d) for d in (False, True)])
+        table = both[directed.astype(np.int64), closed.astype(np.int64)]
         results["gt_labels"] = np.array([line.label for line in lines], dtype=np.int64)[keep]
         results["gt_points"] = points
         results["gt_orders"] = points[np.arange(len(points))[:, None, None], table]
-        results["gt_closed"] = closed
+        results["gt_closed"], results["gt_directed"] = closed, directed
         results["num_degenerate"] = int((~keep).sum())
         return results
 

@@ -13,6 +13,7 @@ from mapllava.evaluation.formats import maptr, submission
 from mapllava.evaluation.formats.planar import FORWARD, between
 from mapllava.evaluation.json_file import read_object, write_object
 from mapllava.evaluation.results_file import MapResults, check_map, parse_results, save_results
+from mapllava.geometry.frame_change import change_lines
 from mapllava.structures.frames import ROI, MapSpec
 
 FRAME_OF: dict[str, str] = {"maptr": "lidar", "streammapnet": "ego", "maptracker": FORWARD}
@@ -97,7 +98,7 @@ def _into_cache(
     except (TypeError, ValueError) as error:
         raise MapLLaVAError(f"{where}: {error}; write the file again") from error
     change = between(FRAME_OF[kind], spec.frame, entry)
-    checked["points"] = [change.apply(line) for line in checked["points"]]
+    checked["points"] = [change_lines(line, change) for line in checked["points"]]
     for k, line in enumerate(checked["points"]):
         outside = ~spec.roi.contains(line, _MARGIN)
         if outside.any():
@@ -158,5 +159,5 @@ def write_results(path: str | Path, results: MapResults, kind: str, cache: Mappi
 
 def _out_of(entry: Mapping[str, Any], kind: str, sample: Mapping[str, Any], spec: MapSpec) -> dict[str, Any]:
     change = between(spec.frame, FRAME_OF[kind], sample)
-    points = [np.round(change.apply(line), 6) for line in entry["points"]]
+    points = [np.round(change_lines(line, change), 6) for line in entry["points"]]
     return {"points": points, "labels": entry["labels"], "scores": entry["scores"]}

@@ -5,6 +5,8 @@ The semantics of each class are MapTR's, so that numbers compare:
 * ``divider``: the lines of road_divider, then lane_divider; one polyline per record and piece.
 * ``ped_crossing``: outlines of the union of the crossings, closed rings.
 * ``boundary``: outlines of the union of road_segment and lane, cut just inside the ROI.
+* ``centerline``: ways along lanes, directed (:mod:`~mapllava.sources.nuscenes.lane_routes`).
+* any raw layer: its lines, or the outlines of the union of its polygons.
 
 Source: Liao et al., "MapTR", ICLR 2023 (``VectorizedLocalMap`` of its code), restated.
 """
@@ -13,20 +15,25 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
 from shapely import STRtree
 
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.clip import EDGE_MARGIN, Window, clip_lines, clip_polygons, outline_pieces, union
-from mapllava.structures.frames import MapSpec
+from mapllava.sources.nuscenes.lane_routes import LaneGraph
+from mapllava.sources.nuscenes.map_classes import MAP_CLASSES, check_classes
+from mapllava.sources.nuscenes.map_records import read_geometries, read_lanes
+from mapllava.structures.frames import CLASSES, MapSpec
 from mapllava.structures.map_elements import CLOSING_TOLERANCE, Polyline
 
 POLYGON_LAYERS = ("road_segment", "lane", "ped_crossing")
 LINE_LAYERS = ("road_divider", "lane_divider")
+_VERSION = re.compile(r'"version"\s*:\s*"([^"\\]*)"')
 
 
 class Layer:
@@ -53,16 +60,20 @@ class MapLayers:
     Args:
         location: Name of the map, e.g. ``boston-seaport``.
         version: Version of the map expansion, e.g. ``1.3``.
-        layers: Layer name to layer; needs :data:`POLYGON_LAYERS` and :data:`LINE_LAYERS`.
+        layers: Layer name to layer; :data:`POLYGON_LAYERS` and :data:`LINE_LAYERS` for MapTR's classes.
+        lanes: Centre lines, for the class ``centerline``.
     """
 
-    def __init__(self, location: str, version: str, layers: dict[str, Layer]) -> None:
+    def __init__(
+        self, location: str, version: str, layers: dict[str, Layer], lanes: LaneGraph | None = None
+    ) -> None:
         self.location = location
         self.version = version
         self.layers = layers
+        self.lanes = lanes
 
     @classmethod
-    def load(cls, dataroot: str | Path, location: str) -> MapLayers:
+    def load(cls, dataroot: str | Path, location: str, classes: Sequence[str] = CLASSES) -> MapLayers:
         """Read ``<dataroot>/maps/expansion/<location>.json`` through the devkit.
 
         Polygon records that are not valid and line records that are empty are skipped.
@@ -70,19 +81,26 @@ class MapLayers:
         Args:
             dataroot: Root of the data set.
             location: Name of the map.
+            classes: What will be asked for; only the layers of these are kept.
 
         Raises:
-            MapLLaVAError: If the file is missing, outdated, damaged, or of an unknown place.
+            MapLLaVAError: If a class does not exist, or the file is missing, outdated, damaged, or of an
+                unknown place.
         """
+        check_classes(classes)
         path = map_file(dataroot, location)
         from nuscenes.map_expansion.map_api import NuScenesMap
 
         try:
             table = NuScenesMap(dataroot=str(dataroot), map_name=location)
-            return cls(location, str(table.version), _read_layers(table))
+            kinds = [MAP_CLASSES[name] for name in classes]
+            names = dict.fromkeys(n for kind in kinds if kind.kind != "routes" for n in kind.layers)
+            layers = {n: Layer(found) for n, found in read_geometries(table, names).items()}
+            lanes = read_lanes(table) if any(kind.kind == "routes" for kind in kinds) else None
+            return cls(location, str(table.version), layers, lanes)
         except AssertionError as error:
             raise MapLLaVAError(f"{path}: {error}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
             raise MapLLaVAError(
                 f"{path} is damaged ({type(error).__name__}: {error}): unpack the map expansion again"
             ) from error
@@ -103,30 +121,51 @@ class MapLayers:
             resampled nor simplified, no minimum length.
 
         Raises:
-            MapLLaVAError: If the specification has a class that nuScenes maps do not offer.
+            MapLLaVAError: If the specification has a class that nuScenes maps do not offer, or that was
+                not named when the map was read.
             ValueError: If the pose's rotation is not orthogonal.
         """
-        makers = {"divider": self._dividers, "ped_crossing": self._crossings, "boundary": self._boundaries}
-        unknown = [name for name in spec.classes if name not in makers]
-        if unknown:
-            raise MapLLaVAError(f"map_spec.classes {unknown}: nuScenes maps offer {', '.join(makers)}")
+        check_classes(spec.classes)
+        makers = {
+            "lines": self._lines, "crossings": self._crossings, "outlines": self._outlines,
+            "routes": self._routes,
+        }  # fmt: skip
         window = Window(spec.roi, float(pose[0, 3]), float(pose[1, 3]), yaw_of(pose))
-        return [
-            Polyline(label, points, closed=_ends_where_it_starts(points))
-            for label, name in enumerate(spec.classes)
-            for points in makers[name](window)
-        ]
+        polylines = []
+        for label, name in enumerate(spec.classes):
+            kind = MAP_CLASSES[name]
+            try:
+                lines = makers[kind.kind](window, kind.layers)
+            except KeyError as missing:
+                raise MapLLaVAError(
+                    f"class {name}: {self.location} was read without {missing.args[0]}; name the class in "
+                    "MapLayers.load(..., classes=...)"
+                ) from None
+            polylines += [
+                Polyline(label, points, _ends_where_it_starts(points), kind.directed) for points in lines
+            ]
+        return polylines
 
-    def _dividers(self, window: Window) -> list[np.ndarray]:
-        return [line for name in LINE_LAYERS for line in clip_lines(self.layers[name].near(window), window)]
+    def _near(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
+        return [self.layers[name].near(window) for name in names]
 
-    def _crossings(self, window: Window) -> list[np.ndarray]:
-        areas = clip_polygons(self.layers["ped_crossing"].near(window), window)
+    def _lines(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
+        return clip_lines(np.concatenate(self._near(window, names)), window)
+
+    def _crossings(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
+        areas = clip_polygons(np.concatenate(self._near(window, names)), window)
         return outline_pieces(union(areas), window.inner_box(EDGE_MARGIN))
 
-    def _boundaries(self, window: Window) -> list[np.ndarray]:
-        areas = [union(clip_polygons(self.layers[n].near(window), window)) for n in ("road_segment", "lane")]
-        return outline_pieces(union(areas), window.inner_box(-EDGE_MARGIN))
+    def _outlines(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
+        near = self._near(window, names)
+        areas = clip_polygons(np.concatenate(near), window)
+        layers = np.split(areas, np.cumsum([len(layer) for layer in near])[:-1])
+        return outline_pieces(union([union(layer) for layer in layers]), window.inner_box(-EDGE_MARGIN))
+
+    def _routes(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
+        if self.lanes is None:
+            raise KeyError(" and ".join(names))
+        return self.lanes.routes(window)
 
 
 def yaw_of(pose: np.ndarray) -> float:
@@ -163,40 +202,19 @@ def map_file(dataroot: str | Path, location: str) -> Path:
 def map_version(dataroot: str | Path, location: str) -> str:
     """Version of a map's expansion file, e.g. ``1.3``, without building its geometry.
 
+    The file is only parsed where its text does not say it plainly once, which saves a second a map.
+
     Raises:
         MapLLaVAError: If the file is missing or is not a JSON object.
     """
     path = map_file(dataroot, location)
     try:
-        return str(json.loads(path.read_text(encoding="utf-8")).get("version", "1.0"))
+        text = path.read_text(encoding="utf-8")
+        stated = _VERSION.findall(text)
+        return stated[0] if len(stated) == 1 else str(json.loads(text).get("version", "1.0"))
     except (ValueError, AttributeError) as error:
         raise MapLLaVAError(f"{path} is damaged ({error}): unpack the map expansion again") from None
 
 
 def _ends_where_it_starts(points: np.ndarray) -> bool:
     return len(points) >= 4 and bool(np.abs(points[0] - points[-1]).max() <= CLOSING_TOLERANCE)
-
-
-def _read_layers(table: Any) -> dict[str, Layer]:
-    nodes = {node["token"]: (node["x"], node["y"]) for node in table.node}
-    lines = {line["token"]: [nodes[t] for t in line["node_tokens"]] for line in table.line}
-    polygons = {polygon["token"]: polygon for polygon in table.polygon}
-    layers = {}
-    for name in POLYGON_LAYERS:
-        areas = [_polygon(polygons[record["polygon_token"]], nodes) for record in getattr(table, name)]
-        layers[name] = Layer([area for area in areas if area is not None])
-    for name in LINE_LAYERS:
-        paths = [lines[record["line_token"]] for record in getattr(table, name)]
-        layers[name] = Layer([shapely.LineString(path) for path in paths if len(path) > 1])
-    return layers
-
-
-def _polygon(record: dict[str, Any], nodes: dict[str, tuple[float, float]]) -> shapely.Polygon | None:
-    """Shapely polygon of a record, or None where it is not valid."""
-    exterior = [nodes[token] for token in record["exterior_node_tokens"]]
-    holes = [[nodes[token] for token in hole["node_tokens"]] for hole in record["holes"]]
-    holes = [hole for hole in holes if hole]
-    if len(exterior) < 3 or any(len(hole) < 3 for hole in holes):
-        return None
-    polygon = shapely.Polygon(exterior, holes)
-    return polygon if polygon.is_valid and not polygon.is_empty else None

@@ -5,6 +5,7 @@ import pytest
 
 from mapllava.datasets.transforms import LoadMultiViewImages, RandomLateralFlip
 from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_elements import Polyline
 
 FLIP = RandomLateralFlip(prob=1.0)
 NAMES = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
@@ -101,3 +102,11 @@ def test_what_cannot_be_mirrored_is_refused(loaded):
         FLIP({**loaded, "cam_names": ["CAM_FRONT", "CAM_FRONT_RIGHT"]})
     with pytest.raises(ValueError, match="prob"):
         RandomLateralFlip(prob=1.5)
+
+
+def test_a_directed_line_still_leads_ahead(rig):
+    way = Polyline(0, np.array([[3.0, -20], [4, 25]]), directed=True)
+    results = LoadMultiViewImages()(rig.results(polylines=[way]))
+    (flipped,) = RandomLateralFlip(prob=1.0)(results)["polylines"]
+    assert flipped.directed
+    assert flipped.points.tolist() == [[-3, -20], [-4, 25]]

@@ -76,3 +76,22 @@ def test_a_label_beyond_the_classes_is_refused():
         run([Polyline(3, SQUARE)])
     with pytest.raises(ValueError, match="num_points is 2"):
         ResamplePolylines(2)
+
+
+def test_directed_lines_are_never_reversed():
+    spec = MapSpec(classes=("divider", "centerline"))
+    path, ring = np.array([[0.0, -9], [0, 9]]), np.array([[0.0, 0], [6, 0], [6, 6], [0, 6], [0, 0]])
+    lines = [
+        Polyline(1, path, directed=True),
+        Polyline(0, path),
+        Polyline(1, ring, closed=True, directed=True),
+    ]
+    out = ResamplePolylines(5)({"map_spec": spec, "polylines": lines})
+    assert out["gt_directed"].tolist() == [True, False, True]
+    way, line, loop = out["gt_orders"]
+    assert (way == out["gt_points"][0]).all()
+    assert len({order.tobytes() for order in line}) == 2
+    assert len({order.tobytes() for order in loop}) == 4
+    for order in loop:
+        edges = np.diff(order, axis=0)
+        assert (edges[:-1, 0] * edges[1:, 1] - edges[:-1, 1] * edges[1:, 0] > 0).all(), "turned around"

@@ -12,7 +12,14 @@ import pytest
 import shapely
 
 from mapllava.errors import MapLLaVAError
-from mapllava.sources.nuscenes.map_layers import LINE_LAYERS, POLYGON_LAYERS, Layer, MapLayers, yaw_of
+from mapllava.sources.nuscenes.map_layers import (
+    LINE_LAYERS,
+    POLYGON_LAYERS,
+    Layer,
+    MapLayers,
+    map_version,
+    yaw_of,
+)
 from mapllava.structures import ROI, MapSpec
 
 GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN", Path(__file__).parents[4] / "shared" / "golden")) / "gt"
@@ -155,6 +162,20 @@ def test_damaged_map_names_the_file_and_the_remedy(tiny, damage, words):
     damage(tiny / "maps" / "expansion" / "boston-seaport.json")
     with pytest.raises(MapLLaVAError, match=f"boston-seaport.json.*{words}"):
         MapLayers.load(tiny, "boston-seaport")
+
+
+@pytest.mark.parametrize(
+    ("document", "version"),
+    [
+        ('{"node": [], "version" : "1.3"}', "1.3"),
+        ('{"node": [{"version": "7"}], "version": "1.3"}', "1.3"),
+        ('{"version": 1.3}', "1.3"),
+        ("{}", "1.0"),
+    ],
+)
+def test_version_of_a_map(tiny, document, version):
+    (tiny / "maps" / "expansion" / "boston-seaport.json").write_text(document)
+    assert map_version(tiny, "boston-seaport") == version
 
 
 def test_unknown_place_is_refused(tiny):
