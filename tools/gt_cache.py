@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -98,8 +97,7 @@ def run_diff(args: argparse.Namespace, console: Console) -> int:
 def write_json(path: Path | None, found: Any) -> None:
     """What was found, where a file was asked for."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report.as_json(found), indent=2, default=str) + "\n", encoding="utf-8")
+        report.write_json(path, report.as_json(found))
 
 
 COMMANDS = {"show": run_show, "verify": run_verify, "lint": run_lint, "diff": run_diff}

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache.audit import RADII, PlaceSet, SplitAudit, audit, places_of_cache, places_of_split
+from mapllava.gt_cache.report import write_json
 from mapllava.visualization import write_picture
 from mapllava.visualization.distance_histogram import draw_distances
 
@@ -57,8 +57,8 @@ def places(args: argparse.Namespace, name: str) -> PlaceSet:
 def table_of(found: SplitAudit) -> Table:
     """One row per map and one for all."""
     title = f"Samples of {found.val[0]} near samples of {found.train[0]}"
-    table = Table("map", title=title)
-    for heading in ("samples", *(f"within {radius:g} m" for radius in RADII), "median"):
+    table = Table(Column("map", no_wrap=True), title=title)
+    for heading in ("samples", *(f"≤ {radius:g} m" for radius in RADII), "median"):
         table.add_column(heading, justify="right")
     for place in [*sorted(set(found.locations)), None]:
         if place is None:
@@ -87,8 +87,7 @@ def main(argv: list[str] | None = None) -> int:
             picture = draw_distances(found.distances, (*RADII, 200.0), title, under)
             console.print(str(write_picture(args.picture, picture)), highlight=False, soft_wrap=True)
         if args.json is not None:
-            args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps(found.to_json(), indent=2) + "\n", encoding="utf-8")
+            write_json(args.json, found.to_json())
     except (MapLLaVAError, ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

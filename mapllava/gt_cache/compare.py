@@ -27,7 +27,8 @@ class LineDifference:
     Args:
         sample_token: The sample.
         class_name: Class of the line.
-        kind: ``only first``, ``only second``, ``moved`` (beyond 1 cm) or ``closedness``.
+        kind: ``only first``, ``only second``, ``moved`` (beyond 1 cm), ``closedness`` or, for directed
+            lines, ``reversed``.
         distance: Hausdorff distance in metres; inf for a line that only one has.
     """
 
@@ -97,10 +98,12 @@ class Comparison:
         for i, j in pairs:
             apart = float(distance[i, j])
             self.distances.append(apart)
-            if apart > TIGHT:
-                self.differences.append(LineDifference(token, name, "moved", apart))
-            elif mine[i]["closed"] != theirs[j]["closed"]:
+            if mine[i]["closed"] != theirs[j]["closed"]:
                 self.differences.append(LineDifference(token, name, "closedness", apart))
+            elif not same_direction(mine[i], theirs[j]):
+                self.differences.append(LineDifference(token, name, "reversed", apart))
+            elif apart > TIGHT:
+                self.differences.append(LineDifference(token, name, "moved", apart))
         lone = [("only first", len(mine) - len(pairs)), ("only second", len(theirs) - len(pairs))]
         for kind, count in lone:
             self.differences += [LineDifference(token, name, kind)] * count
@@ -137,6 +140,18 @@ def hausdorff_matrix(first: Sequence[Mapping[str, Any]], second: Sequence[Mappin
         return shapely.hausdorff_distance(a[:, None], b[None, :])
 
 
+def same_direction(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two versions of a line run the same way; lines that are not directed always do."""
+    if first.get("directed", False) != second.get("directed", False):
+        return False
+    if not first.get("directed", False):
+        return True
+    a, b = first["points"], second["points"]
+    if first["closed"]:
+        return bool(_signed_area(a) * _signed_area(b) >= 0)
+    return bool(np.abs(a[[0, -1]] - b[[0, -1]]).sum() <= np.abs(a[[0, -1]] - b[[-1, 0]]).sum())
+
+
 def diff(first: str | Path, second: str | Path) -> CacheDifference:
     """Compare two caches, sample by sample and line by line.
 
@@ -158,8 +173,9 @@ def diff(first: str | Path, second: str | Path) -> CacheDifference:
     keys = [key for key in a["metainfo"] if a["metainfo"][key] != b["metainfo"].get(key)]
     entries_a, entries_b = (_by_token(content["data_list"]) for content in (a, b))
     comparison = Comparison()
-    for token in entries_a.keys() & entries_b.keys():
-        comparison.add(entries_a[token], entries_b[token], a["metainfo"]["classes"])
+    for token, entry in entries_a.items():
+        if token in entries_b:
+            comparison.add(entry, entries_b[token], a["metainfo"]["classes"])
     return CacheDifference(
         {key: (a["metainfo"][key], b["metainfo"].get(key)) for key in keys},
         [token for token in entries_a if token not in entries_b],
@@ -170,6 +186,11 @@ def diff(first: str | Path, second: str | Path) -> CacheDifference:
 
 def _by_token(entries: Iterable[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     return {entry["sample_token"]: entry for entry in entries}
+
+
+def _signed_area(ring: np.ndarray) -> float:
+    x, y = (ring - ring[0]).T
+    return float((x[:-1] * y[1:] - x[1:] * y[:-1]).sum() / 2)
 
 
 def _same_rig(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

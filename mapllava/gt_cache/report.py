@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache.compare import TIGHT, CacheDifference, Comparison, LineDifference
 from mapllava.gt_cache.lint import ERROR, Finding
 
@@ -27,7 +31,7 @@ def print_findings(console: Console, findings: Sequence[Finding], metainfo: Mapp
         metainfo: Of the cache.
     """
     samples = metainfo["num_samples"]
-    table = Table("severity", "check", "findings", "samples", "first")
+    table = Table("severity", "check", "findings", "samples", Column("first", overflow="fold"))
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
         groups[finding.severity, finding.check].append(finding)
@@ -46,7 +50,8 @@ def print_findings(console: Console, findings: Sequence[Finding], metainfo: Mapp
 
 def print_comparison(console: Console, comparison: Comparison, title: str) -> None:
     """One row per class and kind of difference, how far and the first samples; then a summary."""
-    table = Table("class", "difference", "lines", "largest", "first samples", title=title)
+    samples = Column("first samples", overflow="fold")
+    table = Table("class", "difference", "lines", "largest", samples, title=title)
     groups: dict[tuple[str, str], list[LineDifference]] = defaultdict(list)
     for difference in comparison.differences:
         groups[difference.class_name, difference.kind].append(difference)
@@ -72,7 +77,7 @@ def print_difference(console: Console, difference: CacheDifference, title: str) 
     """Meta information and samples that two caches do not share, then their lines."""
     table = Table("", "first", "second", title=title)
     for key, values in difference.metainfo.items():
-        table.add_row(key, *(_short(value) for value in values))
+        table.add_row(key, *(_short(value) for value in _apart(*values)))
     table.add_row("samples only there", str(len(difference.only_first)), str(len(difference.only_second)))
     console.print(table)
     print_comparison(console, difference.comparison, "Lines and poses of the samples that both have")
@@ -89,6 +94,30 @@ def as_json(value: Any) -> Any:
     for difference in comparison["differences"]:
         difference["distance"] = difference["distance"] if np.isfinite(difference["distance"]) else None
     return plain
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write builtins as JSON, whole or not at all; makes the folder.
+
+    Raises:
+        MapLLaVAError: If the file cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise MapLLaVAError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _apart(first: Any, second: Any) -> tuple[Any, Any]:
+    """Two values, or of two dicts the keys whose values differ."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        mine = [key for key in first if second.get(key) != first[key]]
+        theirs = [key for key in second if first.get(key) != second[key]]
+        return ", ".join(map(str, mine)), ", ".join(map(str, theirs))
+    return first, second
 
 
 def _short(value: Any) -> str:

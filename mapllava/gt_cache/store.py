@@ -25,28 +25,45 @@ from mapllava.structures.frames import MapSpec
 _DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 
 
-def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
+class _ArrayKind:
+    """Stand-in for the name ``numpy.ndarray``: can be passed on, but neither called nor changed."""
+
+    __slots__ = ()
+
+
+class _EmptyArray:
     """Stand-in for numpy's ``_reconstruct``: an empty plain array, filled by its state afterwards."""
-    if kind is not np.ndarray or shape != (0,) or code != b"b":
-        raise pickle.UnpicklingError(f"an array of kind {kind!r}, shape {shape!r} is not admitted")
-    return np.ndarray((0,), dtype="b")
+
+    __slots__ = ()
+
+    def __call__(self, kind: Any, shape: tuple[int, ...], code: bytes) -> np.ndarray:
+        if not isinstance(kind, _ArrayKind) or shape != (0,) or code != b"b":
+            raise pickle.UnpicklingError(f"an array of kind {kind!r}, shape {shape!r} is not admitted")
+        return np.ndarray((0,), dtype="b")
 
 
-def _numeric_dtype(code: str, align: bool = False, copy: bool = True) -> np.dtype:
+class _NumericDtype:
     """Stand-in for ``numpy.dtype``: plain numbers only."""
-    if not isinstance(code, str) or code not in _DTYPES:
-        raise pickle.UnpicklingError(f"arrays of type {code!r} are not admitted")
-    return np.dtype(code)
+
+    __slots__ = ()
+
+    def __call__(self, code: str, align: bool = False, copy: bool = True) -> np.dtype:
+        if not isinstance(code, str) or code not in _DTYPES:
+            raise pickle.UnpicklingError(f"arrays of type {code!r} are not admitted")
+        return np.dtype(code)
 
 
 class _Unpickler(pickle.Unpickler):
-    """Admits builtin containers and plain numeric arrays; refuses any other name."""
+    """Admits builtin containers and plain numeric arrays; refuses any other name.
+
+    What a name stands for has no attributes, so that no file can change it for the next one.
+    """
 
     _ADMITTED: dict[tuple[str, str], Any] = {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): _numeric_dtype,
-        ("numpy.core.multiarray", "_reconstruct"): _empty_array,
-        ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+        ("numpy", "ndarray"): _ArrayKind(),
+        ("numpy", "dtype"): _NumericDtype(),
+        ("numpy.core.multiarray", "_reconstruct"): _EmptyArray(),
+        ("numpy._core.multiarray", "_reconstruct"): _EmptyArray(),
     }
 
     def find_class(self, module: str, name: str) -> Any:

@@ -63,6 +63,35 @@ def test_what_differs_is_named(other, kind, distance):
     assert not comparison.identical
 
 
+def directed(points, closed=False):
+    return {**line(points, closed=closed), "directed": True}
+
+
+RING = [[0, 0], [10, 0], [10, 10], [0, 10], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (directed(STRAIGHT), directed(STRAIGHT[::-1])),
+        (directed(STRAIGHT), directed([[0.05, 10], [0.05, 0]])),  # moved as well
+        (directed(RING, closed=True), directed(RING[::-1], closed=True)),
+        (directed(STRAIGHT), line(STRAIGHT)),
+    ],
+)
+def test_a_directed_line_that_runs_the_other_way_is_no_parity(first, second):
+    comparison = compare(entry(first), entry(second))
+    assert [d.kind for d in comparison.differences] == ["reversed"]
+    assert not comparison.equivalent
+
+
+def test_direction_counts_for_directed_lines_only():
+    assert compare(entry(line(STRAIGHT)), entry(line(STRAIGHT[::-1]))).identical
+    assert compare(entry(directed(STRAIGHT)), entry(directed([[0, 0.001], [0, 10]]))).identical
+    turned = [*RING[1:], RING[1]]
+    assert compare(entry(directed(RING, True)), entry(directed(turned, True))).identical
+
+
 def test_parity_allows_one_line_in_a_hundred_ten_centimetres():
     comparison = Comparison()
     for index in range(100):

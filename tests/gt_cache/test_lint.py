@@ -1,8 +1,15 @@
+import os
+import tarfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from mapllava import gt_cache
 from mapllava.gt_cache.lint import ERROR, WARNING, lint
+
+GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN") or Path(__file__).parents[3] / "shared" / "golden")
+GOLDEN = GOLDEN / "gt" / "dataset.tar.xz"
 
 
 def straight(points, label=0):
@@ -52,7 +59,7 @@ def far(entry):
     ("change", "severity", "check", "detail"),
     [
         (add(straight([[1, 1], [1, 1]])), ERROR, "zero length", "(divider)"),
-        (add(straight([[1, 1], [1, 2], [1, 2], [1, 3]])), ERROR, "repeated vertex", "vertex 2"),
+        (add(straight([[1, 1], [1, 2], [1, 2], [1, 3]])), WARNING, "repeated vertex", "vertex 2"),
         (add(straight([[0, 0], [15.6, 0]], label=2)), ERROR, "outside the ROI", "[15.6, 0.0]"),
         (add(straight([[0, 0], [4, 4], [4, 0], [0, 4]])), WARNING, "crosses itself", "(divider)"),
         (lambda entry: entry["polylines"].clear(), WARNING, "empty sample", "no line"),
@@ -72,9 +79,22 @@ def test_each_check_finds_what_it_is_for(city, damaged, change, severity, check,
     assert any(f.severity == severity and detail in f.detail for f in new)
 
 
-def test_crossings_may_reach_beyond_the_roi_by_their_margin(damaged):
-    path, _ = damaged(add(straight([[0, 0], [15.2, 0]], label=1)))
-    assert not [f for f in lint(path) if f.check == "outside the ROI"]
+@pytest.mark.parametrize(("reach", "count"), [(15.001, 0), (15.1, 1)])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_no_class_reaches_beyond_the_roi(damaged, label, reach, count):
+    path, _ = damaged(add(straight([[0, 0], [reach, 0]], label)))
+    assert len([f for f in lint(path) if f.check == "outside the ROI"]) == count
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden cases in {GOLDEN}; set MAPLLAVA_GOLDEN")
+def test_the_ground_truth_that_equals_the_peers_has_no_errors(tmp_path):
+    with tarfile.open(GOLDEN) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for split in ("train", "val"):
+        path = gt_cache.build(tmp_path / "dataset", "v1.0-mini", split)
+        found = lint(path, tmp_path / "dataset")
+        assert not [f for f in found if f.severity == ERROR]
+        assert {f.check for f in found} == {"repeated vertex"}  # as unions leave them
 
 
 def test_without_the_data_set_poses_are_not_judged(damaged):

@@ -82,6 +82,28 @@ def test_only_builtins_and_numeric_arrays_are_admitted(cache, value, tmp_path, m
     assert not (tmp_path / "hacked").exists()
 
 
+CALLS_NDARRAY = b"cnumpy\nndarray\n(K\x02\x85X\x01\x00\x00\x00OtR."
+CHANGES_WHAT_IS_ADMITTED = b"cnumpy\ndtype\n(N}X\x0c\x00\x00\x00__defaults__K\x07stb."
+ADDS_TO_WHAT_IS_ADMITTED = b"cnumpy\nndarray\n}X\x01\x00\x00\x00aK\x07sb."
+
+
+@pytest.mark.parametrize("code", [CALLS_NDARRAY, CHANGES_WHAT_IS_ADMITTED, ADDS_TO_WHAT_IS_ADMITTED])
+def test_admitted_names_can_be_neither_called_nor_changed(cache, code):
+    whole = cache.read_bytes()
+    cache.write_bytes(b"\x80\x04" + code)
+    refused(cache, "truncated, damaged or not a cache")
+    cache.write_bytes(whole)
+    gt_cache.load(cache)
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 5])
+def test_a_hostile_file_of_any_protocol_runs_nothing(cache, protocol, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cache.write_bytes(pickle.dumps({"metainfo": Hostile(os.system, "touch hacked")}, protocol=protocol))
+    refused(cache, "not admitted")
+    assert not (tmp_path / "hacked").exists()
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
 def test_truncated_file_is_refused(cache, share):
     whole = cache.read_bytes()
@@ -138,9 +160,33 @@ def test_another_format_is_refused(cache):
     refused(cache, "its format is 99")
 
 
-def test_edited_metainfo_is_refused(cache):
-    rewritten(cache, lambda content: content["metainfo"].update(roi=[-15.0, -30.0, 15.0, 31.0]))
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"roi": [-15.0, -30.0, 15.0, 31.0]},
+        {"frame": "ego"},
+        {"classes": ["boundary", "ped_crossing", "divider"]},
+        {"split": "train"},
+        {"version": "v1.0-trainval"},
+        {"map_version": "1.2"},
+        {"scenes": ["scene-0061"]},
+        {"tables": {}},
+    ],
+    ids=lambda edit: next(iter(edit)),
+)
+def test_edited_metainfo_is_refused(cache, edit):
+    rewritten(cache, lambda content: content["metainfo"].update(edit))
     refused(cache, "fingerprint")
+
+
+def test_another_map_version_is_refused(cache, tiny):
+    path = tiny / "maps" / "expansion" / "singapore-onenorth.json"
+    path.write_text(path.read_text().replace('"version": "1.3"', '"version": "1.4"'))
+    refused(cache, r"maps/expansion/singapore-onenorth\.json in .* have changed")
+
+
+def test_a_cache_of_another_data_set_of_the_same_names_is_refused(city, cache):
+    refused(cache, r"v1\.0-mini/scene\.json.* have changed", dataroot=city)
 
 
 def test_changed_tables_are_noticed_even_at_the_same_size(cache, tiny):

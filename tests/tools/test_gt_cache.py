@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mapllava import gt_cache
+from mapllava.gt_cache.schema import fingerprint
 
 TOOL = Path(__file__).parents[2] / "tools" / "gt_cache.py"
 
@@ -36,7 +37,13 @@ def test_show_draws_the_samples_asked_for(main, city, city_cache, tmp_path, caps
     assert all(picture.shape[0] < with_cameras.shape[0] for picture in alone)  # the map alone
 
 
-def test_verify_lint_and_diff_report_by_exit_status(main, city, city_cache, tmp_path, capsys):
+def unfolded(printed):
+    """The last column of a table, rows of which may be broken in the middle of a word."""
+    return "".join(row.split("│")[-2].strip() for row in printed.splitlines() if row.count("│") > 2)
+
+
+def test_verify_lint_and_diff_report_by_exit_status(main, city, city_cache, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "70")  # tokens stay whole on a narrow terminal
     good = city_cache["val"]
     content = gt_cache.load(good)
     lines = content["data_list"][0]["polylines"]
@@ -49,7 +56,9 @@ def test_verify_lint_and_diff_report_by_exit_status(main, city, city_cache, tmp_
     assert main(["verify", str(good), "--dataroot", str(city), "--num", "3"]) == 0
     assert "the cache holds what its source gives" in capsys.readouterr().out
     assert main(["verify", str(bad), "--dataroot", str(city), "--all", "--json", str(found)]) == 1
-    assert "does NOT hold" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "does NOT hold" in printed
+    assert content["data_list"][0]["sample_token"] in unfolded(printed)
     assert {d["kind"] for d in json.loads(found.read_text())["differences"]} == {"moved", "only first"}
 
     assert main(["lint", str(good), "--dataroot", str(city)]) == 0
@@ -71,3 +80,22 @@ def test_errors_name_the_file(main, city_cache, tmp_path, capsys):
     unknown = ["show", str(city_cache["val"]), "--sample", "nothing", "--out-dir", str(tmp_path)]
     assert main(unknown) == 2
     assert "no sample nothing" in capsys.readouterr().err
+
+
+def test_diff_names_the_tables_that_differ(main, city, city_cache, tmp_path, capsys):
+    content = gt_cache.load(city_cache["val"])
+    meta = content["metainfo"]
+    name = next(name for name in meta["tables"] if name.startswith("maps/"))
+    meta["tables"][name]["size"] += 1
+    meta["fingerprint"] = fingerprint(meta)
+    other = tmp_path / city_cache["val"].name
+    gt_cache.save(other, content)
+    assert main(["diff", str(city_cache["val"]), str(other)]) == 0  # the same lines from another file
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("│ tables"))
+    assert row.count("maps/expansion") == 2
+
+
+def test_a_report_that_cannot_be_written_is_an_error(main, city_cache, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["lint", str(city_cache["val"]), "--json", str(tmp_path / "file" / "found.json")]) == 2
+    assert "found.json cannot be written" in capsys.readouterr().err

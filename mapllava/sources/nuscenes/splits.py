@@ -78,9 +78,10 @@ def resolve_split(version: str, split: str) -> Split:
     """Find the scenes that a split means for a version.
 
     ``train`` and ``val`` mean the official lists; for ``v1.0-mini`` they mean mini_train and
-    mini_val, whose own names are taken too. ``geographic_roddick:val`` means a list of one of
-    :data:`NAMED_SPLITS`. ``lists.json:val`` means the key ``val`` of a JSON file
-    ``{"train": [...], "val": [...]}``; ``lists.json`` alone a JSON list of scene names.
+    mini_val, whose own names are taken too. ``geographic_roddick:val``, or its label
+    ``geographic_roddick-val``, means a list of one of :data:`NAMED_SPLITS`. ``lists.json:val`` means
+    the key ``val`` of a JSON file ``{"train": [...], "val": [...]}``; ``lists.json`` alone a JSON list
+    of scene names.
 
     Args:
         version: Version folder, e.g. ``v1.0-trainval``.
@@ -91,12 +92,15 @@ def resolve_split(version: str, split: str) -> Split:
 
     Raises:
         MapLLaVAError: If the split is unknown or does not belong to the version, or the file is
-            missing, damaged, lacks the key or repeats a scene.
+            missing, damaged, lacks the key, repeats a scene, or would carry a known split's name.
     """
     label = split_label(version, split)
     file = _file_and_key(split)
     if file:
-        return Split(label, tuple(_from_file(*file)))
+        scenes = tuple(_from_file(*file))
+        if file[0] not in NAMED_SPLITS.values():
+            _check_label(version, label, scenes, file[0])
+        return Split(label, scenes)
     return Split(label, tuple(official_scene_names(f"mini_{label}" if version == MINI_VERSION else label)))
 
 
@@ -118,13 +122,32 @@ def expand_split(split: str) -> tuple[str, ...]:
 
 
 def _file_and_key(split: str) -> tuple[Path, str] | None:
-    name, _, key = split.partition(":")
-    if name in NAMED_SPLITS:
-        return NAMED_SPLITS[name], key
     head, separator, tail = split.rpartition(".json")
-    if not separator or (tail and not tail.startswith(":")):
-        return None
-    return Path(head + separator), tail[1:]
+    if separator and (not tail or tail.startswith(":")):
+        return Path(head + separator), tail[1:]
+    for name, path in NAMED_SPLITS.items():
+        if split == name or split.startswith((f"{name}:", f"{name}-")):
+            return path, split[len(name) + 1 :]
+    return None
+
+
+def _check_label(version: str, label: str, scenes: tuple[str, ...], path: Path) -> None:
+    """A file of one's own must not pass for a split that everyone knows.
+
+    Raises:
+        MapLLaVAError: If its label is that of an official or named split of other scenes.
+    """
+    if label not in ("train", "val") and not label.startswith(tuple(f"{name}-" for name in NAMED_SPLITS)):
+        return
+    try:
+        same = set(resolve_split(version, label).scenes) == set(scenes)
+    except MapLLaVAError:
+        same = False
+    if not same:
+        raise MapLLaVAError(
+            f"split file {path}: its caches and scores would be called {label!r} like a known split of other "
+            "scenes; rename the file"
+        )
 
 
 def _from_file(path: Path, key: str) -> list[str]:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+import runpy
+from pathlib import Path
 
 import pytest
+import setuptools
 
 from mapllava.errors import MapLLaVAError
+from mapllava.gt_cache.schema import rebuild_command
 from mapllava.sources.nuscenes.splits import (
     NAMED_SPLITS,
     expand_split,
@@ -12,6 +16,8 @@ from mapllava.sources.nuscenes.splits import (
     resolve_split,
     split_label,
 )
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_official_sizes():
@@ -102,6 +108,54 @@ def test_lists_of_a_named_split_share_no_scene_and_are_real_scenes():
         lists = [set(resolve_split("v1.0-trainval", split).scenes) for split in expand_split(name)]
         assert sum(map(len, lists)) == len(set.union(*lists))
         assert set.union(*lists) <= known
+
+
+def test_the_label_of_a_named_split_is_understood_so_that_rebuild_commands_work():
+    for name in NAMED_SPLITS:
+        for split in expand_split(name):
+            label = resolve_split("v1.0-trainval", split).name
+            assert resolve_split("v1.0-trainval", label) == resolve_split("v1.0-trainval", split)
+            command = rebuild_command(Path(f"data/gt_cache/gt_cache_v1.0-trainval_{label}.pkl"))
+            assert command.split()[-2:] == ["--split", label]
+
+
+@pytest.mark.parametrize("name", ["val.json", "geographic_roddick-val.json", "geographic_roddick-mine.json"])
+def test_a_file_of_other_scenes_does_not_pass_for_a_known_split(tmp_path, name):
+    path = tmp_path / name
+    path.write_text('["scene-0001"]')
+    with pytest.raises(MapLLaVAError, match=rf"{name}: its caches .* '{path.stem}' .*; rename the file"):
+        resolve_split("v1.0-trainval", str(path))
+
+
+def test_a_copy_of_a_known_split_is_that_split(tmp_path):
+    path = tmp_path / "geographic_roddick.json"
+    path.write_text(NAMED_SPLITS["geographic_roddick"].read_text())
+    copy = resolve_split("v1.0-trainval", f"{path}:val")
+    assert copy == resolve_split("v1.0-trainval", "geographic_roddick:val")
+
+
+def test_far_extrapolation_trains_in_other_cities():
+    cities = {
+        split.partition(":")[2]: set(resolve_split("v1.0-trainval", split).scenes)
+        for split in expand_split("far_extrapolation")
+    }
+    for train, val in (
+        ("boston", "singapore"), ("boston+onenorth", "hollandsvillage+queenstown"),
+        ("boston+hollandsvillage+queenstown", "onenorth"),
+    ):  # fmt: skip
+        assert not cities[train] & cities[val]
+        assert len(cities[train] | cities[val]) == 1000
+
+
+def test_the_lists_are_part_of_what_is_installed(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    keywords = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **options: keywords.update(options))
+    runpy.run_path(str(ROOT / "setup.py"))
+    build = setuptools.Distribution(keywords).get_command_obj("build_py")
+    build.ensure_finalized()
+    files = {Path(name).name for *_, names in build.data_files for name in names}
+    assert {path.name for path in NAMED_SPLITS.values()} <= files
 
 
 def test_a_named_split_is_labelled_and_its_lists_are_named():
