@@ -33,6 +33,13 @@ class Protocol:
     simplify: float = 0.0
     as_they_are: bool = False
 
+    def __post_init__(self) -> None:
+        values = list(self.thresholds)
+        if not values or values != sorted(set(values)) or values[0] <= 0:
+            raise MapLLaVAError(
+                f"protocol {self.name}: thresholds {values} must be positive metres, ascending"
+            )
+
     @property
     def title(self) -> str:
         """The name with its thresholds, for tables: ``maptr (0.5/1/1.5 m)``."""

@@ -1,7 +1,7 @@
 import pytest
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.functional import PROTOCOLS, get_protocol
+from mapllava.evaluation.functional import PROTOCOLS, Protocol, get_protocol
 
 
 def test_the_named_protocols():
@@ -39,3 +39,9 @@ def test_bad_thresholds_are_refused(thresholds):
 def test_the_earlier_name_of_strict_is_still_read():
     assert get_protocol("maptr_strict") is get_protocol("strict")
     assert get_protocol("maptr_strict").name == "strict"
+
+
+@pytest.mark.parametrize("thresholds", [(), (1.5, 0.5), (0.5, 0.5), (0.0, 1.0)])
+def test_a_protocol_of_ones_own_needs_ascending_thresholds(thresholds):
+    with pytest.raises(MapLLaVAError, match="protocol mine: thresholds"):
+        Protocol("mine", 100, thresholds)
