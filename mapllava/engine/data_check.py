@@ -66,7 +66,7 @@ def _no_data_root(where: str, root: str) -> str:
         "    make demo          # makes a city and its GT caches, trains and tests\n"
         "  or by hand (the demo's sizes):\n"
         "    python tools/create_synthetic_nuscenes.py data/synthetic --version v1.0-trainval \\\n"
-        "        --scenes-train 125 --scenes-val 10 --samples-per-scene 20 --image-size 384x216\n"
+        "        --scenes-train 110 --scenes-val 10 --samples-per-scene 20 --image-size 384x216\n"
         "    python tools/create_gt_cache.py --dataroot data/synthetic --version v1.0-trainval --split all\n"
         "    python tools/train.py configs/stage2/synthetic.py"
     )
