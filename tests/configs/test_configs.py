@@ -21,6 +21,7 @@ EXPECTED_MILLIONS = {
     "stage2/synthetic.py": (3.0, 3.0),
     "stage2/synthetic_no_llm.py": (3.0, 3.0),
     "stage2/synthetic_overfit.py": (3.0, 3.0),
+    "stage2/synthetic_points.py": (3.0, 3.0),
     "stage2/synthetic_qformer.py": (2.7, 2.7),
 }
 
