@@ -102,6 +102,14 @@ def test_predictions_of_one_point_are_dropped_and_zero_length_ones_are_false():
     assert divider_ap([sample((0, np.zeros((2, 2))), (0, upright(0.0)))], gts) == [0.5] * 3
 
 
+@pytest.mark.parametrize("far", [1e6, 1e12, 1e18, 1e100, 1e300])
+def test_a_line_that_runs_off_is_false_and_harms_no_other(far):
+    wild = np.array([[0.0, 0.0], [far, -far], [0.0, far]])
+    lines = [(0, upright(0.3)), (0, upright(3.2, -4.0, 7.0))]
+    preds = [sample((1, wild), *lines, scores=[0.9, 0.8, 0.7]) for _ in range(3)]
+    assert divider_ap(preds, [sample(*lines)] * 3, thresholds=[1e-9]) == [1.0]
+
+
 def test_a_line_behind_the_prefilter_gives_way_to_the_next():
     # The nearest line continues the prediction end to end (strips apart); the one beside it counts.
     preds = [sample((0, upright(0.0, 0.0, 0.2)))]
