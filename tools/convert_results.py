@@ -54,7 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     except MapLLaVAError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    print(f"{len(results.results)} samples written to {path}")
+    lines = sum(len(entry["points"]) for entry in results.results.values())
+    empty = len(cache["data_list"]) - len(results.results) if args.to == "maptr" else 0
+    more = f", and {empty} samples without any, since MapTR's evaluator wants them all" if empty else ""
+    print(f"{lines} lines of {len(results.results)} samples{more}, written to {path}")
     return 0
 
 

@@ -65,12 +65,19 @@ class MuonAdamW(torch.optim.Optimizer):
         **adamw: Further arguments of :class:`torch.optim.AdamW`.
 
     Raises:
-        MapLLaVAError: If no group is marked, or one holds a parameter of fewer than two dimensions.
+        MapLLaVAError: If no group is marked, one holds a parameter of fewer than two dimensions, ``lr`` is
+            not positive, or a group is added later.
     """
 
     def __init__(
         self, params: Iterable[dict[str, Any]], lr: float, weight_decay: float, muon: dict, **adamw: Any
     ) -> None:
+        if lr <= 0:
+            raise MapLLaVAError(
+                f"MuonAdamW: lr is {lr}; the groups' rates are multiples of it, so it must be > 0"
+            )
+        self._adamw: torch.optim.AdamW | None = None
+        self._complete = False
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, MATRICES: False})
         self._momentum_share, self._iterations = float(muon["momentum"]), int(muon["steps"])
         rest = [group for group in self.param_groups if not group[MATRICES]]
@@ -85,6 +92,25 @@ class MuonAdamW(torch.optim.Optimizer):
                 raise MapLLaVAError(f"MuonAdamW: a group of matrices holds parameters of shape {flat}")
             group["lr"] *= float(muon["lr"]) / lr
         self._adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay, **adamw) if rest else None
+        self._complete = True
+        self._share()
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Only while it is built: the two parts divide the groups once."""
+        if getattr(self, "_complete", False):
+            raise MapLLaVAError(
+                "MuonAdamW: a group cannot be added later: build a new optimiser with all groups"
+            )
+        super().add_param_group(param_group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle needs: the base class would leave out the AdamW inside."""
+        own = ("_adamw", "_complete", "_momentum_share", "_iterations")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The reverse of ``__getstate__``; also what ``load_state_dict`` ends with."""
+        super().__setstate__(state)
         self._share()
 
     def _share(self) -> None:
@@ -92,11 +118,6 @@ class MuonAdamW(torch.optim.Optimizer):
         if self._adamw is not None:
             self._adamw.param_groups = [group for group in self.param_groups if not group[MATRICES]]
             self._adamw.state = self.state
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The reverse of ``state_dict``."""
-        super().load_state_dict(state_dict)
-        self._share()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]

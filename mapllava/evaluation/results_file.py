@@ -94,8 +94,10 @@ def parse_results(body: Mapping[str, Any], path: str | Path, expected: MapSpec |
     _check_head(body, path)
     try:
         spec = MapSpec.from_config({key: body[key] for key in ("frame", "roi", "classes")})
-    except MapLLaVAError as error:
-        raise MapLLaVAError(f"results file '{path}': {error}") from error
+    except (MapLLaVAError, TypeError, ValueError, OverflowError) as error:
+        raise MapLLaVAError(
+            f"results file '{path}': frame, roi or classes cannot be read ({error}); predict again"
+        ) from error
     if expected is not None and spec != expected:
         raise MapLLaVAError(
             f"results file '{path}' holds maps of {spec}, but {expected} is wanted: "
@@ -107,7 +109,7 @@ def parse_results(body: Mapping[str, Any], path: str | Path, expected: MapSpec |
     for token, entry in body["results"].items():
         try:
             entries[token] = check_map(entry, spec.num_classes)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise MapLLaVAError(
                 f"results file '{path}', sample {token}: {error}; predict again, or repair this entry"
             ) from error

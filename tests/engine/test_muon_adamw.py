@@ -1,4 +1,5 @@
 import copy
+import pickle
 
 import pytest
 import torch
@@ -170,3 +171,23 @@ def test_the_log_shows_both_rates():
     rates = MapOptimWrapperConstructor(config, {"matrices": {"min_size": 16}})(Net()).get_lr()
     assert rates["new_lr"] == [pytest.approx(1e-3)]
     assert rates["new_matrices_lr"] == [pytest.approx(0.02)]
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_a_copy_goes_on_as_the_original(way):
+    model = Net()
+    optimizer = build(model)
+    train(model, optimizer, 3)
+    other, its_optimizer = way((model, optimizer))
+    for net, stepper in ((model, optimizer), (other, its_optimizer)):
+        train(net, stepper, 3, seed=1)
+    for mine, its in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, its)
+
+
+def test_a_group_cannot_come_later_and_the_rate_is_positive():
+    optimizer = build(Net())
+    with pytest.raises(MapLLaVAError, match="cannot be added later"):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(3))]})
+    with pytest.raises(MapLLaVAError, match="lr is 0"):
+        build(Net(), lr=0)

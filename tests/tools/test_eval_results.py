@@ -93,7 +93,7 @@ def test_a_converted_file_scores_the_same(files, cache, tmp_path, capsys, kind):
     assert (back.split, back.version, back.map_spec) == (start.split, start.version, start.map_spec)
     token = next(token for token, m in start.results.items() if m["points"])
     np.testing.assert_allclose(back.results[token]["points"][0], start.results[token]["points"][0], atol=2e-4)
-    assert "samples written to" in capsys.readouterr().out
+    assert "written to" in capsys.readouterr().out
 
 
 def test_what_does_not_fit_is_one_message_and_status_2(files, cache, tmp_path, capsys):

@@ -12,6 +12,7 @@ from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.formats import maptr, submission
 from mapllava.evaluation.formats.planar import FORWARD, between
 from mapllava.evaluation.json_file import read_object, write_object
+from mapllava.evaluation.offline import check_samples
 from mapllava.evaluation.results_file import MapResults, check_map, parse_results, save_results
 from mapllava.geometry.frame_change import change_lines
 from mapllava.structures.frames import ROI, MapSpec
@@ -95,7 +96,7 @@ def _into_cache(
 ) -> dict[str, Any]:
     try:
         checked = check_map(raw, spec.num_classes)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise MapLLaVAError(f"{where}: {error}; write the file again") from error
     change = between(FRAME_OF[kind], spec.frame, entry)
     checked["points"] = [change_lines(line, change) for line in checked["points"]]
@@ -131,17 +132,13 @@ def write_results(path: str | Path, results: MapResults, kind: str, cache: Mappi
         The path.
 
     Raises:
-        MapLLaVAError: If a sample is not in the cache, or a class has no place in the format.
+        MapLLaVAError: If the maps and the cache are of different splits or versions, there are none, a
+            sample is not in the cache, or a class has no place in the format.
     """
     if kind not in KINDS:
         raise MapLLaVAError(f"unknown kind of results file {kind!r}: use one of {', '.join(KINDS)}")
+    check_samples(results, cache)
     entries = {entry["sample_token"]: entry for entry in cache["data_list"]}
-    foreign = sorted(set(results.results) - set(entries))
-    if foreign:
-        raise MapLLaVAError(
-            f"{results.name}: {len(foreign)} samples are not in the GT cache, the first of them "
-            f"{foreign[0]}: use the cache of the same split"
-        )
     if kind == "mapllava":
         meta = cache["metainfo"]
         split = meta["split"] if results.split == "unknown" else results.split

@@ -66,6 +66,10 @@ def _sample_map(vectors: list[Any], where: str, classes: Sequence[str]) -> dict[
                 f"{where}.vectors[{k}]: cls_name {vector['cls_name']!r} is not among the classes "
                 f"{'/'.join(classes)}: use a GT cache of the classes the model was trained on"
             )
+        if not isinstance(vector["pts"], list):
+            raise MapLLaVAError(
+                f"{where}.vectors[{k}]: 'pts' is {vector['pts']!r}, not a list of points; write it again"
+            )
         if "pts_num" in vector and vector["pts_num"] != len(vector["pts"]):
             raise MapLLaVAError(
                 f"{where}.vectors[{k}]: pts_num is {vector['pts_num']!r}, but there are {len(vector['pts'])} "

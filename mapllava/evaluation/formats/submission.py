@@ -70,6 +70,8 @@ def _sample_map(entry: Any, where: str, classes: Sequence[str]) -> dict[str, Any
     missing = [key for key in _KEYS if not isinstance(entry, Mapping) or key not in entry]
     if missing:
         raise MapLLaVAError(f"{where} lacks {missing}: it is no submission_vector.json")
+    if not isinstance(entry["labels"], list):
+        raise MapLLaVAError(f"{where}: 'labels' is {entry['labels']!r}, not a list; write the file again")
     labels = []
     for label in entry["labels"]:
         if isinstance(label, bool) or label not in range(len(LABELS)):

@@ -92,6 +92,8 @@ class LaneGraph:
         for index in hits.tolist():
             local = window.to_local(self.lines[index : index + 1])
             for piece in clip_path(shapely.get_coordinates(local), window.roi):
+                if not _fresh(piece[0]).any():
+                    continue  # a lane that ends on the ROI's edge
                 pieces.append(_Piece(*piece))
                 first.setdefault(index, len(pieces) - 1)
                 last[index] = len(pieces) - 1
@@ -115,8 +117,12 @@ def _ways(pieces: list[_Piece], start: int) -> Iterator[list[int]]:
         stack += [[*way, index] for index in reversed(onward)]
 
 
+def _fresh(points: np.ndarray) -> np.ndarray:
+    """Which points (n, 2) after the first lie at another place than the one before, (n - 1,) bool."""
+    return np.hypot(*np.diff(points, axis=0).T) > _SAME_PLACE
+
+
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
     points = np.concatenate(parts)
-    fresh = np.hypot(*np.diff(points, axis=0).T) > _SAME_PLACE
-    points = points[np.concatenate([[True], fresh])]
+    points = points[np.concatenate([[True], _fresh(points)])]
     return shapely.get_coordinates(shapely.simplify(shapely.linestrings(points), SIMPLIFY))

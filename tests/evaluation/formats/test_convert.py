@@ -212,7 +212,10 @@ def test_kind_and_file_must_agree(tmp_path):
         read_results(path, CACHE, "mapqr")
     with pytest.raises(MapLLaVAError, match="no results file of streammapnet"):
         read_results(path, CACHE, "streammapnet")
-    with pytest.raises(MapLLaVAError, match="1 samples are not in the GT cache, the first of them x"):
+    with pytest.raises(
+        MapLLaVAError,
+        match=r"1 samples \(split val\) are not in the GT cache \(split val\), the first of them x",
+    ):
         write_results(tmp_path / "y.json", MapResults(MapSpec(), "val", {"x": {}}), "maptr", CACHE)
 
 
@@ -220,3 +223,51 @@ def test_larger_regions_are_read_with_their_cache(tmp_path):
     large = {**CACHE, "metainfo": {**CACHE["metainfo"], "roi": ROI(-25, -50, 25, 50).to_list()}}
     read = read_results(write(tmp_path, maptr(vector(pts=[[0, 0], [0, 49.0]]))), large)
     assert read.map_spec.roi == ROI(-25, -50, 25, 50)
+
+
+def mine(**changes):
+    maps = {"late": {"points": [AHEAD], "labels": [0], "scores": [0.5]}}
+    return MapResults(
+        **{"map_spec": MapSpec(), "split": "val", "results": maps, "version": "v1.0-mini", **changes}
+    )
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"split": "train"}, "predicted on split train"),
+        ({"version": "v1.0-trainval"}, "predicted on version v1.0-trainval"),
+        ({"results": {}}, "holds no sample at all"),
+    ],
+)
+def test_nothing_is_written_from_results_of_other_data(tmp_path, kind, changes, said):
+    with pytest.raises(MapLLaVAError, match=said):
+        write_results(tmp_path / "out.json", mine(**changes), kind, CACHE)
+    assert not list(tmp_path.iterdir())
+
+
+def _spoiled(value):
+    """Every copy of a JSON value in which one part is something else."""
+    yield from (5, "x", None, [], {}, [[[[1.0]]]], 10**400)
+    if isinstance(value, dict):
+        for key in value:
+            yield {k: v for k, v in value.items() if k != key}
+            yield from ({**value, key: part} for part in _spoiled(value[key]))
+    elif isinstance(value, list) and value:
+        yield from ([part, *value[1:]] for part in _spoiled(value[0]))
+
+
+@pytest.mark.parametrize("kind", ["mapllava", *FOREIGN])
+def test_a_damaged_file_is_read_or_refused_in_our_words(tmp_path, kind):
+    path = write_results(tmp_path / "good.json", mine(), kind, CACHE)
+    body, bad = json.loads(path.read_text()), tmp_path / "bad.json"
+    said = []
+    for spoiled in _spoiled(body):
+        bad.write_text(json.dumps(spoiled))
+        try:
+            read_results(bad, CACHE, kind)
+        except MapLLaVAError as error:
+            said.append(str(error))
+    assert len(said) > 30
+    assert all("bad.json" in text for text in said)

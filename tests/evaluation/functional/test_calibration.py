@@ -38,3 +38,9 @@ def test_logits_are_refused():
         calibration_error(np.array([-2.0, 3.0]), np.ones((1, 2), bool))
     with pytest.raises(ValueError, match="num_bins is 0"):
         calibration_error(np.array([0.5]), np.ones((1, 1), bool), num_bins=0)
+
+
+def test_a_score_on_an_edge_opens_the_bin_above():
+    scores = np.array([0.1, 0.2, 0.3, 0.6, 0.7])
+    result = calibration_error(scores, np.ones((1, 5), bool), num_bins=10)
+    assert np.flatnonzero(result["count"]).tolist() == [1, 2, 3, 6, 7]

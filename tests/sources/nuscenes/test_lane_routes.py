@@ -110,3 +110,9 @@ def test_a_map_read_without_lanes_says_so(tiny):
     layers = MapLayers.load(tiny, "boston-seaport")
     with pytest.raises(MapLLaVAError, match=r"class centerline: boston-seaport was read without lane"):
         layers.polylines(np.eye(4), SPEC)
+
+
+def test_a_lane_that_only_touches_the_region_is_no_line():
+    touching = [(0, 60), (0, 30 - 1e-8)]
+    assert routes([touching], [[]]) == []
+    assert routes([touching, [(0, 30 - 1e-8), (0, 20)]], [[1], []]) == [[[0, 30 - 1e-8], [0, 20]]]
