@@ -106,9 +106,9 @@ def bootstrap_interval(estimate: np.ndarray, values: np.ndarray, level: float = 
     Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 5.2.
     """
     tail = 50 * (1 - level)
-    out = np.full((2, *np.shape(estimate)), np.nan)
-    for place in np.ndindex(np.shape(estimate)):
-        column = values[(slice(None), *place)]
+    columns = values.reshape(len(values), -1).T
+    ends = np.full((2, len(columns)), np.nan)
+    for place, column in enumerate(columns):
         if (known := ~np.isnan(column)).any():
-            out[(slice(None), *place)] = np.percentile(column[known], [100 - tail, tail])
-    return 2 * np.asarray(estimate) - out
+            ends[:, place] = np.percentile(column[known], [100 - tail, tail])
+    return 2 * np.asarray(estimate) - ends.reshape(2, *values.shape[1:])
