@@ -65,52 +65,46 @@ class MuonAdamW(torch.optim.Optimizer):
         **adamw: Further arguments of :class:`torch.optim.AdamW`.
 
     Raises:
-        MapLLaVAError: If no group is marked, one holds a parameter of fewer than two dimensions, ``lr`` is
-            not positive, or a group is added later.
+        MapLLaVAError: If ``lr`` is not positive, no group is marked, or a marked one holds a parameter of
+            fewer than two dimensions.
     """
 
     def __init__(
         self, params: Iterable[dict[str, Any]], lr: float, weight_decay: float, muon: dict, **adamw: Any
     ) -> None:
-        if lr <= 0:
+        if not lr > 0:
             raise MapLLaVAError(
-                f"MuonAdamW: lr is {lr}; the groups' rates are multiples of it, so it must be > 0"
+                f"MuonAdamW: optimizer.lr is {lr}: it must be positive, the matrices' rate is told from it; "
+                "to hold parameters still, set their group's lr_mult to 0"
             )
         self._adamw: torch.optim.AdamW | None = None
-        self._complete = False
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, MATRICES: False})
+        self._arguments = {"lr": lr, "weight_decay": weight_decay, **adamw}
         self._momentum_share, self._iterations = float(muon["momentum"]), int(muon["steps"])
-        rest = [group for group in self.param_groups if not group[MATRICES]]
-        marked = [group for group in self.param_groups if group[MATRICES]]
-        if not marked:
+        self._matrix_rate = float(muon["lr"]) / lr
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, MATRICES: False})
+        if not any(group[MATRICES] for group in self.param_groups):
             raise MapLLaVAError(
                 "MuonAdamW found no matrices: set optim_wrapper.paramwise_cfg.matrices=dict(min_size=…)"
             )
-        for group in marked:
-            flat = [tuple(parameter.shape) for parameter in group["params"] if parameter.ndim < 2]
-            if flat:
-                raise MapLLaVAError(f"MuonAdamW: a group of matrices holds parameters of shape {flat}")
-            group["lr"] *= float(muon["lr"]) / lr
-        self._adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay, **adamw) if rest else None
-        self._complete = True
-        self._share()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Only while it is built: the two parts divide the groups once."""
-        if getattr(self, "_complete", False):
-            raise MapLLaVAError(
-                "MuonAdamW: a group cannot be added later: build a new optimiser with all groups"
-            )
+        """Take one more group, as the constructor takes its own; it is stepped from then on.
+
+        Raises:
+            MapLLaVAError: If it is marked and holds a parameter of fewer than two dimensions.
+        """
         super().add_param_group(param_group)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy or a pickle needs: the base class would leave out the AdamW inside."""
-        own = ("_adamw", "_complete", "_momentum_share", "_iterations")
-        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """The reverse of ``__getstate__``; also what ``load_state_dict`` ends with."""
-        super().__setstate__(state)
+        group = self.param_groups[-1]
+        if group[MATRICES]:
+            flat = [tuple(parameter.shape) for parameter in group["params"] if parameter.ndim < 2]
+            if flat:
+                del self.param_groups[-1]
+                raise MapLLaVAError(f"MuonAdamW: a group of matrices holds parameters of shape {flat}")
+            group["lr"] *= self._matrix_rate
+        elif self._adamw is None:
+            self._adamw = torch.optim.AdamW([group], **self._arguments)
+        else:
+            self._adamw.add_param_group(group)
         self._share()
 
     def _share(self) -> None:
@@ -118,6 +112,21 @@ class MuonAdamW(torch.optim.Optimizer):
         if self._adamw is not None:
             self._adamw.param_groups = [group for group in self.param_groups if not group[MATRICES]]
             self._adamw.state = self.state
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds; AdamW's part shares its state and groups with this one."""
+        own = ("_adamw", "_arguments", "_momentum_share", "_iterations", "_matrix_rate")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}  # type: ignore[misc]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The reverse of ``__getstate__``."""
+        super().__setstate__(state)
+        self._share()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The reverse of ``state_dict``."""
+        super().load_state_dict(state_dict)
+        self._share()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]

@@ -100,7 +100,9 @@ def resample_many(lines: Sequence[np.ndarray], n: int) -> np.ndarray:
     steps[steps < np.finfo(np.float64).tiny] = 0.0  # their inverse would overflow
     places = flat[:, 0] + 1j * flat[:, 1]  # one interpolation for both coordinates
     along = [np.cumsum(steps[start:end]) for start, end in zip(starts, ends, strict=True)]
-    targets = np.linspace(0.0, [length[-1] for length in along], n, axis=1)
+    lengths = np.array([length[-1] for length in along])
+    targets = np.arange(n) * (lengths / (n - 1))[:, None]
+    targets[:, -1] = lengths
     out = np.empty((len(lines), n), dtype=np.complex128)
     for row, target, length, start, end in zip(out, targets, along, starts, ends, strict=True):
         row[:] = np.interp(target, length, places[start:end])
