@@ -96,7 +96,7 @@ class NaiveMap:
 
 
 def heading(pose: np.ndarray) -> float:
-    """Degrees from the world's x axis to the frame's, through a quaternion as in MapTR: its last bit tells."""
+    """Degrees from the world's x axis to the frame's, through a quaternion as MapTR does."""
     forward = Quaternion(list(Quaternion(matrix=pose).q)).rotation_matrix @ np.array([1, 0, 0])
     return float(np.arctan2(forward[1], forward[0]) / np.pi * 180)
 
