@@ -29,6 +29,16 @@ def test_thresholds_by_hand():
     assert (score["protocol"], score["thresholds"], score["num_samples"]) == ("maptr", (0.5, 1.0, 1.5), 1)
 
 
+def test_thresholds_come_back_in_the_order_given():
+    maps = [sample((0, upright(0.7)))], [sample((0, upright(0.0)))], NAMES
+    score = chamfer_average_precision(*maps, thresholds=[1.5, 0.3, 0.5, 1])
+    assert score["thresholds"] == (1.5, 0.3, 0.5, 1.0)
+    assert score["ap"][:, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
+    score = chamfer_average_precision(*maps, thresholds=np.array([0.8]))
+    assert score["thresholds"] == (0.8,)
+    assert score["ap"].tolist() == [[1.0, 0.0, 0.0]]
+
+
 def test_threshold_itself_counts_as_found():
     assert divider_ap([sample((0, upright(0.5)))], [sample((0, upright(0.0)))]) == [1.0, 1.0, 1.0]
 
@@ -147,6 +157,15 @@ def test_what_does_not_fit_is_refused():
         chamfer_average_precision([sample((0, np.zeros((2, 3))))], [one], NAMES)
     with pytest.raises(ValueError, match="line 0 has fewer than 2 points"):
         chamfer_average_precision([one], [sample((0, np.zeros((1, 2))))], NAMES)
+
+
+def test_what_is_missing_is_named():
+    whole = sample((0, upright(0.0)))
+    bare = {"points": whole["points"]}
+    with pytest.raises(ValueError, match="prediction of sample number 1 has no labels and no scores"):
+        chamfer_average_precision([whole, bare], [whole, whole], NAMES)
+    with pytest.raises(ValueError, match="ground truth of sample t has no labels"):
+        chamfer_average_precision([whole], [{**bare, "sample_token": "t"}], NAMES)
 
 
 def test_no_samples_at_all_is_zero():
