@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,11 @@ def write_object(path: str | Path, body: Mapping[str, Any]) -> Path:
         if partial.is_file():
             partial.unlink()
     return path
+
+
+def short(value: Any) -> str:
+    """A value as errors show it: its representation, of large ones the beginning."""
+    return reprlib.repr(value)
 
 
 class _TwiceError(ValueError):
