@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -97,11 +98,15 @@ class ROI:
             MapLLaVAError: If there are not four numbers.
         """
         if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__") or len(values) != 4:
-            raise MapLLaVAError(f"roi {values!r} must be four numbers [x_min, y_min, x_max, y_max]")
+            raise MapLLaVAError(
+                f"roi {reprlib.repr(values)} must be four numbers [x_min, y_min, x_max, y_max]"
+            )
         try:
             return cls(*(float(v) for v in values))
         except (TypeError, ValueError, OverflowError):
-            raise MapLLaVAError(f"roi {values!r} must be four numbers [x_min, y_min, x_max, y_max]") from None
+            raise MapLLaVAError(
+                f"roi {reprlib.repr(values)} must be four numbers [x_min, y_min, x_max, y_max]"
+            ) from None
 
     @property
     def width(self) -> float:
