@@ -18,10 +18,14 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.json_file import read_object, short, write_object
+from mapllava.evaluation.json_file import read_object, short
 from mapllava.structures.frames import MapSpec
+from mapllava.whole_file import write_json
 
 FORMAT_VERSION = 1
+COMPACT: dict[str, Any] = {"indent": None, "separators": (",", ":"), "allow_nan": False}
+"""How results files are written, ours and others': large, and finite numbers only."""
+
 _KEYS = ("format_version", "frame", "roi", "classes", "split", "results")
 
 
@@ -67,7 +71,7 @@ def save_results(path: str | Path, results: MapResults) -> Path:
     body: dict[str, Any] = {"format_version": FORMAT_VERSION, **results.map_spec.to_config()}
     body.update(split=results.split, version=results.version)
     body["results"] = {token: _plain(token, entry) for token, entry in results.results.items()}
-    return write_object(path, body)
+    return write_json(path, body, **COMPACT)
 
 
 def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResults:

@@ -12,11 +12,12 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.formats import maptr, submission
 from mapllava.evaluation.formats.planar import FORWARD, between
-from mapllava.evaluation.json_file import read_object, write_object
+from mapllava.evaluation.json_file import read_object
 from mapllava.evaluation.offline import NO_PREDICTION, UNKNOWN, check_fits
-from mapllava.evaluation.results_file import MapResults, check_map, parse_results, save_results
+from mapllava.evaluation.results_file import COMPACT, MapResults, check_map, parse_results, save_results
 from mapllava.geometry.frame_change import change_lines
 from mapllava.structures.frames import ROI, MapSpec
+from mapllava.whole_file import write_json
 
 FRAME_OF: dict[str, str] = {"maptr": "lidar", "streammapnet": "ego", "maptracker": FORWARD}
 """The frame in which each foreign kind of file is written."""
@@ -175,7 +176,7 @@ def write_results(path: str | Path, results: MapResults, kind: str, cache: Mappi
     entries = {entry["sample_token"]: entry for entry in cache["data_list"]}
     maps = [(token, _out_of(lines, kind, entries[token], spec)) for token, lines in arranged.results.items()]
     body = maptr.dump(maps, spec.classes) if kind == "maptr" else submission.dump(maps, spec.classes, kind)
-    return write_object(path, body)
+    return write_json(path, body, **COMPACT)
 
 
 def _out_of(entry: Mapping[str, Any], kind: str, sample: Mapping[str, Any], spec: MapSpec) -> dict[str, Any]:
