@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -27,10 +28,13 @@ def exit_status(run: Callable[[Arguments], int | None], args: Arguments, interru
 
     Returns:
         What ``run`` returns; 2 after what the user can put right, here or in the file system, with
-        ``error: <text>`` on stderr; 130 after Ctrl-C.
+        ``error: <text>`` on stderr; 130 after Ctrl-C; 141 where the reader of stdout (``head``) has left.
     """
     try:
         return run(args) or 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
+        return 141
     except (MapLLaVAError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

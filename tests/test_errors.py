@@ -1,6 +1,12 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from mapllava.errors import MapLLaVAError, exit_status
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
@@ -25,3 +31,17 @@ def test_results_pass_and_defects_keep_their_traceback(capsys):
     assert capsys.readouterr().err == ""
     with pytest.raises(ZeroDivisionError):
         exit_status(lambda args: 1 // args, 0)
+
+
+def test_a_reader_that_leaves_is_no_error():
+    program = (
+        "from mapllava.errors import exit_status\n"
+        "run = lambda count: [print('x' * 1000, flush=True) for _ in range(count)] and 0\n"
+        "raise SystemExit(exit_status(run, 10_000))"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

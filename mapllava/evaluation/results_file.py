@@ -132,7 +132,10 @@ def _plain(token: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 def _check_head(body: Mapping[str, Any], path: str | Path) -> None:
     missing = [key for key in _KEYS if key not in body]
     if missing:
-        raise MapLLaVAError(f"results file '{path}' lacks {missing}: it is no results file of mapllava")
+        raise MapLLaVAError(
+            f"results file '{path}' lacks {missing}: it is no results file of mapllava, or a damaged "
+            "one; predict again"
+        )
     if body["format_version"] != FORMAT_VERSION:
         raise MapLLaVAError(
             f"results file '{path}' has format version {body['format_version']!r}, this release reads "

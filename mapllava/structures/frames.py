@@ -191,7 +191,7 @@ class MapSpec:
     def __post_init__(self) -> None:
         check_frame(self.frame)
         if not isinstance(self.classes, (list, tuple)) or not all(isinstance(c, str) for c in self.classes):
-            raise MapLLaVAError(f"map_spec.classes {self.classes!r} must be a list of names")
+            raise MapLLaVAError(f"map_spec.classes {reprlib.repr(self.classes)} must be a list of names")
         object.__setattr__(self, "classes", tuple(self.classes))
         if not isinstance(self.roi, ROI):
             object.__setattr__(self, "roi", ROI.from_values(self.roi))

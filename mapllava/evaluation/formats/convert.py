@@ -84,6 +84,11 @@ def read_results(path: str | Path, cache: Mapping[str, Any], kind: str | None = 
         raise MapLLaVAError(
             f"{name} is no results file of {found}: its 'results' has another form; say another --from"
         )
+    if found != "maptr" and submission.detect(body) not in (None, found):
+        raise MapLLaVAError(
+            f"{name} is {submission.detect(body)}'s by its keys, not {found}'s, and the two have different "
+            "origins: leave --from out"
+        )
     spec = MapSpec.from_config({key: cache["metainfo"][key] for key in ("frame", "roi", "classes")})
     parse = maptr.parse if found == "maptr" else submission.parse
     entries = {entry["sample_token"]: entry for entry in cache["data_list"]}

@@ -145,6 +145,14 @@ def test_submission_that_could_be_either_must_be_named(tmp_path):
     np.testing.assert_allclose(other.results["late"]["points"][0], AHEAD + np.array([0, 0.94]), atol=1e-9)
 
 
+@pytest.mark.parametrize(("kind", "other"), [FOREIGN[1:], FOREIGN[:0:-1]])
+def test_origins_are_not_mixed_up(tmp_path, kind, other):
+    path = write_results(tmp_path / "x.json", results(), kind, CACHE)
+    with pytest.raises(MapLLaVAError, match=rf"x\.json' is {kind}'s by .*, not {other}'s.*leave --from out"):
+        read_results(path, CACHE, other)
+    assert read_results(path, CACHE, kind).results.keys() == results().results.keys()
+
+
 def test_cache_in_the_ego_frame(tmp_path):
     ego = {**CACHE, "metainfo": {**CACHE["metainfo"], "frame": "ego", "roi": [-30.0, -15.0, 30.0, 15.0]}}
     read = read_results(write(tmp_path, maptr(vector())), ego)
