@@ -100,7 +100,7 @@ def parse_results(body: Mapping[str, Any], path: str | Path, expected: MapSpec |
     try:
         spec = MapSpec.from_config({key: body[key] for key in ("frame", "roi", "classes")})
     except MapLLaVAError as error:
-        raise MapLLaVAError(f"results file '{path}': {error}") from error
+        raise MapLLaVAError(f"results file '{path}': {error}; predict again, or repair this") from error
     if expected is not None and spec != expected:
         raise MapLLaVAError(
             f"results file '{path}' holds maps of {spec}, but {expected} is wanted: "

@@ -77,7 +77,7 @@ def change(path, **values):
         ({"results": []}, r"'results' is \[\], not a dict: predict again"),
         ({"split": 5}, "x.results.json': 'split' is 5, not a str"),
         ({"version": 5}, "x.results.json': 'version' is 5, not a str"),
-        ({"classes": 5}, "x.results.json': map_spec.classes 5 must be a list of names"),
+        ({"classes": 5}, "x.results.json': map_spec.classes 5 must be a list of names; predict again"),
         ({"classes": {"a": 1}}, "must be a list of names"),
         ({"roi": [0, 0, 10**400, 1]}, "must be four numbers"),
         ({"results": {"t": {"points": [], "labels": []}}}, r"sample t: its map lacks \['scores'\]"),
