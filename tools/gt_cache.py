@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ from rich.console import Console
 
 from mapllava import gt_cache
 from mapllava.apis import draw_samples
-from mapllava.errors import MapLLaVAError
+from mapllava.errors import exit_status
 from mapllava.gt_cache import report
 from mapllava.gt_cache.compare import diff
 from mapllava.gt_cache.lint import ERROR, lint
 from mapllava.gt_cache.verify import verify
+from mapllava.whole_file import write_json as write_whole_json
 
 EPILOG = """\
 exit status: 0 all well, 1 differences or errors found, 2 the command could not do its work
@@ -97,20 +97,16 @@ def run_diff(args: argparse.Namespace, console: Console) -> int:
 def write_json(path: Path | None, found: Any) -> None:
     """What was found, where a file was asked for."""
     if path is not None:
-        report.write_json(path, report.as_json(found))
+        write_whole_json(path, report.as_json(found))
 
 
 COMMANDS = {"show": run_show, "verify": run_verify, "lint": run_lint, "diff": run_diff}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run; errors go to the terminal with status 2."""
+    """Run and return the exit status; errors go to the terminal with status 2."""
     args = parse_args(argv)
-    try:
-        return COMMANDS[args.command](args, Console())
-    except (MapLLaVAError, ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    return exit_status(lambda given: COMMANDS[given.command](given, Console()), args)
 
 
 if __name__ == "__main__":

@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from mapllava.errors import MapLLaVAError
+from mapllava.errors import MapLLaVAError, exit_status
 from mapllava.gt_cache.audit import RADII, PlaceSet, SplitAudit, audit, places_of_cache, places_of_split
-from mapllava.gt_cache.report import write_json
 from mapllava.visualization import write_picture
 from mapllava.visualization.distance_histogram import draw_distances
+from mapllava.whole_file import write_json
 
 DESCRIPTION = """\
 For every sample of VAL, the distance to the nearest sample of TRAIN on the same map. A set is a GT
@@ -70,28 +69,27 @@ def table_of(found: SplitAudit) -> Table:
     return table
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measure, print, draw; returns the exit status."""
-    args = parse_args(argv)
+def run(args: argparse.Namespace) -> None:
+    """Measure, print, draw."""
     console = Console()
-    try:
-        found = audit(places(args, args.train), places(args, args.val))
-        console.print(table_of(found))
-        shared = f": {', '.join(found.shared_scenes[:5])}" if found.shared_scenes else ""
-        console.print(
-            f"{found.train[1]:,} training samples; {len(found.shared_scenes)} scenes are in both{shared}"
-        )
-        if args.picture is not None:
-            title = f"{found.val[0]} against {found.train[0]}"
-            under = f"{found.val[1]:,} samples, {found.train[1]:,} for training"
-            picture = draw_distances(found.distances, (*RADII, 200.0), title, under)
-            console.print(str(write_picture(args.picture, picture)), highlight=False, soft_wrap=True)
-        if args.json is not None:
-            write_json(args.json, found.to_json())
-    except (MapLLaVAError, ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+    found = audit(places(args, args.train), places(args, args.val))
+    console.print(table_of(found))
+    shared = f": {', '.join(found.shared_scenes[:5])}" if found.shared_scenes else ""
+    console.print(
+        f"{found.train[1]:,} training samples; {len(found.shared_scenes)} scenes are in both{shared}"
+    )
+    if args.picture is not None:
+        title = f"{found.val[0]} against {found.train[0]}"
+        under = f"{found.val[1]:,} samples, {found.train[1]:,} for training"
+        picture = draw_distances(found.distances, (*RADII, 200.0), title, under)
+        console.print(str(write_picture(args.picture, picture)), highlight=False, soft_wrap=True)
+    if args.json is not None:
+        write_json(args.json, found.to_json())
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run and return the exit status: 0, or 2 for what the user can put right."""
+    return exit_status(run, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial import KDTree
 
+from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache import store
 from mapllava.sources.nuscenes.splits import resolve_split
 from mapllava.sources.nuscenes.tables import NuScenesTables
@@ -95,10 +96,10 @@ def audit(train: PlaceSet, val: PlaceSet) -> SplitAudit:
     """Distance of every sample of ``val`` to the nearest of ``train``, map by map.
 
     Raises:
-        ValueError: If ``val`` is empty.
+        MapLLaVAError: If ``val`` is empty.
     """
     if not val.scenes:
-        raise ValueError(f"{val.name} has no samples: nothing to measure")
+        raise MapLLaVAError(f"{val.name} has no samples: nothing to measure, choose another set")
     distances = np.full(len(val.positions), np.inf)
     for location in set(val.locations):
         mine, theirs = (

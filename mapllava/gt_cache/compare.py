@@ -12,6 +12,7 @@ import numpy as np
 import shapely
 from scipy.optimize import linear_sum_assignment
 
+from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache import store
 
 SAME_LINE = 1.0
@@ -160,15 +161,15 @@ def diff(first: str | Path, second: str | Path) -> CacheDifference:
         second: Another, of the same classes.
 
     Raises:
-        MapLLaVAError: If one cannot be read; neither needs to be current.
-        ValueError: If their frames or classes differ, so that lines have nothing in common.
+        MapLLaVAError: If one cannot be read (neither needs to be current), or their frames or
+            classes differ, so that lines have nothing in common.
     """
     a, b = (store.load(path, check_sources=False) for path in (first, second))
     for key in ("frame", "classes"):
         if a["metainfo"][key] != b["metainfo"][key]:
-            raise ValueError(
+            raise MapLLaVAError(
                 f"{first} has {key} {a['metainfo'][key]}, {second} {b['metainfo'][key]}: their lines "
-                "have nothing in common to compare"
+                "have nothing in common to compare; give two caches of one frame and one class list"
             )
     keys = [key for key in a["metainfo"] if a["metainfo"][key] != b["metainfo"].get(key)]
     entries_a, entries_b = (_by_token(content["data_list"]) for content in (a, b))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
-from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache.compare import TIGHT, CacheDifference, Comparison, LineDifference
 from mapllava.gt_cache.lint import ERROR, Finding
 
@@ -94,21 +90,6 @@ def as_json(value: Any) -> Any:
     for difference in comparison["differences"]:
         difference["distance"] = difference["distance"] if np.isfinite(difference["distance"]) else None
     return plain
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write builtins as JSON, whole or not at all; makes the folder.
-
-    Raises:
-        MapLLaVAError: If the file cannot be written.
-    """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise MapLLaVAError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _apart(first: Any, second: Any) -> tuple[Any, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from mapllava.gt_cache.schema import (
 )
 from mapllava.sources.nuscenes.splits import split_label
 from mapllava.structures.frames import MapSpec
+from mapllava.whole_file import whole_file
 
 _DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 
@@ -77,20 +76,10 @@ def dump_plain(path: Path, value: Any) -> None:
     """Write builtins and arrays to a file that appears whole or not at all.
 
     Raises:
-        OSError: If the folder cannot be written to.
+        MapLLaVAError: If the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            pickle.dump(value, stream, protocol=4)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as partial, partial.open("wb") as stream:
+        pickle.dump(value, stream, protocol=4)
 
 
 def load_plain(path: Path) -> Any:
@@ -126,8 +115,6 @@ def save(path: str | Path, content: dict[str, Any]) -> None:
         dump_plain(path, content)
     except ValueError as error:
         raise MapLLaVAError(f"refusing to write {path}: {error}") from error
-    except OSError as error:
-        raise MapLLaVAError(f"cannot write {path}: {error.strerror}") from error
 
 
 def load(
@@ -209,9 +196,3 @@ def _stale(known: dict[str, Any], path: Path, dataroot: str | Path | None, check
             changed = changed_tables(known, root)
             return f"the source tables {', '.join(changed)} in {root} have changed since" if changed else ""
     return ""
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -35,11 +35,11 @@ def verify(
         progress: Show a progress bar on the terminal.
 
     Raises:
-        MapLLaVAError: If the cache or the data set cannot be read, or a scene is no longer there.
-        ValueError: If ``num`` is not positive.
+        MapLLaVAError: If the cache or the data set cannot be read, or a scene is no longer there,
+            or ``num`` is not positive.
     """
     if num is not None and num < 1:
-        raise ValueError(f"num is {num}: at least one sample is needed")
+        raise MapLLaVAError(f"num is {num}: at least one sample is needed")
     content = store.load(path, check_sources=False)
     meta, entries = content["metainfo"], content["data_list"]
     spec = schema.spec_of(meta)

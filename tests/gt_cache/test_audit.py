@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache.audit import PlaceSet, audit, places_of_cache, places_of_split
 
 
@@ -34,7 +35,7 @@ def test_the_same_place_on_another_map_is_another_place():
 
 
 def test_an_empty_set_is_refused():
-    with pytest.raises(ValueError, match="v has no samples"):
+    with pytest.raises(MapLLaVAError, match="v has no samples"):
         audit(places("t", ("a", "boston", (0, 0))), places("v"))
 
 

@@ -146,7 +146,7 @@ def test_diff_refuses_what_cannot_be_compared(city, city_cache, tmp_path):
     other = gt_cache.build(
         city, "v1.0-mini", "val", tmp_path, spec=type(_spec(city_cache["val"]))(classes=("divider",))
     )
-    with pytest.raises(ValueError, match="classes"):
+    with pytest.raises(MapLLaVAError, match="classes"):
         diff(city_cache["val"], other)
     with pytest.raises(MapLLaVAError, match="does not exist"):
         diff(city_cache["val"], tmp_path / "gt_cache_v1.0-mini_none.pkl")
@@ -172,7 +172,7 @@ def test_verify_finds_its_source_and_a_moved_line(city, city_cache, changed_copy
     assert found.samples == 12
     assert not found.equivalent
     assert {d.kind for d in found.differences} == {"moved"}
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(MapLLaVAError, match="at least one"):
         verify(path, city, num=0)
 
 

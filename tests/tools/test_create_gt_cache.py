@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import subprocess
 import sys
@@ -10,23 +9,15 @@ import pytest
 
 from mapllava import gt_cache
 from mapllava.errors import MapLLaVAError
+from tests.gt_cache import tiny_nuscenes
+from tools import create_gt_cache as tool
 
 ROOT = Path(__file__).parents[2]
 
 
-def _module(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = _module(ROOT / "tools" / "create_gt_cache.py")
-
-
 @pytest.fixture
 def tiny(tmp_path):
-    return _module(ROOT / "tests" / "gt_cache" / "tiny_nuscenes.py").write(tmp_path / "data")
+    return tiny_nuscenes.write(tmp_path / "data")
 
 
 def test_both_splits_and_a_table(tiny, capsys):

@@ -1,26 +1,14 @@
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 
 from mapllava import gt_cache
 from mapllava.gt_cache.schema import fingerprint
-
-TOOL = Path(__file__).parents[2] / "tools" / "gt_cache.py"
-
-
-@pytest.fixture(scope="module")
-def main():
-    spec = importlib.util.spec_from_file_location("gt_cache_tool", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+from tools.gt_cache import main
 
 
-def test_show_draws_the_samples_asked_for(main, city, city_cache, tmp_path, capsys):
+def test_show_draws_the_samples_asked_for(city, city_cache, tmp_path, capsys):
     token = gt_cache.load(city_cache["val"])["data_list"][3]["sample_token"]
     cache = str(city_cache["val"])
     assert main(["show", cache, "--dataroot", str(city), "--sample", token, "--out-dir", str(tmp_path)]) == 0
@@ -42,7 +30,7 @@ def unfolded(printed):
     return "".join(row.split("│")[-2].strip() for row in printed.splitlines() if row.count("│") > 2)
 
 
-def test_verify_lint_and_diff_report_by_exit_status(main, city, city_cache, tmp_path, capsys, monkeypatch):
+def test_verify_lint_and_diff_report_by_exit_status(city, city_cache, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")  # tokens stay whole on a narrow terminal
     good = city_cache["val"]
     content = gt_cache.load(good)
@@ -72,7 +60,7 @@ def test_verify_lint_and_diff_report_by_exit_status(main, city, city_cache, tmp_
     assert json.loads(found.read_text())["comparison"]["differences"][0]["sample_token"]
 
 
-def test_errors_name_the_file(main, city_cache, tmp_path, capsys):
+def test_errors_name_the_file(city_cache, tmp_path, capsys):
     missing = tmp_path / "gt_cache_v1.0-mini_val.pkl"
     for command in (["lint"], ["verify"], ["show", "--out-dir", str(tmp_path)]):
         assert main([command[0], str(missing), *command[1:]]) == 2
@@ -82,7 +70,7 @@ def test_errors_name_the_file(main, city_cache, tmp_path, capsys):
     assert "no sample nothing" in capsys.readouterr().err
 
 
-def test_diff_names_the_tables_that_differ(main, city, city_cache, tmp_path, capsys):
+def test_diff_names_the_tables_that_differ(city, city_cache, tmp_path, capsys):
     content = gt_cache.load(city_cache["val"])
     meta = content["metainfo"]
     name = next(name for name in meta["tables"] if name.startswith("maps/"))
@@ -95,7 +83,7 @@ def test_diff_names_the_tables_that_differ(main, city, city_cache, tmp_path, cap
     assert row.count("maps/expansion") == 2
 
 
-def test_a_report_that_cannot_be_written_is_an_error(main, city_cache, tmp_path, capsys):
+def test_a_report_that_cannot_be_written_is_an_error(city_cache, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["lint", str(city_cache["val"]), "--json", str(tmp_path / "file" / "found.json")]) == 2
-    assert "found.json cannot be written" in capsys.readouterr().err
+    assert "found.json' cannot be written" in capsys.readouterr().err

@@ -1,25 +1,14 @@
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from mapllava.visualization.distance_histogram import draw_distances
-
-TOOL = Path(__file__).parents[2] / "tools" / "split_audit.py"
-
-
-@pytest.fixture(scope="module")
-def main():
-    spec = importlib.util.spec_from_file_location("split_audit_tool", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+from tools.split_audit import main
 
 
-def test_a_set_against_itself_and_against_the_other(main, city, city_cache, tmp_path, capsys):
+def test_a_set_against_itself_and_against_the_other(city, city_cache, tmp_path, capsys):
     picture, report = tmp_path / "audit.png", tmp_path / "audit.json"
     options = ["--picture", str(picture), "--json", str(report)]
     assert main([str(city_cache["train"]), str(city_cache["train"]), *options]) == 0
@@ -33,7 +22,7 @@ def test_a_set_against_itself_and_against_the_other(main, city, city_cache, tmp_
     assert json.loads(report.read_text())["locations"]["all"]["share_within_m"]["60"] == 0.0
 
 
-def test_mistakes_are_named(main, city, tmp_path, capsys):
+def test_mistakes_are_named(city, tmp_path, capsys):
     assert main(["train", "val"]) == 2
     assert "--dataroot" in capsys.readouterr().err
     assert main(["trian", "val", "--dataroot", str(city), "--version", "v1.0-mini"]) == 2
