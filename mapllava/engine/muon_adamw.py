@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIMIZERS
@@ -65,7 +66,8 @@ class MuonAdamW(torch.optim.Optimizer):
         **adamw: Further arguments of :class:`torch.optim.AdamW`.
 
     Raises:
-        MapLLaVAError: If no group is marked, or one holds a parameter of fewer than two dimensions.
+        MapLLaVAError: If no group is marked, one holds a parameter of fewer than two dimensions, or
+            parameters are sharded.
     """
 
     def __init__(
@@ -78,6 +80,13 @@ class MuonAdamW(torch.optim.Optimizer):
         if not marked:
             raise MapLLaVAError(
                 "MuonAdamW found no matrices: set optim_wrapper.paramwise_cfg.matrices=dict(min_size=…)"
+            )
+        if any(
+            isinstance(parameter, DTensor) for group in self.param_groups for parameter in group["params"]
+        ):
+            raise MapLLaVAError(
+                "MuonAdamW needs whole gradients, but model_wrapper_cfg shards them: use AdamW, or leave "
+                "model_wrapper_cfg out (DistributedDataParallel)"
             )
         for group in marked:
             flat = [tuple(parameter.shape) for parameter in group["params"] if parameter.ndim < 2]
