@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from mmengine.dist import broadcast
+from mmengine.model import convert_sync_batchnorm
 from mmengine.runner import Runner
 from torch import nn
 
@@ -33,6 +34,8 @@ class MapRunner(Runner):
             cast(Any, model).init_weights()
         for value in model.state_dict().values():
             broadcast(value)
+        if self.cfg.get("sync_bn") is not None:
+            model = convert_sync_batchnorm(model, self.cfg.sync_bn)
         return MODEL_WRAPPERS.build(model_wrapper_cfg, default_args={"module": model})
 
     def _init_model_weights(self) -> None:
