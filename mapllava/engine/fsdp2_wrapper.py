@@ -120,8 +120,8 @@ def _refuse_quantised(module: nn.Module) -> None:
     for name, parameter in module.named_parameters():
         if not parameter.is_floating_point():
             raise MapLLaVAError(
-                f"FSDP2Wrapper cannot shard quantised weights ({name} is {parameter.dtype}), and such a "
-                "base fits each GPU: leave out model_wrapper_cfg (DistributedDataParallel then) or quantization"
+                f"FSDP2Wrapper cannot shard quantised weights ({name} is {parameter.dtype}), and such "
+                "a base fits each GPU: leave model_wrapper_cfg out (DistributedDataParallel), or quantization"
             )
 
 

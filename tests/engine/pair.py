@@ -67,7 +67,7 @@ class PairDataset(BaseDataset):
     def __init__(self, count: int, **kwargs: Any) -> None:
         self.count = count
         kwargs.pop("map_spec", None)
-        super().__init__(**kwargs)
+        super().__init__(serialize_data=False, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         return [{"index": index} for index in range(self.count)]

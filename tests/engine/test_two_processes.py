@@ -22,7 +22,7 @@ FSDP2 = {"type": "FSDP2Wrapper"}
 ACCUMULATE = {
     "train_cfg.max_epochs": 1,
     "optim_wrapper.accumulative_counts": 2,
-    "val_dataloader.dataset.count": 2,
+    "train_cfg.val_interval": 2,  # none
 }
 
 
