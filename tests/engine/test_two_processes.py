@@ -68,6 +68,7 @@ def worker(root, blip2):
     cfg = pair_config(root / "bf16", blip2, 2, launcher="pytorch", model_wrapper_cfg=half)
     cfg.optim_wrapper.dtype, cfg.train_cfg.max_epochs = "bfloat16", 1
     train(cfg)
+    score_final_model(root, blip2, launcher="pytorch", model_wrapper_cfg=FSDP2)
     refusals(root, blip2)
     metric(root)
 
@@ -84,6 +85,13 @@ def accumulate(work_dir, blip2, wrapper):
     kept = {name: value for name, value in ema.average.items() if "running" in name}
     found = {"average": kept, "gradients": gradients.seen, "buckets": getattr(count, "buckets", None)}
     torch.save(found, f"{work_dir}.{rank()}")
+
+
+def score_final_model(root, blip2, **changes):
+    """Test one process's final model."""
+    name = "tested_sharded" if changes else "tested_alone"
+    cfg = pair_config(root / name, blip2, 2, load_from=str(root / "one" / "final_model.pth"), **changes)
+    torch.save(build_runner(cfg).test(), f"{root}/{name}.{rank()}")
 
 
 def refusals(root, blip2):
@@ -146,6 +154,7 @@ def runs(tmp_path_factory):
     run_pair(worker, root, blip2)
     again = {"resume": True, "load_from": str(root / "fsdp2" / "checkpoint_epoch_1.pth")}
     train(pair_config(root / "fsdp2_then_one", blip2, 4, **again))
+    score_final_model(root, blip2)
     yield root
     shutil.rmtree(root)
 
@@ -260,3 +269,10 @@ def test_the_score_of_uneven_shards_is_one_process_to_the_last_digit(runs):
     assert 0.1 < alone["mAP"] < 0.9
     assert torch.load(runs / "metric.0", weights_only=False) == alone
     assert torch.load(runs / "metric.1", weights_only=False) == alone
+
+
+def test_a_sharded_model_tests_as_an_unsharded_one(runs):
+    alone = torch.load(runs / "tested_alone.0", weights_only=False)
+    assert alone["mAP"] > 0
+    for index in (0, 1):
+        assert torch.load(runs / f"tested_sharded.{index}", weights_only=False) == pytest.approx(alone)
