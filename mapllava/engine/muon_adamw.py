@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIMIZERS
@@ -65,8 +66,8 @@ class MuonAdamW(torch.optim.Optimizer):
         **adamw: Further arguments of :class:`torch.optim.AdamW`.
 
     Raises:
-        MapLLaVAError: If ``lr`` is not positive, no group is marked, or a marked one holds a parameter of
-            fewer than two dimensions.
+        MapLLaVAError: If ``lr`` is not positive, no group is marked, a marked one holds a parameter of
+            fewer than two dimensions, or parameters are sharded.
     """
 
     def __init__(
@@ -91,10 +92,16 @@ class MuonAdamW(torch.optim.Optimizer):
         """Take one more group, as the constructor takes its own; it is stepped from then on.
 
         Raises:
-            MapLLaVAError: If it is marked and holds a parameter of fewer than two dimensions.
+            MapLLaVAError: If it is marked and holds a parameter of fewer than two dimensions, or
+                parameters are sharded.
         """
         super().add_param_group(param_group)
         group = self.param_groups[-1]
+        if any(isinstance(parameter, DTensor) for parameter in group["params"]):
+            raise MapLLaVAError(
+                "MuonAdamW needs whole gradients, but model_wrapper_cfg shards them: use AdamW, or leave "
+                "model_wrapper_cfg out (DistributedDataParallel)"
+            )
         if group[MATRICES]:
             flat = [tuple(parameter.shape) for parameter in group["params"] if parameter.ndim < 2]
             if flat:

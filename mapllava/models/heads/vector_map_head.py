@@ -149,7 +149,9 @@ class VectorMapHead(BaseModule):
             positives = (positives / get_world_size()).clamp(min=1.0)
             layers = self._layer_losses(logits, points, targets, pairs, positives)
         names = [f"d{index}." for index in range(len(logits) - 1)] + [""]
-        return {f"{p}loss_{key}": value[i] for i, p in enumerate(names) for key, value in layers.items()}
+        return {
+            f"{p}loss_{key}": value[i].clone() for i, p in enumerate(names) for key, value in layers.items()
+        }
 
     def _layer_losses(
         self, logits: Tensor, points: Tensor, targets: MapTargets, pairs: Assignment, positives: Tensor

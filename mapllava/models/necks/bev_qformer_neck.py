@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
+from mapllava.models.losses.reduction import sum_over_processes
 from mapllava.models.necks.base import MapNeck, NeckOutput
 from mapllava.models.necks.bev_grid import cell_centres, grid_shape
 from mapllava.models.necks.ground_sampling import bilinear_footprint
@@ -134,7 +135,7 @@ class BEVQFormerNeck(MapNeck):
         return mask | ~mask.any(-1, keepdim=True)
 
     def loss(self, out: NeckOutput, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
-        """Segmentation of the BEV map: binary cross-entropy and Dice per class.
+        """Segmentation of the BEV map: binary cross-entropy and Dice per class, over all processes.
 
         Args:
             out: this neck's output.
@@ -153,8 +154,8 @@ class BEVQFormerNeck(MapNeck):
         target = torch.stack([sample.gt_bev.data for sample in data_samples]).to(logits)
         bce = F.binary_cross_entropy_with_logits(logits, target)
         probability = logits.sigmoid()
-        overlap = (probability * target).sum((0, 2, 3))
-        size = probability.sum((0, 2, 3)) + target.sum((0, 2, 3))
+        overlap = sum_over_processes((probability * target).sum((0, 2, 3)))
+        size = sum_over_processes(probability.sum((0, 2, 3)) + target.sum((0, 2, 3)))
         dice = (1 - (2 * overlap + 1) / (size + 1)).mean()
         return {
             "loss_bev_bce": self.loss_weights["bce"] * bce,
