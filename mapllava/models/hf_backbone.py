@@ -66,11 +66,14 @@ def build_backbone(
         construct: builds the model.
         source: its weights, or None to keep the random start.
         table: key table of the files.
+
+    Returns:
+        the model; a filled one has its ``LoadReport`` in the attribute ``load_report``.
     """
     with nullcontext() if source is None else parameters_on_meta():
-        backbone = construct()
+        backbone: Any = construct()
     if source is not None:
-        load_weights(backbone, source, table)
+        backbone.load_report = load_weights(backbone, source, table)
     return backbone
 
 
