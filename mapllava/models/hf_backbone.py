@@ -57,9 +57,7 @@ def without_dropout(config: Any) -> Any:
     return config
 
 
-def build_backbone(
-    construct: Callable[[], nn.Module], source: WeightSource | None, table: KeyTable
-) -> nn.Module:
+def build_backbone(construct: Callable[[], nn.Module], source: WeightSource | None, table: KeyTable) -> Any:
     """Construct a transformers model and fill it, with one copy of the weights in memory.
 
     Args:

@@ -138,8 +138,8 @@ class LLMMapDecoder(BaseModule):
             return queries.attention_mask(prefix_len, embeddings.device)[None, None]
         if embeddings.device.type == "cpu" and torch.is_grad_enabled():
             raise MapLLaVAError(
-                "attention='flex' has no backward pass on a CPU: train with model.decoder.attention='sdpa', or "
-                "on a GPU"
+                "attention='flex' has no backward pass on a CPU: train with model.decoder.attention='sdpa', "
+                "or on a GPU"
             )
         return queries.block_mask(prefix_len, embeddings.device)
 

@@ -95,7 +95,7 @@ class HFVisionEncoder(BaseModule):
         layers = config.num_hidden_layers
         if not -layers <= feature_layer <= -1:
             raise ValueError(
-                f"{type(self).__name__}: feature_layer={feature_layer} is not one of -1 (the last) to {-layers}"
+                f"{type(self).__name__}: feature_layer={feature_layer} is none of -1 (the last) to {-layers}"
             )
         config.num_hidden_layers = layers + feature_layer + 1
         unread = "|".join(map(str, range(config.num_hidden_layers, layers)))
