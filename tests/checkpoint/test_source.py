@@ -148,7 +148,13 @@ def mirror(tmp_path):
 
         def answer(self, with_body):
             name = self.path.rsplit("/", 1)[-1]
-            if self.path.startswith("/api/models/tiny/llama"):
+            if self.path.startswith("/api/models/tiny/llama/tree/"):
+                files = [
+                    {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": file.name}
+                    for file in folder.iterdir()
+                ]
+                body = json.dumps(files).encode()
+            elif self.path.startswith("/api/models/tiny/llama"):
                 files = [{"rfilename": file.name} for file in folder.iterdir()]
                 body = json.dumps({"id": "tiny/llama", "sha": COMMIT, "siblings": files}).encode()
             elif self.path.startswith("/tiny/llama/resolve/") and (folder / name).is_file():
