@@ -17,6 +17,7 @@ from mapllava.models.look_up import gather_rows
 from mapllava.models.necks.base import MapNeck, NeckOutput
 from mapllava.models.necks.bev_grid import cell_centres, grid_shape
 from mapllava.models.necks.ground_sampling import bilinear_footprint
+from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
@@ -101,7 +102,7 @@ class BEVQFormerNeck(MapNeck):
         """Patch features (B, N, P, C) to scene tokens (B, S, D) and a BEV map (B, C_bev, Y, X)."""
         batch = feats.shape[0]
         rows, cols = self.shape
-        with torch.autocast(feats.device.type, enabled=False):
+        with full_precision(feats):
             indices, weights = bilinear_footprint(self.points, cameras, grid)
             sampled = gather_rows(feats.flatten(1, 2), indices, weights)
         sampled = sampled.view(batch, self.num_heights, rows * cols, -1)
