@@ -28,8 +28,8 @@ def test_six_images_become_768_scene_tokens_and_50_lines(name):
         }
         logits, points = model(inputs, mode="tensor")
     assert seen == [(1, 768, 768)]
-    assert logits.shape == (6, 1, 50, 3)
-    assert points.shape == (6, 1, 50, 20, 2)
+    assert logits.shape == (7, 1, 50, 3)  # the start and six layers
+    assert points.shape == (7, 1, 50, 20, 2)
     assert logits.is_meta
     if name == "trainval_bev.py":
         assert model.neck.token_shape == (48, 16)
