@@ -74,7 +74,7 @@ class MapLLaVA(BaseModel):
         )
         summary = weight_summary(self)
         if summary:
-            print_log(summary, logger="current")
+            print_log(f"\n{summary}", logger="current")
 
     def forward(
         self,
