@@ -162,8 +162,8 @@ def _elsewhere(version: str, split: str, missing: set[str]) -> str:
     if not count or version == TEST_VERSION:
         return ""
     return (
-        f"; {count} of the others are in {TEST_VERSION}: unpack it and run again with --version {TEST_VERSION} "
-        f"--split {split}, which makes a second cache beside this one"
+        f"; {count} of the others are in {TEST_VERSION}: unpack it and run again with "
+        f"--version {TEST_VERSION} --split {split}, which makes a second cache beside this one"
     )
 
 

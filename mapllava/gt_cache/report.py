@@ -150,11 +150,13 @@ def _apart(first: Any, second: Any) -> tuple[Any, Any]:
         theirs = [key for key in second if first.get(key) != second[key]]
         return ", ".join(map(str, mine)), ", ".join(map(str, theirs))
     if all(isinstance(value, list) and all(isinstance(v, str) for v in value) for value in (first, second)):
-        mine, theirs = (
-            [v for v in one if v not in set(other)] for one, other in ((first, second), (second, first))
-        )
-        return tuple(f"{len(v)} only here: {', '.join(v)}" if v else "none only here" for v in (mine, theirs))
+        return _only_here(first, second), _only_here(second, first)
     return first, second
+
+
+def _only_here(names: list[str], others: list[str]) -> str:
+    own = [name for name in names if name not in set(others)]
+    return f"{len(own)} only here: {', '.join(own)}" if own else "none only here"
 
 
 def _short(value: Any) -> str:

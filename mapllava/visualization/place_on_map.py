@@ -113,10 +113,10 @@ def _number(area: np.ndarray, places: np.ndarray, numbers: Sequence[int]) -> Non
         free = [box for box in boxes if not _covers(box, taken)]
         box = (free or boxes)[0]
         taken = np.concatenate([taken, box[None]])
-        corners = [(round(box[k]), round(box[k + 1])) for k in (0, 2)]
+        low, high = (round(box[0]), round(box[1])), (round(box[2]), round(box[3]))
         stroke(area, np.array([[x, y], (box[:2] + box[2:]) / 2]), _SHOWN, 1)
-        cv2.rectangle(area, *corners, PAPER, -1)
-        cv2.rectangle(area, *corners, _SHOWN, 1)
+        cv2.rectangle(area, low, high, PAPER, -1)
+        cv2.rectangle(area, low, high, _SHOWN, 1)
         put_text(area, str(number), ((box[0] + box[2]) / 2, box[3] - 4), INK, 18, "center")
 
 
