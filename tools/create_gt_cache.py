@@ -49,9 +49,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--split",
         default="all",
-        help="train, val, all (both; default); geographic_roddick, near_extrapolation or far_extrapolation "
-        "(all their lists, or one: geographic_roddick:val); or scene lists of your own: FILE.json:KEY of "
-        '{"train": [...], "val": [...]}, FILE.json of one list',
+        help="train, val, all (default); geographic_roddick, near_extrapolation, far_extrapolation (all, or "
+        "one: geographic_roddick:val; the latter two need v1.0-trainval and v1.0-test, a cache is of one); "
+        'your own: FILE.json:KEY of {"train": [...], "val": [...]}, FILE.json of one list',
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--out-dir", type=Path, help="folder of the cache (default: <dataroot>/gt_cache)")

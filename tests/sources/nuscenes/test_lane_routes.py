@@ -112,7 +112,21 @@ def test_a_map_read_without_lanes_says_so(tiny):
         layers.polylines(np.eye(4), SPEC)
 
 
-def test_a_lane_that_only_touches_the_region_is_no_line():
-    touching = [(0, 60), (0, 30 - 1e-8)]
-    assert routes([touching], [[]]) == []
-    assert routes([touching, [(0, 30 - 1e-8), (0, 20)]], [[1], []]) == [[[0, 30 - 1e-8], [0, 20]]]
+@pytest.mark.parametrize("reach", [1e-7, 1e-9])
+def test_a_lane_that_hardly_reaches_into_the_region_is_no_line(reach):
+    grazing = [(20, 5), (15 - reach, 5)]
+    assert routes([grazing], [[]]) == []
+    assert routes([grazing[::-1]], [[]]) == []
+    across_the_corner = [(16 - reach, 29), (14 - reach, 31)]
+    assert routes([across_the_corner], [[]]) == []
+
+
+def test_a_fork_just_inside_the_edge_gives_one_way_not_two():
+    lane, left, right = [(0, 0), (15 - 1e-7, 0)], [(15 - 1e-7, 0), (20, 1)], [(15 - 1e-7, 0), (20, -1)]
+    assert len(routes([lane, left, right], [[1, 2], [], []])) == 1
+
+
+def test_a_lane_of_no_length_still_joins_its_neighbours():
+    lanes = [[(0, -10), (0, 0)], [(0, 0), (0, 1e-7)], [(0, 1e-7), (0, 10)]]
+    assert routes(lanes, [[1], [2], []]) == [[[0, -10], [0, 10]]]
+    assert routes([lanes[1]], [[]]) == []
