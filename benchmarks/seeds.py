@@ -21,29 +21,23 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
 
-from common import write_result
+from common import finish, parser, show_table
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 from scipy.stats import t as student
 
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "configs", nargs="+", type=Path, help="the first is what the others are compared with"
-    )
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0, 1, … (default 5)")
-    parser.add_argument("--epochs", type=int, default=1, help="epochs of every run (default 1)")
-    parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of a run (default 1)")
-    parser.add_argument("--work-dir", type=Path, default=Path("outputs/seeds"), help="where the runs go")
-    parser.add_argument("--cfg-options", nargs="+", default=[], help="handed on to every run")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("configs", nargs="+", type=Path, help="the first is what the others are compared with")
+    made.add_argument("--seeds", type=int, default=5, help="seeds 0, 1, … (default 5)")
+    made.add_argument("--epochs", type=int, default=1, help="epochs of every run (default 1)")
+    made.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
+    made.add_argument("--threads", type=int, default=1, help="threads of a run (default 1)")
+    made.add_argument("--work-dir", type=Path, default=Path("outputs/seeds"), help="where the runs go")
+    made.add_argument("--cfg-options", nargs="+", default=[], help="handed on to every run")
+    return made.parse_args()
 
 
 def score(folder: Path) -> dict[str, float] | None:
@@ -104,13 +98,12 @@ def main() -> None:
     scores = {
         config: [100 * runs[seed, config][name] for seed in range(args.seeds)] for config in args.configs
     }
-    table = Table("config", "mAP per seed", "mean ± 95 %", "difference to the first ± 95 %")
-    result = {}
+    rows, result = [], {}
     for config, values in scores.items():
         mean, half = interval(values)
         gap, gap_half = interval([v - w for v, w in zip(values, scores[args.configs[0]], strict=True)])
         shown = "" if config == args.configs[0] else f"{gap:+.1f} ± {gap_half:.1f}"
-        table.add_row(config.stem, " ".join(f"{v:.1f}" for v in values), f"{mean:.1f} ± {half:.1f}", shown)
+        rows.append([config.stem, " ".join(f"{v:.1f}" for v in values), f"{mean:.1f} ± {half:.1f}", shown])
         result[config.stem] = {
             "mAP": [round(v, 2) for v in values],
             "mean": round(mean, 2),
@@ -118,9 +111,9 @@ def main() -> None:
             "difference_to_first": round(gap, 2),
             "difference_half_width_95": round(gap_half, 2),
         }
-    Console().print(table)
-    if args.out:
-        write_result(args.out, {"epochs": args.epochs, "configs": result}, "torch", "transformers")
+    columns = ["config", "per seed", "mean ± 95 %", "difference to the first ± 95 %"]
+    show_table(f"Held-out mAP after {args.epochs} epochs", columns, rows)
+    finish(args.out, {"epochs": args.epochs, "configs": result}, "torch", "transformers")
 
 
 if __name__ == "__main__":
