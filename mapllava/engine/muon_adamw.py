@@ -97,16 +97,10 @@ class MuonAdamW(torch.optim.Optimizer):
         """
         super().add_param_group(param_group)
         group = self.param_groups[-1]
-        if any(isinstance(parameter, DTensor) for parameter in group["params"]):
-            raise MapLLaVAError(
-                "MuonAdamW needs whole gradients, but model_wrapper_cfg shards them: use AdamW, or leave "
-                "model_wrapper_cfg out (DistributedDataParallel)"
-            )
+        if problem := _problem(group):
+            del self.param_groups[-1]
+            raise MapLLaVAError(problem)
         if group[MATRICES]:
-            flat = [tuple(parameter.shape) for parameter in group["params"] if parameter.ndim < 2]
-            if flat:
-                del self.param_groups[-1]
-                raise MapLLaVAError(f"MuonAdamW: a group of matrices holds parameters of shape {flat}")
             group["lr"] *= self._matrix_rate
         elif self._adamw is None:
             self._adamw = torch.optim.AdamW([group], **self._arguments)
@@ -126,13 +120,8 @@ class MuonAdamW(torch.optim.Optimizer):
         return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}  # type: ignore[misc]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """The reverse of ``__getstate__``."""
+        """The reverse of ``__getstate__``; loading a state dict ends here too."""
         super().__setstate__(state)
-        self._share()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The reverse of ``state_dict``."""
-        super().load_state_dict(state_dict)
         self._share()
 
     @torch.no_grad()
@@ -171,3 +160,16 @@ class MuonAdamW(torch.optim.Optimizer):
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         return state["momentum"]
+
+
+def _problem(group: dict[str, Any]) -> str:
+    """Why a group cannot be stepped; empty if it can."""
+    if any(isinstance(parameter, DTensor) for parameter in group["params"]):
+        return (
+            "MuonAdamW needs whole gradients, but model_wrapper_cfg shards them: use AdamW, or leave "
+            "model_wrapper_cfg out (DistributedDataParallel)"
+        )
+    flat = [tuple(parameter.shape) for parameter in group["params"] if parameter.ndim < 2]
+    if group[MATRICES] and flat:
+        return f"MuonAdamW: a group of matrices holds parameters of shape {flat}"
+    return ""

@@ -6,15 +6,10 @@ import pytest
 
 from mapllava import gt_cache
 from mapllava.gt_cache.schema import fingerprint
-from tools import gt_cache as gt_cache_tool
+from tools.gt_cache import main
 
 
-@pytest.fixture
-def main():
-    return gt_cache_tool.main
-
-
-def test_show_draws_the_samples_asked_for(main, city, city_cache, tmp_path, capsys):
+def test_show_draws_the_samples_asked_for(city, city_cache, tmp_path, capsys):
     token = gt_cache.load(city_cache["val"])["data_list"][3]["sample_token"]
     cache = str(city_cache["val"])
     assert main(["show", cache, "--dataroot", str(city), "--sample", token, "--out-dir", str(tmp_path)]) == 0
@@ -39,7 +34,7 @@ def unfolded(printed):
     return "".join(row.split("│")[-2].strip() for row in printed.splitlines() if row.count("│") > 2)
 
 
-def test_verify_lint_and_diff_report_by_exit_status(main, city, city_cache, tmp_path, capsys, monkeypatch):
+def test_verify_lint_and_diff_report_by_exit_status(city, city_cache, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")  # tokens stay whole on a narrow terminal
     good = city_cache["val"]
     content = gt_cache.load(good)
@@ -80,7 +75,7 @@ def test_verify_lint_and_diff_report_by_exit_status(main, city, city_cache, tmp_
     assert json.loads(found.read_text())["comparison"]["differences"][0]["sample_token"]
 
 
-def test_errors_name_the_file(main, city_cache, tmp_path, capsys):
+def test_errors_name_the_file(city_cache, tmp_path, capsys):
     missing = tmp_path / "gt_cache_v1.0-mini_val.pkl"
     for command in (["lint"], ["verify"], ["show", "--out-dir", str(tmp_path)]):
         assert main([command[0], str(missing), *command[1:]]) == 2
@@ -90,7 +85,7 @@ def test_errors_name_the_file(main, city_cache, tmp_path, capsys):
     assert "no sample nothing" in capsys.readouterr().err
 
 
-def test_diff_names_the_tables_that_differ(main, city, city_cache, tmp_path, capsys):
+def test_diff_names_the_tables_that_differ(city, city_cache, tmp_path, capsys):
     content = gt_cache.load(city_cache["val"])
     meta = content["metainfo"]
     name = next(name for name in meta["tables"] if name.startswith("maps/"))
@@ -103,13 +98,13 @@ def test_diff_names_the_tables_that_differ(main, city, city_cache, tmp_path, cap
     assert row.count("maps/expansion") == 2
 
 
-def test_a_report_that_cannot_be_written_is_an_error(main, city_cache, tmp_path, capsys):
+def test_a_report_that_cannot_be_written_is_an_error(city_cache, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["lint", str(city_cache["val"]), "--json", str(tmp_path / "file" / "found.json")]) == 2
     assert "found.json' cannot be written" in capsys.readouterr().err
 
 
-def test_show_numbers_of_samples(main, city_cache, tmp_path, capsys):
+def test_show_numbers_of_samples(city_cache, tmp_path, capsys):
     show = ["show", str(city_cache["train"]), "--out-dir", str(tmp_path), "--num"]
     assert main([*show, "-1"]) == 2
     assert "num is -1" in capsys.readouterr().err
@@ -127,7 +122,7 @@ def changed(city_cache, path, **meta):
     return str(path)
 
 
-def test_a_stale_cache_is_shown_with_a_warning(main, city, city_cache, tmp_path, capsys):
+def test_a_stale_cache_is_shown_with_a_warning(city, city_cache, tmp_path, capsys):
     tables = gt_cache.load(city_cache["val"])["metainfo"]["tables"]
     name = "v1.0-mini/sample.json"
     tables[name] = {**tables[name], "size": 1}
@@ -138,9 +133,7 @@ def test_a_stale_cache_is_shown_with_a_warning(main, city, city_cache, tmp_path,
     assert len(list(tmp_path.glob("scene-*.png"))) == 1
 
 
-def test_lint_finds_the_maps_by_itself_or_says_that_poses_were_not_judged(
-    main, city, city_cache, tmp_path, capsys
-):
+def test_lint_finds_the_maps_by_itself_or_says_that_poses_were_not_judged(city, city_cache, tmp_path, capsys):
     assert main(["lint", str(city_cache["val"])]) == 0
     assert f"poses off the road: judged by the maps in {city}" in capsys.readouterr().out
     cache = changed(city_cache, tmp_path / city_cache["val"].name, dataroot=str(tmp_path / "away"))

@@ -1,22 +1,16 @@
-import importlib.util
 import json
 import shutil
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from mapllava.visualization.distance_histogram import draw_distances
-from tools import split_audit as split_audit_tool
+from tests.gt_cache import tiny_nuscenes
+from tools.split_audit import main
 
 
-@pytest.fixture
-def main():
-    return split_audit_tool.main
-
-
-def test_a_set_against_itself_and_against_the_other(main, city, city_cache, tmp_path, capsys):
+def test_a_set_against_itself_and_against_the_other(city, city_cache, tmp_path, capsys):
     picture, report = tmp_path / "audit.png", tmp_path / "audit.json"
     options = ["--picture", str(picture), "--json", str(report)]
     assert main([str(city_cache["train"]), str(city_cache["train"]), *options]) == 0
@@ -31,7 +25,7 @@ def test_a_set_against_itself_and_against_the_other(main, city, city_cache, tmp_
     assert json.loads(report.read_text())["locations"]["all"]["share_within_m"]["60"] == 0.0
 
 
-def test_mistakes_are_named(main, city, tmp_path, capsys):
+def test_mistakes_are_named(city, tmp_path, capsys):
     assert main(["train", "val"]) == 2
     assert "--dataroot" in capsys.readouterr().err
     assert main(["trian", "val", "--dataroot", str(city), "--version", "v1.0-mini"]) == 2
@@ -50,17 +44,8 @@ def test_bars_are_as_high_as_their_shares():
         draw_distances(np.zeros(0), (1.0,), "title")
 
 
-def tiny(path):
-    spec = importlib.util.spec_from_file_location(
-        "tiny_nuscenes", Path(__file__).parents[1] / "gt_cache" / "tiny_nuscenes.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.write(path)
-
-
-def test_tables_of_two_versions_without_a_single_map_file(main, tmp_path, capsys):
-    root = tiny(tmp_path / "data")
+def test_tables_of_two_versions_without_a_single_map_file(tmp_path, capsys):
+    root = tiny_nuscenes.write(tmp_path / "data")
     shutil.rmtree(root / "maps")
     test = shutil.copytree(root / "v1.0-mini", root / "v1.0-test")
     for path in test.iterdir():  # the same drives under other names, 3 m further

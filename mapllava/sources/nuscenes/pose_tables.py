@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.errors import MapLLaVAError
-from mapllava.sources.nuscenes.tables import TABLES, check_version_folder
+from mapllava.sources.nuscenes.tables import TABLES, check_version_folder, damaged_tables
 
 _LIDAR = "LIDAR_TOP"
 
@@ -37,10 +36,7 @@ class PoseTables:
             self._locations = {scene["name"]: places[scene["log_token"]] for scene in scenes}
             self._samples = self._positions({scene["token"]: scene["name"] for scene in scenes})
         except (ValueError, KeyError, TypeError) as error:
-            raise MapLLaVAError(
-                f"the tables in {self.folder} are damaged ({type(error).__name__}: {error}): "
-                "unpack the version's metadata archive again"
-            ) from error
+            raise damaged_tables(self.folder, error) from error
 
     def present(self, scene_names: Sequence[str]) -> list[str]:
         """Those of the scenes that these tables hold, in the given order."""

@@ -42,10 +42,7 @@ class NuScenesTables:
                 "its maps/*.png are needed too"
             ) from error
         except (ValueError, KeyError) as error:
-            raise MapLLaVAError(
-                f"the tables in {self.dataroot / version} are damaged ({type(error).__name__}: {error}): "
-                "unpack the version's metadata archive again"
-            ) from error
+            raise damaged_tables(self.dataroot / version, error) from error
         self._scenes = {scene["name"]: scene for scene in self._devkit.scene}
 
     def present(self, scene_names: Sequence[str]) -> list[str]:
@@ -160,6 +157,14 @@ def check_layout(dataroot: Path, version: str) -> None:
             f"{dataroot / 'maps' / 'expansion'} is missing: unpack the 'Map expansion' archive (v1.3) of "
             f"nuscenes.org into {dataroot / 'maps'}"
         )
+
+
+def damaged_tables(folder: Path, error: Exception) -> MapLLaVAError:
+    """What to say when tables are there but cannot be read."""
+    return MapLLaVAError(
+        f"the tables in {folder} are damaged ({type(error).__name__}: {error}): "
+        "unpack the version's metadata archive again"
+    )
 
 
 def check_version_folder(dataroot: Path, version: str, tables: Sequence[str]) -> Path:

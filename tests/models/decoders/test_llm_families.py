@@ -12,6 +12,7 @@ from mapllava.models.decoders import LLMMapDecoder
 from mapllava.models.map_queries import InstanceMapQueries, PointMapQueries
 from mapllava.testing import write_tiny_decoder, write_tiny_llava
 from mapllava.testing.tiny_hf import TINY_FAMILIES, TINY_LLAMA
+from tests.models.decoders.causal import CausalQueries
 
 D, S, C, Q = 32, 20, 10, 9
 PROMPT = torch.tensor([[1, 7, 9]]).expand(2, -1)
@@ -24,24 +25,9 @@ def scene():
     return torch.randn(2, S, C)
 
 
-class CausalQueries(nn.Module):
-    """Queries under the mask that a language model knows."""
-
-    def __init__(self):
-        super().__init__()
-        self.tokens = nn.Parameter(torch.randn(Q, D) * 0.02)
-
-    def forward(self, batch_size):
-        return self.tokens.expand(batch_size, -1, -1)
-
-    def attention_mask(self, prefix_len, device):
-        length = prefix_len + Q
-        return torch.ones(length, length, dtype=torch.bool, device=device).tril()
-
-
 def difference(decoder, backbone, scene) -> float:
     """Largest distance to what transformers gives for the same embeddings, causally."""
-    queries = CausalQueries()
+    queries = CausalQueries(Q, D)
     with torch.no_grad():
         ours = decoder(PROMPT, scene, queries)
         prompt = backbone.get_input_embeddings()(PROMPT)
