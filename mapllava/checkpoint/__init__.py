@@ -9,6 +9,7 @@ from mapllava.checkpoint.key_tables import (
     decoder_table,
 )
 from mapllava.checkpoint.loading import LoadReport, load_tensor, load_weights, parameters_on_meta
+from mapllava.checkpoint.packed import PackedLayer, count_parameters, packed_layers, stored_bytes
 from mapllava.checkpoint.source import WeightSource
 
 __all__ = [
@@ -18,9 +19,13 @@ __all__ = [
     "CLIP_VISION",
     "KeyTable",
     "LoadReport",
+    "PackedLayer",
     "WeightSource",
+    "count_parameters",
     "decoder_table",
     "load_tensor",
     "load_weights",
+    "packed_layers",
     "parameters_on_meta",
+    "stored_bytes",
 ]

@@ -30,7 +30,9 @@ class CLIPVisionEncoder(HFVisionEncoder):
         frozen: bool = True,
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
+        lora: dict | None = None,
+        quantization: dict | None = None,
     ) -> None:
-        super().__init__(pretrained, architecture, frozen, gradient_checkpointing, dtype)
+        super().__init__(pretrained, architecture, frozen, gradient_checkpointing, dtype, lora, quantization)
         # only the pooled output goes through it: as a parameter it would never get a gradient
         self.backbone.post_layernorm = nn.Identity()

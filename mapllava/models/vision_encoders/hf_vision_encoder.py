@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from mapllava.models.hf_backbone import (
     settle,
     without_dropout,
 )
+from mapllava.models.trainability import check_trainability
 
 
 class HFVisionEncoder(BaseModule):
@@ -32,16 +34,20 @@ class HFVisionEncoder(BaseModule):
     Args:
         pretrained: folder or hub id; its ``config.json`` decides the architecture.
         architecture: values of the config for a random start; ignored with ``pretrained``.
-        frozen: keep the encoder as it is; it then keeps no activations.
+        frozen: keep the encoder's weights; without ``lora`` it then keeps no activations.
         gradient_checkpointing: recompute activations in the backward pass.
         dtype: the backbone's dtype, ``float32`` if None; features come out as float32.
+        lora: adapters that train on the frozen weights, ``dict(rank, alpha, targets, dropout)``.
+        quantization: hold the frozen weights of linear layers packed, ``dict(bits=4)`` (NF4, optionally
+            ``compute_dtype``) or ``dict(bits=8)``.
 
     Attributes:
         embed_dims: C.
 
     Raises:
         ValueError: if neither ``pretrained`` nor ``architecture`` is given, or one is wrong.
-        MapLLaVAError: if the weights do not fit.
+        MapLLaVAError: if the weights do not fit, or ``frozen``, ``lora`` and ``quantization`` contradict
+            each other.
     """
 
     config_name: ClassVar[str]
@@ -55,8 +61,11 @@ class HFVisionEncoder(BaseModule):
         frozen: bool = True,
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
+        lora: dict | None = None,
+        quantization: dict | None = None,
     ) -> None:
         super().__init__()
+        check_trainability(type(self).__name__, frozen, lora, quantization)
         source = open_source(pretrained, architecture, type(self).__name__)
         config = self._config(source, architecture)
         if frozen:
@@ -69,10 +78,11 @@ class HFVisionEncoder(BaseModule):
             model_class = getattr(transformers, self.model_name)
             return model_class._from_config(config, dtype=torch_dtype, attn_implementation="sdpa")
 
-        self.backbone = build_backbone(construct, source, self.table)
+        self.backbone = build_backbone(construct, source, self.table, quantization)
         self.base_weights = None if source is None else source.describe()
         self.frozen = frozen
-        settle(self.backbone, frozen, gradient_checkpointing)
+        self.learns = not frozen or lora is not None
+        settle(self.backbone, frozen, gradient_checkpointing, lora)
         self.embed_dims: int = config.hidden_size
         self.patch_size = int(config.patch_size)
 
@@ -119,6 +129,7 @@ class HFVisionEncoder(BaseModule):
         """Encode images (B, N, 3, H, W), normalised, into patch features (B, N, P, C) float32."""
         batch, views = img.shape[:2]
         self.grid_size((img.shape[-2], img.shape[-1]))
-        output = self.backbone(pixel_values=img.flatten(0, 1), interpolate_pos_encoding=True)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and (self.learns or img.requires_grad)):
+            output = self.backbone(pixel_values=img.flatten(0, 1), interpolate_pos_encoding=True)
         patches = output.last_hidden_state[:, 1:].float()
         return patches.unflatten(0, (batch, views))
