@@ -21,9 +21,9 @@ _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config, for training or testing.
 
-    The config's ``map_spec`` goes into every component, an unset random seed becomes 0 (a resumed
-    run must see the same order of samples), and several processes on a machine without a GPU talk
-    through gloo.
+    The config's ``map_spec`` goes into every component, schedules by iteration are in updates of the
+    weights where batches are accumulated, an unset random seed becomes 0 (a resumed run must see the
+    same order of samples), and several processes on a machine without a GPU talk through gloo.
 
     Args:
         cfg: A full config; it is copied, not changed. ``work_dir`` must be set.
@@ -41,12 +41,24 @@ def build_runner(cfg: Config) -> Runner:
     if not cfg.get("work_dir"):
         raise MapLLaVAError("work_dir is not set: give --work-dir, or set work_dir in the config")
     inject_map_spec(cfg)
+    _count_updates(cfg)
     randomness = cfg.setdefault("randomness", ConfigDict())
     if randomness.get("seed") is None:
         randomness["seed"] = 0
     _prepare_processes(cfg)
     kind = cfg.get("runner_type")
     return Runner.from_cfg(cfg) if kind is None else RUNNERS.build({"type": kind, "cfg": cfg})
+
+
+def _count_updates(cfg: Config) -> None:
+    """Schedules by iteration count updates of the weights, MMEngine counts batches: multiply."""
+    batches = int((cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1))
+    schedules = cfg.get("param_scheduler") or []
+    for schedule in schedules if isinstance(schedules, list) else [schedules]:
+        if batches > 1 and not schedule.get("by_epoch", True):
+            for key in ("begin", "end", "T_max"):
+                if schedule.get(key):
+                    schedule[key] *= batches
 
 
 def _prepare_processes(cfg: Config) -> None:

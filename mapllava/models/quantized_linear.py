@@ -114,9 +114,18 @@ class Int8Linear(bnb.nn.Linear8bitLt):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Int8Linear:
         """Move the scales along with the weight; bitsandbytes moves them only the first time."""
-        scale = self.state.SCB if self.weight.SCB is None else self.weight.SCB
         super()._apply(fn, recurse)
+        self._rejoin()
+        return self
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        """Take scales also after a pass, when bitsandbytes does not find its own."""
+        self._rejoin()
+        super()._load_from_state_dict(*args)
+
+    def _rejoin(self) -> None:
+        """Weight and scales in one place, as before the first pass, which separates them."""
+        scale = self.state.SCB if self.weight.SCB is None else self.weight.SCB
         if scale is not None:
             self.state.CB = self.state.SCB = None
             self.weight.CB, self.weight.SCB = self.weight.data, scale.to(self.weight.device)
-        return self
