@@ -1,9 +1,9 @@
 # Full size: BLIP-2's ViT-g and Q-Former, Vicuna-7B. `pretrained` may be a hub id or a folder, whose
 # config.json then rules; `architecture` says what is built when `pretrained` is None.
 #
-# Either neck hands on 768 scene tokens, and either layout of queries fits it. One line in a leaf chooses:
-#   model = dict(neck=dict(_delete_=True, **_base_.bev_qformer_neck))
-#   model = dict(map_queries=dict(_delete_=True, **_base_.instance_queries))
+# Either neck hands on 768 scene tokens, and either layout of queries fits it. In a leaf's `model`, one line
+# chooses: `neck=dict(_delete_=True, **_base_.bev_qformer_neck)` or
+# `map_queries=dict(_delete_=True, **_base_.instance_queries)`.
 _base_ = ["./vector_map_head.py"]
 
 blip2 = "Salesforce/blip2-opt-2.7b"
