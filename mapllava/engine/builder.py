@@ -51,7 +51,13 @@ def build_runner(cfg: Config) -> Runner:
 
 
 def _count_updates(cfg: Config) -> None:
-    """Schedules by iteration count updates of the weights, MMEngine counts batches: multiply."""
+    """Schedules by iteration count updates of the weights, MMEngine counts batches: multiply, once.
+
+    ``schedule_unit`` says that it is done, so that a run folder's config can be run again.
+    """
+    if cfg.get("schedule_unit") == "batch":
+        return
+    cfg.schedule_unit = "batch"
     batches = int((cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1))
     schedules = cfg.get("param_scheduler") or []
     for schedule in schedules if isinstance(schedules, list) else [schedules]:

@@ -26,6 +26,12 @@ def weights(tmp_path_factory) -> dict[str, Path]:
     }
 
 
+@pytest.fixture(autouse=True)
+def plain_config_text(monkeypatch):
+    """MMEngine lays out a config's text anew at every save, which takes longer than these steps."""
+    monkeypatch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, True))
+
+
 @pytest.fixture
 def options(weights, city, city_cache):
     """``options(name)``: what makes a full-size config tiny, two steps of six samples."""
