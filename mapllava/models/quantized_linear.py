@@ -40,7 +40,7 @@ class NF4Linear(bnb.nn.Linear4bit):
         self.take_weight(linear.weight.data)
 
     def take_weight(self, weight: Tensor) -> None:
-        """Pack a float weight (O, I) on its own device; on the meta device keep its place only."""
+        """Pack a float weight (O, I), which stays on its device; on the meta device keep its place only."""
         options: dict[str, Any] = {
             "requires_grad": False,
             "quant_type": "nf4",
@@ -50,9 +50,13 @@ class NF4Linear(bnb.nn.Linear4bit):
         if weight.is_meta:
             self.weight = bnb.nn.Params4bit(weight, **options)
             return
+        # 7B weights keep a CPU busy for minutes: by way of a GPU where there is one
+        fast = "cuda" if weight.device.type == "cpu" and torch.cuda.is_available() else weight.device
         packed, self.quant_state = bnb_functional.quantize_4bit(
-            weight.contiguous(), blocksize=_BLOCK, compress_statistics=True, quant_type="nf4"
+            weight.contiguous().to(fast), blocksize=_BLOCK, compress_statistics=True, quant_type="nf4"
         )
+        self.quant_state.to(weight.device)
+        packed = packed.to(weight.device)
         self.weight = bnb.nn.Params4bit(packed, quant_state=self.quant_state, bnb_quantized=True, **options)
 
     @property

@@ -32,8 +32,17 @@ EXPECTED_MILLIONS = {
 }
 
 
+def need_extras(model: dict) -> None:
+    for part in ("vision_encoder", "decoder"):
+        if "quantization" in model[part]:
+            pytest.importorskip("bitsandbytes")
+        if "lora" in model[part]:
+            pytest.importorskip("peft")
+
+
 def load(path: Path) -> Config:
     cfg = Config.fromfile(path)
+    need_extras(cfg.model.to_dict())
     inject_map_spec(cfg)
     return cfg
 

@@ -87,6 +87,7 @@ def test_a_group_that_is_frozen_is_said_to_be(monkeypatch):
 
 
 def test_adapters_have_the_group_of_the_model_they_are_in():
+    pytest.importorskip("peft")
     from mapllava.models.trainability import add_lora
 
     model = Model()

@@ -179,6 +179,7 @@ def test_mode_and_spec_are_checked(batch):
 @pytest.mark.parametrize("bits", [4, 8])
 def test_init_weights_with_packed_parts(bits):
     """MMEngine takes the mean of every parameter, which packed ones do not have."""
+    pytest.importorskip("bitsandbytes")
     model = make(decoder=f"packed in {bits}")
     before = {key: value.clone() for key, value in model.state_dict().items()}
     model.init_weights()

@@ -1,6 +1,5 @@
 """Frozen, LoRA, 4- and 8-bit, full: what trains, what flows through, what is held in memory."""
 
-import bitsandbytes.functional as bnb_functional
 import pytest
 import torch
 from torch import nn
@@ -15,6 +14,8 @@ from mapllava.models.vision_encoders import Blip2VisionEncoder, CLIPVisionEncode
 from mapllava.testing import write_tiny_blip2, write_tiny_clip, write_tiny_llama
 from mapllava.testing.tiny_hf import TINY_LLAMA, TINY_QFORMER, TINY_VISION
 
+pytest.importorskip("peft")
+bnb_functional = pytest.importorskip("bitsandbytes").functional
 C, D, S = 10, 32, 6
 LORA = {"rank": 4, "alpha": 8, "targets": "all-linear"}
 NF4, INT8 = {"bits": 4}, {"bits": 8}

@@ -13,6 +13,8 @@ from mapllava.testing import write_tiny_blip2, write_tiny_clip, write_tiny_llama
 from tools import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+pytest.importorskip("peft")
+pytest.importorskip("bitsandbytes")
 LORA = {"rank": 2, "alpha": 4, "dropout": 0.1, "targets": "all-linear"}
 
 
