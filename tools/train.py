@@ -51,6 +51,10 @@ def configure(args: argparse.Namespace) -> Config:
             sys.stderr.write(f"nothing to resume in {cfg.work_dir}: a new run starts\n")
         else:
             cfg.resume, cfg.load_from = True, str(latest)
+    if cfg.get("load_from") and "://" not in cfg.load_from and not Path(cfg.load_from).is_file():
+        raise MapLLaVAError(
+            f"load_from = '{cfg.load_from}' is not there: name a checkpoint, --cfg-options load_from=PATH"
+        )
     if args.amp:
         cfg.optim_wrapper.type = "AutocastOptimWrapper"
         cfg.optim_wrapper.dtype = cfg.optim_wrapper.get("dtype") or "bfloat16"

@@ -10,6 +10,7 @@ from mapllava.checkpoint.key_tables import (
     decoder_table,
 )
 from mapllava.checkpoint.loading import LoadReport, load_tensor, load_weights, parameters_on_meta
+from mapllava.checkpoint.packed import PackedLayer, count_parameters, packed_layers, stored_bytes
 from mapllava.checkpoint.source import WeightSource
 from mapllava.checkpoint.summary import weight_summary
 
@@ -21,10 +22,14 @@ __all__ = [
     "LLAVA_TOWER",
     "KeyTable",
     "LoadReport",
+    "PackedLayer",
     "WeightSource",
+    "count_parameters",
     "decoder_table",
     "load_tensor",
     "load_weights",
+    "packed_layers",
     "parameters_on_meta",
+    "stored_bytes",
     "weight_summary",
 ]

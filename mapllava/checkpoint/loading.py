@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from mapllava.checkpoint.key_tables import KeyTable, UnknownKeyError
+from mapllava.checkpoint.packed import PackedLayer
 from mapllava.checkpoint.source import WeightSource
 from mapllava.errors import MapLLaVAError
 
@@ -136,7 +137,10 @@ def _rename(table: KeyTable, key: str) -> str | None:
 
 
 def _place(module: nn.Module, name: str, target: Tensor, tensor: Tensor) -> None:
-    """Put a tensor where ``name`` says; a target on the meta device is replaced."""
+    """Put a tensor where ``name`` says; a target on the meta device is replaced.
+
+    A packed layer stores its weight in a format of its own.
+    """
     if not target.is_meta:
         with torch.no_grad():
             target.copy_(tensor)
@@ -144,6 +148,9 @@ def _place(module: nn.Module, name: str, target: Tensor, tensor: Tensor) -> None
     parent_name, _, leaf = name.rpartition(".")
     value = tensor.to(device=torch.get_default_device(), dtype=target.dtype, copy=True)
     parent = module.get_submodule(parent_name)
+    if leaf == "weight" and isinstance(parent, PackedLayer):
+        parent.take_weight(value)
+        return
     if isinstance(target, nn.Parameter):
         setattr(parent, leaf, nn.Parameter(value, requires_grad=target.requires_grad))
     else:

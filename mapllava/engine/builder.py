@@ -22,9 +22,9 @@ _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config, for training or testing.
 
-    The config's ``map_spec`` goes into every component, an unset random seed becomes 0 (a resumed
-    run must see the same order of samples), and several processes on a machine without a GPU talk
-    through gloo.
+    The config's ``map_spec`` goes into every component, schedules by iteration are in updates of the
+    weights where batches are accumulated, an unset random seed becomes 0 (a resumed run must see the
+    same order of samples), and several processes on a machine without a GPU talk through gloo.
 
     Args:
         cfg: A full config; it is copied, not changed. ``work_dir`` must be set.
@@ -42,6 +42,7 @@ def build_runner(cfg: Config) -> Runner:
     if not cfg.get("work_dir"):
         raise MapLLaVAError("work_dir is not set: give --work-dir, or set work_dir in the config")
     inject_map_spec(cfg)
+    _count_updates(cfg)
     randomness = cfg.setdefault("randomness", ConfigDict())
     if randomness.get("seed") is None:
         randomness["seed"] = 0
@@ -51,6 +52,23 @@ def build_runner(cfg: Config) -> Runner:
     if runner is None:
         raise MapLLaVAError(f"runner_type '{kind}' is not registered: use MapRunner, or name its --plugins")
     return runner.from_cfg(cfg)
+
+
+def _count_updates(cfg: Config) -> None:
+    """Schedules by iteration count updates of the weights, MMEngine counts batches: multiply, once.
+
+    ``schedule_unit`` says that it is done, so that a run folder's config can be run again.
+    """
+    if cfg.get("schedule_unit") == "batch":
+        return
+    cfg.schedule_unit = "batch"
+    batches = int((cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1))
+    schedules = cfg.get("param_scheduler") or []
+    for schedule in schedules if isinstance(schedules, list) else [schedules]:
+        if batches > 1 and not schedule.get("by_epoch", True):
+            for key in ("begin", "end", "T_max"):
+                if schedule.get(key):
+                    schedule[key] *= batches
 
 
 def _prepare_processes(cfg: Config) -> None:

@@ -27,7 +27,8 @@ class MapOptimWrapperConstructor:
         paramwise_cfg=dict(groups=dict(qformer=dict(prefix="neck.qformer", lr_mult=0.1)))
 
     gives the groups ``qformer`` and ``new`` (everything else), each split into a decaying part and
-    ``<name>/no_decay``. Frozen parameters are in no group. ``matrices=dict(min_size=16)`` also puts
+    ``<name>/no_decay``. Frozen parameters are in no group, so below a frozen language model a group
+    has its adapters alone. ``matrices=dict(min_size=16)`` also puts
     the weights of linear layers and convolutions into ``<name>/matrices``, marked
     ``matrices=True`` for :class:`~mapllava.engine.MuonAdamW`, where neither side (of a kernel:
     outputs, and inputs times its area) is smaller.
@@ -100,6 +101,8 @@ class MapOptimWrapperConstructor:
         for key, entry in groups.items():
             count = sum(parameter.numel() for parameter in entry["params"])
             print_log(f"Parameter group {key}: {count:,} parameters, lr {entry['lr']:.2e}", "current")
+        for name in sorted(set(self.groups) - {key.split("/")[0] for key in groups}):
+            print_log(f"Parameter group {name}: all of it is frozen", "current")
         return list(groups.values())
 
     def _group_of(self, name: str) -> str:

@@ -5,7 +5,7 @@ transformers is imported when a component that needs it is built, not before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mapllava.checkpoint import KeyTable, WeightSource, load_weights, parameters_on_meta
+from mapllava.models.trainability import add_lora, quantize_, train_adapters
 
 RANDOM_STD = 0.02  # for families whose own default (BLIP-2's 1e-10) only makes sense with weights
 
@@ -57,19 +58,28 @@ def without_dropout(config: Any) -> Any:
     return config
 
 
-def build_backbone(construct: Callable[[], nn.Module], source: WeightSource | None, table: KeyTable) -> Any:
+def build_backbone(
+    construct: Callable[[], nn.Module],
+    source: WeightSource | None,
+    table: KeyTable,
+    quantization: Mapping[str, Any] | None = None,
+) -> Any:
     """Construct a transformers model and fill it, with one copy of the weights in memory.
 
     Args:
         construct: builds the model.
         source: its weights, or None to keep the random start.
         table: key table of the files.
+        quantization: how to hold the weights of linear layers, packed as they are read; None for
+            the model's dtype.
 
     Returns:
         the model; a filled one has its ``LoadReport`` in the attribute ``load_report``.
     """
     with nullcontext() if source is None else parameters_on_meta():
         backbone: Any = construct()
+    if quantization is not None:
+        quantize_(backbone, quantization)
     if source is not None:
         backbone.load_report = load_weights(backbone, source, table)
     return backbone
@@ -101,18 +111,26 @@ def enable_checkpointing(backbone: nn.Module) -> None:
         getattr(backbone, "gradient_checkpointing_enable")(gradient_checkpointing_kwargs=options)  # noqa: B009
 
 
-def settle(backbone: nn.Module, frozen: bool, gradient_checkpointing: bool) -> None:
-    """Freeze a backbone and make it recompute its activations, as asked.
+def settle(
+    backbone: nn.Module, frozen: bool, gradient_checkpointing: bool, lora: Mapping[str, Any] | None = None
+) -> None:
+    """Freeze a backbone, add adapters to it and make it recompute its activations, as asked.
 
     Args:
         backbone: the model.
-        frozen: whether it stays as it is; see also :func:`keep_frozen`.
+        frozen: whether its own weights stay as they are; see also :func:`keep_frozen`.
         gradient_checkpointing: recompute its activations in the backward pass.
+        lora: settings of adapters on the frozen weights, or None.
+
+    Raises:
+        MapLLaVAError: if a target of ``lora`` matches no layer, or peft is not installed.
     """
     if gradient_checkpointing:
         enable_checkpointing(backbone)
     if frozen:
         backbone.requires_grad_(False)
+        if lora is not None:
+            add_lora(backbone, lora, type(backbone).__name__)
         keep_frozen(backbone, backbone.training)
 
 
@@ -120,7 +138,8 @@ def keep_frozen(backbone: nn.Module, mode: bool) -> None:
     """Undo what ``.train(mode)`` does to a frozen backbone: it stays in evaluation mode.
 
     Except for the flag of checkpointed layers themselves: transformers recomputes a layer only if
-    it is in training mode. Their children, where dropout lives, are in evaluation mode.
+    it is in training mode. Their children, where dropout lives, are in evaluation mode. Adapters
+    train, so the dropout in front of them has the mode asked for.
     """
     from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -128,3 +147,4 @@ def keep_frozen(backbone: nn.Module, mode: bool) -> None:
     for module in backbone.modules():
         if isinstance(module, GradientCheckpointingLayer) and module.gradient_checkpointing:
             module.training = mode
+    train_adapters(backbone, mode)

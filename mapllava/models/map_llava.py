@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmengine.logging import print_log
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, BaseModule, initialize
 from torch import Tensor
 
-from mapllava.checkpoint import weight_summary
+from mapllava.checkpoint import packed_layers, weight_summary
 from mapllava.models.camera import Cameras
 from mapllava.models.necks.base import NeckOutput
 from mapllava.registry import MODELS
@@ -75,6 +75,20 @@ class MapLLaVA(BaseModel):
         summary = weight_summary(self)
         if summary:
             print_log(f"\n{summary}", logger="current")
+
+    def init_weights(self) -> None:
+        """Initialise as the parts' ``init_cfg`` say; parts with packed weights are as they were built.
+
+        MMEngine records the mean of every parameter, which 4- and 8-bit ones do not have.
+        """
+        if not packed_layers(self):
+            super().init_weights()
+            return
+        if self.init_cfg:
+            initialize(self, self.init_cfg)
+        for part in self.children():
+            if isinstance(part, BaseModule) and not packed_layers(part):
+                part.init_weights()
 
     def forward(
         self,

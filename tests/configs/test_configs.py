@@ -6,19 +6,25 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mapllava.engine import inject_map_spec
+from mapllava.checkpoint import count_parameters, stored_bytes
+from mapllava.engine import MapOptimWrapperConstructor, inject_map_spec
 from mapllava.engine.map_spec_injection import leaf_datasets
 from mapllava.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from mapllava.testing import without_pretrained
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LEAVES = sorted(path for path in CONFIGS.rglob("*.py") if "_base_" not in path.parts)
+FULL_SIZE = [path for path in LEAVES if "synthetic" not in path.name]
 
 # (total, trainable) parameters in millions, rounded to what a reader would quote
 EXPECTED_MILLIONS = {
-    "stage2/mini.py": (7719.9, 126.6),
-    "stage2/trainval.py": (7719.9, 126.6),
-    "stage2/trainval_bev.py": (7723.7, 130.4),
+    "stage2/mini.py": (7724.0, 130.7),
+    "stage2/trainval.py": (7724.0, 130.7),
+    "stage2/trainval_4bit.py": (7724.0, 130.7),
+    "stage2/trainval_lora.py": (7764.0, 170.7),
+    "stage2/trainval_no_llm.py": (1137.6, 151.6),
+    "stage2/trainval_llava.py": (6982.9, 84.3),
+    "stage3/trainval.py": (7724.0, 6738.0),
     "stage2/synthetic.py": (3.0, 3.0),
     "stage2/synthetic_no_llm.py": (3.0, 3.0),
     "stage2/synthetic_overfit.py": (3.0, 3.0),
@@ -27,13 +33,17 @@ EXPECTED_MILLIONS = {
 }
 
 
-def counts(model: torch.nn.Module) -> tuple[int, int]:
-    parameters = list(model.parameters())
-    return sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if p.requires_grad)
+def need_extras(model: dict) -> None:
+    for part in ("vision_encoder", "decoder"):
+        if "quantization" in model[part]:
+            pytest.importorskip("bitsandbytes")
+        if "lora" in model[part]:
+            pytest.importorskip("peft")
 
 
 def load(path: Path) -> Config:
     cfg = Config.fromfile(path)
+    need_extras(cfg.model.to_dict())
     inject_map_spec(cfg)
     return cfg
 
@@ -43,7 +53,7 @@ def test_builds_on_the_meta_device_with_the_promised_sizes(path):
     cfg = load(path)
     with torch.device("meta"):
         model = MODELS.build(without_pretrained(cfg.model))
-    total, trainable = (round(count / 1e6, 1) for count in counts(model))
+    total, trainable = (round(count / 1e6, 1) for count in count_parameters(model))
     assert (total, trainable) == EXPECTED_MILLIONS[path.relative_to(CONFIGS).as_posix()]
 
 
@@ -68,3 +78,84 @@ def test_one_map_spec_reaches_every_component(path):
     datasets = [dataset for name in loaders for _, dataset in leaf_datasets(cfg, name)]
     for part in (cfg.model, *datasets, cfg.val_evaluator):
         assert list(part.map_spec.roi) == [-10.0, -20.0, 10.0, 20.0]
+
+
+def on_meta(name: str, text: str = "") -> torch.nn.Module:
+    """Model of a config, or of a leaf that inherits from it with some more lines."""
+    path = CONFIGS / name
+    cfg = load(path) if not text else Config.fromstring(f'_base_ = ["{path}"]\n{text}', ".py")
+    inject_map_spec(cfg)
+    with torch.device("meta"):
+        return MODELS.build(without_pretrained(cfg.model))
+
+
+NECKS = {"QFormerNeck": "qformer_neck", "BEVQFormerNeck": "bev_qformer_neck"}
+QUERIES = {1050: "point_queries", 50: "instance_queries"}
+
+
+@pytest.mark.parametrize(("neck", "variable"), NECKS.items())
+def test_either_neck_with_768_scene_tokens_is_one_line_away(neck, variable):
+    model = on_meta("stage2/trainval.py", f"model = dict(neck=dict(_delete_=True, **_base_.{variable}))")
+    assert type(model.neck).__name__ == neck
+    assert model.neck.query_tokens.shape[:-1].numel() == 768
+
+
+@pytest.mark.parametrize(("tokens", "variable"), QUERIES.items())
+def test_either_layout_of_queries_is_one_line_away(tokens, variable):
+    text = f"model = dict(map_queries=dict(_delete_=True, **_base_.{variable}))"
+    assert on_meta("stage2/mini.py", text).map_queries.num_tokens == tokens
+
+
+RATES = {
+    "stage2/trainval.py": {"qformer": 1e-5, "new": 1e-4},
+    "stage2/trainval_4bit.py": {"qformer": 1e-5, "new": 1e-4},
+    "stage2/trainval_lora.py": {"qformer": 1e-5, "new": 1e-4, "lora": 1e-4},
+    "stage2/trainval_llava.py": {"qformer": 1e-4, "new": 1e-4},
+    "stage3/trainval.py": {"qformer": 1e-5, "new": 1e-4, "llm": 1e-6},
+}
+
+
+@pytest.mark.parametrize(("name", "rates"), RATES.items())
+def test_groups_of_the_optimiser(name, rates):
+    cfg = load(CONFIGS / name)
+    wrapper = MapOptimWrapperConstructor(dict(cfg.optim_wrapper), cfg.optim_wrapper.paramwise_cfg)
+    wrapper.optim_wrapper_cfg.pop("paramwise_cfg")
+    wrapper.optim_wrapper_cfg.pop("constructor")
+    groups = wrapper._param_groups(on_meta(name), cfg.optim_wrapper.optimizer.lr)
+    found = {group["name"].split("/")[0]: group["lr"] for group in groups}
+    assert found == pytest.approx(rates)
+
+
+# GB of the weights alone, as they are held
+HELD = {
+    "stage2/trainval.py": (1.97, 13.23),
+    "stage2/trainval_4bit.py": (0.51, 3.62),
+    "stage2/trainval_lora.py": (1.97, 13.39),
+    "stage3/trainval.py": (1.97, 26.44),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), HELD.items())
+def test_how_much_the_weights_need(name, expected):
+    """Two bytes a frozen weight, about half of one in 4 bits, four where it trains."""
+    model = on_meta(name)
+    held = tuple(stored_bytes(part) / 1e9 for part in (model.vision_encoder, model.decoder))
+    assert held == pytest.approx(expected, abs=0.006)
+
+
+@pytest.mark.parametrize("path", FULL_SIZE, ids=lambda p: p.relative_to(CONFIGS).as_posix())
+def test_an_update_sees_32_samples_on_the_cards_it_is_meant_for(path):
+    cfg = load(path)
+    cards = 1 if path.stem == "trainval_4bit" else 8
+    accumulated = cfg.optim_wrapper.get("accumulative_counts", 1)
+    assert cards * cfg.train_dataloader.batch_size * accumulated == cfg.auto_scale_lr.base_batch_size
+
+
+def test_stage_3_goes_on_from_stage_2_for_three_epochs():
+    cfg = load(CONFIGS / "stage3/trainval.py")
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    assert hooks["SafeCheckpointHook"].allow_missing == ["decoder.backbone"]
+    assert "WarmupEMAHook" not in hooks
+    assert cfg.train_cfg.max_epochs == 3
+    assert cfg.run_name == "map_detection_stage3"
+    assert cfg.load_from.endswith(".pth")

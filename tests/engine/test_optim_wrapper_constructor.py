@@ -75,3 +75,25 @@ def test_unknown_option_and_nothing_to_train_are_refused():
         MapOptimWrapperConstructor(OPTIM, {"norm_decay_mult": 0.0})
     with pytest.raises(MapLLaVAError, match="trainable"):
         build(Model().requires_grad_(False))
+
+
+def test_a_group_that_is_frozen_is_said_to_be(monkeypatch):
+    lines = []
+    where = "mapllava.engine.optim_wrapper_constructor.print_log"
+    monkeypatch.setattr(where, lambda text, _: lines.append(text))
+    groups = build(Model(), llm={"prefix": "frozen", "lr_mult": 0.01})
+    assert {group["name"].split("/")[0] for group in groups} == {"new"}
+    assert lines[-1] == "Parameter group llm: all of it is frozen"
+
+
+def test_adapters_have_the_group_of_the_model_they_are_in():
+    pytest.importorskip("peft")
+    from mapllava.models.trainability import add_lora
+
+    model = Model()
+    add_lora(model.neck, {"rank": 2, "alpha": 4, "targets": ["qformer"]}, "neck")
+    groups = {g["name"]: g for g in build(model, lora={"prefix": "neck", "lr_mult": 0.5})}
+    adapters = {f"neck.qformer.lora_{side}.default.weight" for side in "AB"}
+    assert names(model, groups["lora"]) == adapters
+    assert groups["lora"]["lr"] == pytest.approx(5e-5)
+    assert "lora/no_decay" not in groups

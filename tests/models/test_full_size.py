@@ -13,9 +13,25 @@ from mapllava.testing import without_pretrained
 CONFIGS = Path(__file__).parents[2] / "configs" / "stage2"
 
 
-@pytest.mark.parametrize("name", ["trainval.py", "trainval_bev.py"])
-def test_six_images_become_768_scene_tokens_and_50_lines(name):
-    cfg = Config.fromfile(CONFIGS / name)
+LEAF = """
+_base_ = ["{trainval}"]
+model = dict({line})
+"""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "neck=dict(_delete_=True, **_base_.qformer_neck)",
+        "map_queries=dict(_delete_=True, **_base_.point_queries)",
+    ],
+    ids=["as shipped", "QFormerNeck", "PointMapQueries"],
+)
+def test_six_images_become_768_scene_tokens_and_50_lines(line, tmp_path):
+    leaf = tmp_path / "leaf.py"
+    leaf.write_text(LEAF.format(trainval=(CONFIGS / "trainval.py").as_posix(), line=line))
+    cfg = Config.fromfile(leaf)
     inject_map_spec(cfg)
     seen = []
     with torch.device("meta"):
@@ -31,6 +47,7 @@ def test_six_images_become_768_scene_tokens_and_50_lines(name):
     assert logits.shape == (7, 1, 50, 3)  # the start and six layers
     assert points.shape == (7, 1, 50, 20, 2)
     assert logits.is_meta
-    if name == "trainval_bev.py":
-        assert model.neck.token_shape == (48, 16)
+    assert model.map_queries.num_tokens == (1050 if "point_queries" in line else 50)
+    if "qformer_neck" not in line:
+        assert model.neck.token_shape == (32, 24)
         assert model.neck.shape == (96, 48)

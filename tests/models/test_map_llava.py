@@ -53,6 +53,8 @@ DECODERS = {
         ),
     ),
 }
+for bits in (4, 8):
+    DECODERS[f"packed in {bits}"] = {**DECODERS["llm"], "frozen": True, "quantization": {"bits": bits}}
 QUERIES = {
     "instances": dict(type="InstanceMapQueries", num_instances=6),
     "points": dict(type="PointMapQueries", num_instances=6, num_points=P),
@@ -172,3 +174,13 @@ def test_mode_and_spec_are_checked(batch):
         model(inputs, mode="loss")
     with pytest.raises(ValueError, match="map_spec"):
         MapLLaVA({}, {}, {}, {}, {})
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_init_weights_with_packed_parts(bits):
+    """MMEngine takes the mean of every parameter, which packed ones do not have."""
+    pytest.importorskip("bitsandbytes")
+    model = make(decoder=f"packed in {bits}")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.init_weights()
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())

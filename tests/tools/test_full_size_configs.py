@@ -6,51 +6,161 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
-from mapllava.testing import write_tiny_blip2, write_tiny_llama
+from mapllava.engine import build_runner
+from mapllava.testing import write_tiny_blip2, write_tiny_clip, write_tiny_llama
 from tools import train
 
-CONFIGS = Path(__file__).parents[2] / "configs" / "stage2"
-TOKENIZE = {"train_dataloader": 5, "val_dataloader": 1, "test_dataloader": 1}  # place in the pipeline
+CONFIGS = Path(__file__).parents[2] / "configs"
+pytest.importorskip("peft")
+pytest.importorskip("bitsandbytes")
+LORA = {"rank": 2, "alpha": 4, "dropout": 0.1, "targets": "all-linear"}
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> tuple[Path, Path]:
+def weights(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("weights")
-    return write_tiny_blip2(folder / "blip2"), write_tiny_llama(folder / "vicuna")
-
-
-@pytest.mark.parametrize("name", ["mini", "trainval"])
-def test_two_steps_with_weights_from_folders(name, weights, city, city_cache, tmp_path, monkeypatch):
-    blip2, vicuna = weights
-    options = {
-        "model.vision_encoder.pretrained": blip2,
-        "model.neck.qformer.pretrained": blip2,
-        "model.decoder.pretrained": vicuna,
-        "model.neck.num_queries": 4,
-        "train_cfg.max_epochs": 1,
-        "train_dataloader.batch_size": 6,  # 12 samples: two steps
+    return {
+        "blip2": write_tiny_blip2(folder / "blip2"),
+        "clip": write_tiny_clip(folder / "clip"),
+        "vicuna": write_tiny_llama(folder / "vicuna"),
     }
-    for loader, place in TOKENIZE.items():
-        split = "train" if loader.startswith("train") else "val"
-        options |= {
-            f"{loader}.num_workers": 0,
-            f"{loader}.persistent_workers": False,
-            f"{loader}.dataset.data_root": city,
-            f"{loader}.dataset.ann_file": city_cache[split],
-            f"{loader}.dataset.pipeline.0.size": "(112,84)",
-            f"{loader}.dataset.pipeline.{place}.tokenizer.pretrained": vicuna,
+
+
+@pytest.fixture(autouse=True)
+def plain_config_text(monkeypatch):
+    """MMEngine lays out a config's text anew at every save, which takes longer than these steps."""
+    monkeypatch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, True))
+
+
+@pytest.fixture
+def options(weights, city, city_cache):
+    """``options(name)``: what makes a full-size config tiny, two steps of six samples."""
+
+    def of(name: str) -> dict[str, object]:
+        cfg = Config.fromfile(CONFIGS / f"{name}.py")
+        vision = "clip" if "llava" in name else "blip2"
+        changes: dict[str, object] = {
+            "model.vision_encoder.pretrained": str(weights[vision]),
+            "model.neck.num_queries": 4,
+            "model.map_queries.num_instances": 20,
+            "model.head.num_layers": 2,
+            "train_cfg.max_epochs": 1,
+            "train_dataloader.batch_size": 6,  # 12 samples: two steps
         }
-    arguments = [str(CONFIGS / f"{name}.py"), "--work-dir", str(tmp_path)]
-    arguments += ["--cfg-options", *(f"{key}={value}" for key, value in options.items())]
+        if cfg.model.neck.qformer.get("pretrained"):
+            changes["model.neck.qformer.pretrained"] = str(weights["blip2"])
+        else:
+            small = {"hidden_size": 24, "num_attention_heads": 4, "intermediate_size": 48}
+            changes |= {f"model.neck.qformer.architecture.{key}": value for key, value in small.items()}
+        if cfg.model.decoder.type == "LLMMapDecoder":
+            changes["model.decoder.pretrained"] = str(weights["vicuna"])
+        else:
+            changes |= {"model.decoder.embed_dims": 32, "model.decoder.num_layers": 1}
+        for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+            split = "train" if loader.startswith("train") else "val"
+            changes |= {
+                f"{loader}.num_workers": 0,
+                f"{loader}.persistent_workers": False,
+                f"{loader}.dataset.data_root": str(city),
+                f"{loader}.dataset.ann_file": str(city_cache[split]),
+                f"{loader}.dataset.pipeline.0.size": (112, 84),
+            }
+            for place, step in enumerate(cfg[loader].dataset.pipeline):
+                if step.type == "TokenizePrompt":
+                    place_of_folder = f"{loader}.dataset.pipeline.{place}.tokenizer.pretrained"
+                    changes[place_of_folder] = str(weights["vicuna"])
+        return changes
+
+    return of
+
+
+def run_tool(name, options, folder, monkeypatch) -> dict:
+    """Train through the command line; the final model's file."""
+    arguments = [str(CONFIGS / f"{name}.py"), "--work-dir", str(folder), "--cfg-options"]
+    arguments += [f"{key}={value}".replace(" ", "") for key, value in options.items()]
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-
     assert train.main() == 0
+    assert json.loads((folder / "metrics.json").read_text())[0]["metrics"]["mAP"] >= 0
+    return torch.load(folder / "final_model.pth", weights_only=True)["state_dict"]
 
+
+STAGE2 = ["mini", "trainval", "trainval_4bit", "trainval_lora", "trainval_no_llm", "trainval_llava"]
+
+
+@pytest.mark.parametrize("name", STAGE2)
+def test_two_steps_with_weights_from_folders(name, options, tmp_path, monkeypatch):
+    saved = run_tool(f"stage2/{name}", options(f"stage2/{name}"), tmp_path, monkeypatch)
     log = next(tmp_path.glob("*/*.log")).read_text()
-    assert "tensors" in log  # the weights' report
+    assert "weights loaded" in log
     assert "12 train samples" in log
-    assert json.loads((tmp_path / "metrics.json").read_text())[0]["metrics"]["mAP"] >= 0
-    saved = torch.load(tmp_path / "final_model.pth", weights_only=True)["state_dict"]
-    assert not any(key.startswith("decoder.backbone.") for key in saved)  # the frozen base stays out
+    base = {key for key in saved if key.startswith(("decoder.backbone.", "vision_encoder."))}
+    assert all(".lora_" in key for key in base)  # the frozen base stays out
+    assert bool(base) == (name == "trainval_lora")
     assert any(key.startswith("neck.qformer.") for key in saved)
+
+
+def test_stage_3_starts_from_stage_2(options, tmp_path, monkeypatch):
+    first = run_tool("stage2/trainval", options("stage2/trainval"), tmp_path / "2", monkeypatch)
+    changes = {**options("stage3/trainval"), "load_from": tmp_path / "2" / "final_model.pth"}
+    second = run_tool("stage3/trainval", changes, tmp_path / "3", monkeypatch)
+    log = next((tmp_path / "3").glob("*/*.log")).read_text()
+    assert "Parameter group llm:" in log
+    assert {key for key in second if key.startswith("decoder.backbone.")}  # it trains, so it is saved
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_missing_start_is_named(options, tmp_path, monkeypatch):
+    with pytest.raises(train.MapLLaVAError, match="load_from = 'outputs/map_detection_stage2"):
+        run_tool("stage3/trainval", options("stage3/trainval"), tmp_path, monkeypatch)
+
+
+MODES = {
+    "frozen": ({}, set()),
+    "8-bit": ({"decoder.quantization": {"bits": 8}, "vision_encoder.quantization": {"bits": 8}}, set()),
+    "lora on 4 bits": ({"decoder.lora": LORA, "decoder.quantization": {"bits": 4}}, {"decoder.backbone"}),
+    "lora on 8 bits": ({"decoder.lora": LORA, "decoder.quantization": {"bits": 8}}, {"decoder.backbone"}),
+    "lora in the tower": (
+        {"vision_encoder.lora": LORA, "vision_encoder.gradient_checkpointing": True},
+        {"vision_encoder.backbone"},
+    ),
+    "lora in the Q-Former": ({"neck.qformer.frozen": True, "neck.qformer.lora": LORA}, set()),
+    "all frozen": ({"neck.qformer.frozen": True, "neck.qformer.quantization": {"bits": 4}}, set()),
+    "full": (
+        {"decoder.frozen": False, "vision_encoder.frozen": False, "decoder.dtype": None}
+        | {"vision_encoder.dtype": None},
+        {"decoder.backbone", "vision_encoder.backbone"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "learning"), MODES.values(), ids=MODES)
+def test_one_step_changes_what_trains_and_nothing_else(changes, learning, options, tmp_path):
+    cfg = Config.fromfile(CONFIGS / "stage2" / "trainval.py")
+    cfg.merge_from_dict(options("stage2/trainval"))
+    cfg.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
+    cfg.work_dir, cfg.train_dataloader.batch_size = str(tmp_path), 1
+    cfg.custom_hooks = []
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.param_scheduler = None
+    runner = build_runner(cfg)
+    model = runner.model
+    model.init_weights()
+    for move in (model.head.place, *(layer.move for layer in model.head.layers)):
+        torch.nn.init.normal_(move[-1].weight, std=0.1)  # zero at the start, they hide what lies before
+    for name, parameter in model.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.cfg.optim_wrapper)
+    runner.optim_wrapper.initialize_count_status(model, 0, 1)
+    batch = next(iter(runner.build_dataloader(runner.cfg.train_dataloader)))
+    model.train()
+    model.train_step(batch, runner.optim_wrapper)
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == {name for name, p in model.named_parameters() if p.requires_grad}
+    backbones = {".".join(name.split(".")[:2]) for name in moved if ".backbone." in name}
+    assert backbones - {"neck.qformer"} == learning
+    frozen_qformer = "neck.qformer.frozen" in changes
+    assert any("neck.qformer" in name and ".lora_" not in name for name in moved) != frozen_qformer

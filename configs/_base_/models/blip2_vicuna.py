@@ -1,9 +1,39 @@
 # Full size: BLIP-2's ViT-g and Q-Former, Vicuna-7B. `pretrained` may be a hub id or a folder, whose
 # config.json then rules; `architecture` says what is built when `pretrained` is None.
+#
+# Either neck hands on 768 scene tokens, and either layout of queries fits it. The neck and the layout that
+# learned better on the synthetic city are used; in a leaf's `model`, one line takes the other:
+# `neck=dict(_delete_=True, **_base_.qformer_neck)` or `map_queries=dict(_delete_=True, **_base_.point_queries)`.
 _base_ = ["./vector_map_head.py"]
 
 blip2 = "Salesforce/blip2-opt-2.7b"
 vicuna = "lmsys/vicuna-7b-v1.5"
+
+qformer = dict(
+    type="QFormerCore",
+    pretrained=blip2,
+    architecture=dict(
+        hidden_size=768,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        intermediate_size=3072,
+        cross_attention_frequency=2,
+    ),
+)
+qformer_neck = dict(type="QFormerNeck", num_cameras=6, num_queries=128, qformer=qformer)
+bev_qformer_neck = dict(
+    type="BEVQFormerNeck",
+    bev_dims=256,
+    cell=0.625,  # 96 x 48 cells
+    heights=[-1.84, -1.0, 0.0],  # the ground, and what stands on it
+    token_stride=[3, 2],  # 32 x 24 queries of 1.875 m x 1.25 m
+    dilations=[1, 2, 4, 2, 1],
+    attention=dict(radius=6.0, pool=1),
+    loss_bev=dict(bce=40.0, dice=10.0),
+    qformer=qformer,
+)
+point_queries = dict(type="PointMapQueries", num_instances=50, num_points=20)  # 1,050 tokens
+instance_queries = dict(type="InstanceMapQueries", num_instances=50)
 
 model = dict(
     type="MapLLaVA",
@@ -17,6 +47,7 @@ model = dict(
         type="Blip2VisionEncoder",
         pretrained=blip2,
         frozen=True,
+        dtype="bfloat16",
         architecture=dict(
             hidden_size=1408,
             intermediate_size=6144,
@@ -27,23 +58,8 @@ model = dict(
             qkv_bias=True,
         ),
     ),
-    neck=dict(
-        type="QFormerNeck",
-        num_cameras=6,
-        num_queries=128,
-        qformer=dict(
-            type="QFormerCore",
-            pretrained=blip2,
-            architecture=dict(
-                hidden_size=768,
-                num_hidden_layers=12,
-                num_attention_heads=12,
-                intermediate_size=3072,
-                cross_attention_frequency=2,
-            ),
-        ),
-    ),
-    map_queries=dict(type="PointMapQueries", num_instances=50, num_points=20),
+    neck=bev_qformer_neck,
+    map_queries=instance_queries,
     decoder=dict(
         type="LLMMapDecoder",
         pretrained=vicuna,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sized
+from collections.abc import Sized
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
 
+from mapllava.checkpoint import count_parameters
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.registry import HOOKS
@@ -38,12 +38,12 @@ class RunSummaryHook(Hook):
     @staticmethod
     def _log_model(runner: Runner) -> None:
         model = bare_model(runner.model)
-        total, trainable = count_parameters(model.parameters())
+        total, trainable = count_parameters(model)
         runner.logger.info(
             f"Model built: {type(model).__name__}, {total:,} parameters, {trainable:,} trainable"
         )
         for name, child in model.named_children():
-            total, trainable = count_parameters(child.parameters())
+            total, trainable = count_parameters(child)
             if total:
                 runner.logger.info(f"  {name} ({type(child).__name__}): {total:,}, {trainable:,} trainable")
 
@@ -53,9 +53,3 @@ class RunSummaryHook(Hook):
         runner.logger.info(
             f"Data set loaded: {len(dataset):,} {name} samples" + (f" ({split})" if split else "")
         )  # type: ignore[arg-type]
-
-
-def count_parameters(parameters: Iterable[nn.Parameter]) -> tuple[int, int]:
-    """Number of values in total, and of those that train."""
-    counts = [(value.numel(), value.requires_grad) for value in parameters]
-    return sum(count for count, _ in counts), sum(count for count, trains in counts if trains)

@@ -25,6 +25,7 @@ from mapllava.models.hf_backbone import (
     without_dropout,
 )
 from mapllava.models.map_queries import BaseMapQueries
+from mapllava.models.trainability import check_trainability
 from mapllava.registry import MODELS
 
 _ATTENTION = {"sdpa": "sdpa", "flex": "flex_attention"}  # ours to transformers' names
@@ -47,15 +48,19 @@ class LLMMapDecoder(BaseModule):
             its ``config.json`` decides the architecture.
         architecture: values of the backbone's config with its ``model_type``, for a random start;
             ignored with ``pretrained``.
-        frozen: keep the language model as it is; gradients still reach scene tokens and queries.
+        frozen: keep the language model's weights; gradients still reach scene tokens and queries.
         gradient_checkpointing: recompute its activations in the backward pass.
         dtype: the backbone's dtype, ``float32`` if None; ``bfloat16`` for a large frozen one.
         attention: ``sdpa``, or ``flex`` for FlexAttention with the same rules as a block mask, which
             trains on a GPU only.
+        lora: adapters that train on the frozen weights, ``dict(rank, alpha, targets, dropout)``.
+        quantization: hold the frozen weights of linear layers packed, ``dict(bits=4)`` (NF4, optionally
+            ``compute_dtype``) or ``dict(bits=8)``.
 
     Raises:
         ValueError: if neither ``pretrained`` nor ``architecture`` is given, or one is wrong.
-        MapLLaVAError: if the weights do not fit.
+        MapLLaVAError: if the weights do not fit, or ``frozen``, ``lora`` and ``quantization`` contradict
+            each other.
     """
 
     def __init__(
@@ -67,8 +72,11 @@ class LLMMapDecoder(BaseModule):
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
         attention: str = "sdpa",
+        lora: dict | None = None,
+        quantization: dict | None = None,
     ) -> None:
         super().__init__()
+        check_trainability("LLMMapDecoder", frozen, lora, quantization)
         source = open_source(pretrained, architecture, "LLMMapDecoder")
         config = _config_of(source) if source is not None else _config_from(architecture or {})
         if frozen:
@@ -84,10 +92,12 @@ class LLMMapDecoder(BaseModule):
 
             return AutoModel.from_config(config, dtype=torch_dtype, attn_implementation=_ATTENTION[attention])
 
-        self.backbone: Any = build_backbone(construct, source, decoder_table(_base_prefix(config)))
+        self.backbone: Any = build_backbone(
+            construct, source, decoder_table(_base_prefix(config)), quantization
+        )
         self.base_weights = None if source is None else source.describe()
         self.frozen = frozen
-        settle(self.backbone, frozen, gradient_checkpointing)
+        settle(self.backbone, frozen, gradient_checkpointing, lora)
         self.embed_dims: int = config.hidden_size
         self.vocab_size: int = config.vocab_size
         self.bos_token_id = config.bos_token_id if isinstance(config.bos_token_id, int) else None

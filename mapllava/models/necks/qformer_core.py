@@ -14,7 +14,17 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, WeightSource, load_tensor
-from mapllava.models.hf_backbone import RANDOM_STD, build_backbone, configure, open_source, settle
+from mapllava.models.hf_backbone import (
+    RANDOM_STD,
+    build_backbone,
+    configure,
+    keep_frozen,
+    open_source,
+    resolve_dtype,
+    settle,
+    without_dropout,
+)
+from mapllava.models.trainability import check_trainability
 from mapllava.registry import MODELS
 
 _BERT_DIMS = 768  # the width that a standard deviation of 0.02 is meant for
@@ -35,10 +45,16 @@ class QFormerCore(BaseModule):
             Unless it names ``initializer_range``, narrower models start with proportionally larger
             weights: at 0.02 and few channels next to nothing of the patches would get through.
         gradient_checkpointing: recompute activations in the backward pass.
+        frozen: keep the Q-Former's weights; gradients still reach queries and patches.
+        dtype: the backbone's dtype, ``float32`` if None; ``bfloat16`` only for a frozen one.
+        lora: adapters that train on the frozen weights, ``dict(rank, alpha, targets, dropout)``.
+        quantization: hold the frozen weights of linear layers packed, ``dict(bits=4)`` (NF4, optionally
+            ``compute_dtype``) or ``dict(bits=8)``.
 
     Raises:
         ValueError: if the pretrained Q-Former reads features of other channels than C.
-        MapLLaVAError: if the weights do not fit.
+        MapLLaVAError: if the weights do not fit, or ``frozen``, ``lora`` and ``quantization`` contradict
+            each other.
     """
 
     def __init__(
@@ -47,8 +63,13 @@ class QFormerCore(BaseModule):
         pretrained: str | None = None,
         architecture: dict | None = None,
         gradient_checkpointing: bool = False,
+        frozen: bool = False,
+        dtype: str | None = None,
+        lora: dict | None = None,
+        quantization: dict | None = None,
     ) -> None:
         super().__init__()
+        check_trainability("QFormerCore", frozen, lora, quantization)
         from transformers import Blip2Config, Blip2QFormerConfig, Blip2QFormerModel
 
         self._source: WeightSource | None = open_source(pretrained, architecture, "QFormerCore")
@@ -65,14 +86,25 @@ class QFormerCore(BaseModule):
             if "initializer_range" not in values:
                 config.initializer_range = RANDOM_STD * math.sqrt(_BERT_DIMS / config.hidden_size)
         config.use_qformer_text_input = False
+        if frozen:
+            without_dropout(config)
+        self.dtype = resolve_dtype(dtype)
 
         def construct() -> nn.Module:
-            return Blip2QFormerModel._from_config(config, dtype=torch.float32, attn_implementation="sdpa")
+            return Blip2QFormerModel._from_config(config, dtype=self.dtype, attn_implementation="sdpa")
 
-        self.backbone = build_backbone(construct, self._source, BLIP2_QFORMER)
+        self.backbone = build_backbone(construct, self._source, BLIP2_QFORMER, quantization)
         self.base_weights = None if self._source is None else self._source.describe()
-        settle(self.backbone, frozen=False, gradient_checkpointing=gradient_checkpointing)
+        self.frozen = frozen
+        settle(self.backbone, frozen, gradient_checkpointing, lora)
         self.embed_dims: int = config.hidden_size
+
+    def train(self, mode: bool = True) -> QFormerCore:
+        """Set the mode; a frozen Q-Former stays in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            keep_frozen(self.backbone, mode)
+        return self
 
     def forward(self, queries: Tensor, states: Tensor, mask: Tensor | None = None) -> Tensor:
         """Let the queries read.
@@ -88,10 +120,13 @@ class QFormerCore(BaseModule):
         """
         if mask is not None:
             mask = mask[:, None] if mask.dim() == 3 else mask[:, None, None]
+        given = queries.dtype
+        if self.dtype != torch.float32:
+            queries, states = queries.to(self.dtype), states.to(self.dtype)
         output = self.backbone(
             query_embeds=queries, encoder_hidden_states=states, encoder_attention_mask=mask
-        )
-        return output.last_hidden_state
+        ).last_hidden_state
+        return output if self.dtype == torch.float32 else output.to(given)
 
     def initial_queries(self, count: int) -> Tensor:
         """Where learned query tokens start, (count, D).

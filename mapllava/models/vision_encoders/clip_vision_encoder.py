@@ -36,8 +36,12 @@ class CLIPVisionEncoder(HFVisionEncoder):
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
         feature_layer: int = -1,
+        lora: dict | None = None,
+        quantization: dict | None = None,
     ) -> None:
-        super().__init__(pretrained, architecture, frozen, gradient_checkpointing, dtype, feature_layer)
+        super().__init__(
+            pretrained, architecture, frozen, gradient_checkpointing, dtype, feature_layer, lora, quantization
+        )
         # only the pooled output goes through it: as a parameter it would never get a gradient
         self.backbone.post_layernorm = nn.Identity()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -21,6 +22,7 @@ from mapllava.models.hf_backbone import (
     settle,
     without_dropout,
 )
+from mapllava.models.trainability import check_trainability
 from mapllava.models.vision_encoders.position_embeddings import KeptPositionEmbeddings
 
 
@@ -33,18 +35,22 @@ class HFVisionEncoder(BaseModule):
     Args:
         pretrained: folder or hub id; its ``config.json`` decides the architecture.
         architecture: values of the config for a random start; ignored with ``pretrained``.
-        frozen: keep the encoder as it is; it then keeps no activations.
+        frozen: keep the encoder's weights; without ``lora`` it then keeps no activations.
         gradient_checkpointing: recompute activations in the backward pass.
         dtype: the backbone's dtype, ``float32`` if None; features come out as float32.
         feature_layer: the layer whose features are given, counted from the end: -1 is the last, -2
             what LLaVA-1.5 reads of CLIP. Layers behind it are neither built nor loaded.
+        lora: adapters that train on the frozen weights, ``dict(rank, alpha, targets, dropout)``.
+        quantization: hold the frozen weights of linear layers packed, ``dict(bits=4)`` (NF4, optionally
+            ``compute_dtype``) or ``dict(bits=8)``.
 
     Attributes:
         embed_dims: C.
 
     Raises:
         ValueError: if neither ``pretrained`` nor ``architecture`` is given, or one is wrong.
-        MapLLaVAError: if the weights do not fit.
+        MapLLaVAError: if the weights do not fit, or ``frozen``, ``lora`` and ``quantization`` contradict
+            each other.
     """
 
     config_name: ClassVar[str]
@@ -59,8 +65,11 @@ class HFVisionEncoder(BaseModule):
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
         feature_layer: int = -1,
+        lora: dict | None = None,
+        quantization: dict | None = None,
     ) -> None:
         super().__init__()
+        check_trainability(type(self).__name__, frozen, lora, quantization)
         source = self._source(pretrained, architecture)
         config = self._config(source, architecture)
         table = self._cut(config, feature_layer)
@@ -74,7 +83,7 @@ class HFVisionEncoder(BaseModule):
             model_class = getattr(transformers, self.model_name)
             return model_class._from_config(config, dtype=torch_dtype, attn_implementation="sdpa")
 
-        self.backbone: Any = build_backbone(construct, source, table)
+        self.backbone: Any = build_backbone(construct, source, table, quantization)
         self.positions = KeptPositionEmbeddings(self.backbone.embeddings)
         self.backbone.embeddings.interpolate_pos_encoding = self.positions
         if source is not None:
@@ -82,7 +91,7 @@ class HFVisionEncoder(BaseModule):
             self.backbone.load_report.interpolated.extend(names)
         self.base_weights = None if source is None else source.describe()
         self.frozen = frozen
-        settle(self.backbone, frozen, gradient_checkpointing)
+        settle(self.backbone, frozen, gradient_checkpointing, lora)
         self.embed_dims: int = config.hidden_size
         self.patch_size = int(config.patch_size)
 
@@ -145,6 +154,8 @@ class HFVisionEncoder(BaseModule):
         """Encode images (B, N, 3, H, W), normalised, into patch features (B, N, P, C) float32."""
         batch, views = img.shape[:2]
         self.grid_size((img.shape[-2], img.shape[-1]))
-        output = self.backbone(pixel_values=img.flatten(0, 1), interpolate_pos_encoding=True)
+        learns = img.requires_grad or any(weight.requires_grad for weight in self.backbone.parameters())
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
+            output = self.backbone(pixel_values=img.flatten(0, 1), interpolate_pos_encoding=True)
         patches = output.last_hidden_state[:, 1:].float()
         return patches.unflatten(0, (batch, views))
