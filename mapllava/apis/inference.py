@@ -49,7 +49,7 @@ def load_model(
     """
     file = read_model_file(path)
     config = copy.deepcopy(file.meta["full_config"])
-    _place_bases(file, config["model"], pretrained or {})
+    place_bases(file, config["model"], pretrained or {})
     pipeline = _pipeline(file, config)
     check_components(config["model"], "model", str(path))
     check_components(pipeline, "pipeline", str(path))
@@ -172,7 +172,7 @@ def _matrices(count: int, cam2img: Any, lidar2cam: Any, lidar2img: Any) -> tuple
     return given[0], given[1]
 
 
-def _place_bases(file: ModelFile, model_cfg: dict[str, Any], moved: Mapping[str, str | Path]) -> None:
+def place_bases(file: ModelFile, model_cfg: dict[str, Any], moved: Mapping[str, str | Path]) -> None:
     """Write into the config where each component's base weights are to be read."""
     unknown = sorted(set(moved) - set(file.meta["base_weights"]))
     if unknown:

@@ -1,7 +1,10 @@
 """One file is all that a user needs: build, verify, predict."""
 
+import json
 import os
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -279,3 +282,41 @@ def test_loading_leaves_the_random_numbers_alone(trained):
     torch.manual_seed(3)
     mapllava.load_model(trained.best, device="cpu")
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_weights_of_the_hub_are_those_of_the_trained_revision(tmp_path):
+    from mapllava.apis.inference import place_bases
+    from mapllava.checkpoint import ModelFile
+
+    def base(**entries):
+        return {"hash": "1", "revision": "c0ffee", **entries}
+
+    bases = {"decoder": base(), "neck.qformer": base(), "vision_encoder": base(revision=None)}
+    model = {"decoder": {"pretrained": "a/b"}, "neck": {"qformer": {"pretrained": "a/c@v1"}}}
+    model["vision_encoder"] = {"pretrained": "folder"}
+    place_bases(ModelFile(tmp_path, {}, {"base_weights": bases}), model, {"vision_encoder": tmp_path})
+    assert model["decoder"]["pretrained"] == "a/b@c0ffee"
+    assert model["neck"]["qformer"]["pretrained"] == "a/c@v1"
+    assert model["vision_encoder"]["pretrained"] == str(tmp_path)
+
+
+def test_the_example_writes_a_picture_and_the_lines(
+    trained, city_cache, sample, tmp_path, monkeypatch, capsys
+):
+    script = Path(__file__).parents[2] / "examples" / "predict.py"
+    arguments = [str(trained.best), str(city_cache["val"]), "--out-dir", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["predict.py", *arguments, "--sample", sample["sample_token"]])
+    with pytest.raises(SystemExit) as status:
+        runpy.run_path(str(script), run_name="__main__")
+    assert status.value.code == 0
+    content = json.loads((tmp_path / f"{sample['sample_token']}.json").read_text())
+    assert len(content["lines"]) == 50
+    assert np.shape(content["lines"][0]["points"]) == (20, 2)
+    assert content["lines"][0]["class"] in ("divider", "ped_crossing", "boundary")
+    assert cv2.imread(str(tmp_path / f"{sample['sample_token']}.png")).shape[1] == 1600
+
+    monkeypatch.setattr(sys, "argv", ["predict.py", *arguments, "--sample", "nobody"])
+    with pytest.raises(SystemExit) as status:
+        runpy.run_path(str(script), run_name="__main__")
+    assert status.value.code == 2
+    assert "has no sample nobody" in capsys.readouterr().err
