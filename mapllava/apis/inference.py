@@ -62,8 +62,8 @@ def load_model(
                 f"mapllava.load_model({str(path)!r}, pretrained={_example(file)})"
             ) from error
         steps = Compose([TRANSFORMS.build(step) for step in pipeline])
-    _load_trained(model, file, config["model"])
     model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    _load_trained(model, file, config["model"])
     return MapPredictor(model.eval(), steps, file)
 
 

@@ -23,8 +23,9 @@ def base_weight_modules(model: nn.Module, model_cfg: Mapping[str, Any] | None) -
         model_cfg: The model's config, nested as the model is.
 
     Returns:
-        Dotted module path to the description: what the part says of itself, ``dtype`` of its
-        untrained weights, and ``quantization`` as its config (or an attribute) has it, or None.
+        Dotted module path to the description: what the part says of itself; ``dtype`` as its config
+        has it, or of its untrained weights; ``quantization`` as its config or an attribute has it, or
+        None.
     """
     configured = dict(_configured(model_cfg or {}, ""))
     found: dict[str, Any] = {
@@ -37,9 +38,9 @@ def base_weight_modules(model: nn.Module, model_cfg: Mapping[str, Any] | None) -
         if isinstance(description, Mapping) and description:
             found[path] = dict(description)
     for path, description in found.items():
-        module = model.get_submodule(path)
-        quantization = configured.get(path, {}).get("quantization") or getattr(module, "quantization", None)
-        description.setdefault("dtype", _dtype(module))
+        module, node = model.get_submodule(path), configured.get(path, {})
+        quantization = node.get("quantization") or getattr(module, "quantization", None)
+        description.setdefault("dtype", node.get("dtype") or _dtype(module))
         description.setdefault("quantization", dict(quantization) if quantization else None)
     return found
 

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from trained import train_tiny
 
 import mapllava
 from mapllava.errors import MapLLaVAError
+from mapllava.models.decoders import LLMMapDecoder
+from mapllava.registry import MODELS
 
 
 @pytest.fixture(scope="module")
@@ -320,3 +323,53 @@ def test_the_example_writes_a_picture_and_the_lines(
         runpy.run_path(str(script), run_name="__main__")
     assert status.value.code == 2
     assert "has no sample nobody" in capsys.readouterr().err
+
+
+class FourBitMapDecoder(LLMMapDecoder):
+    """bitsandbytes' NF4 layers in place of the frozen language model's."""
+
+    def __init__(self, quantization, **kwargs):
+        from bitsandbytes.nn import Linear4bit
+
+        super().__init__(**kwargs)
+        for name, layer in list(self.backbone.named_modules()):
+            if isinstance(layer, torch.nn.Linear):
+                packed = Linear4bit(
+                    layer.in_features, layer.out_features, bias=False, quant_type=quantization["type"]
+                )
+                packed.load_state_dict(layer.state_dict())
+                parent, _, leaf = name.rpartition(".")
+                setattr(self.backbone.get_submodule(parent), leaf, packed.requires_grad_(False).to("cpu"))
+
+
+def test_a_quantised_base_stays_out_of_the_file_and_comes_back(city, city_cache, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    MODELS.register_module(module=FourBitMapDecoder, force=True)
+    options = {
+        "model.decoder.type": "FourBitMapDecoder",
+        "model.decoder.dtype": "float32",
+        "model.decoder.quantization": {"type": "nf4"},
+    }
+    trained = train_tiny(tmp_path, city, city_cache, **options)
+    weight = trained.runner.model.decoder.backbone.layers[0].mlp.up_proj.weight
+    assert weight.dtype == torch.uint8
+    saved = torch.load(trained.best, weights_only=True)
+    assert not any(key.startswith("decoder.backbone.") for key in saved["state_dict"])
+    assert saved["meta"]["base_weights"]["decoder"]["quantization"] == {"type": "nf4"}
+
+    predictor = mapllava.load_model(trained.best, device="cpu")
+    dataset = trained.runner.val_dataloader.dataset
+    sample = dataset.get_data_info(0)
+    with torch.inference_mode():
+        (expected,) = trained.runner.model.test_step(trained.runner.val_dataloader.collate_fn([dataset[0]]))
+    lines = predictor.predict(sample["img_paths"], sample["cam2img"], sample["lidar2cam"])
+    assert np.array_equal(np.stack(lines.points), expected.pred_instances.points.double().numpy())
+    changed = edited(
+        trained,
+        tmp_path / "m.pth",
+        lambda c: c["meta"]["full_config"]["model"]["decoder"]["quantization"].update(type="fp4"),
+    )
+    with pytest.raises(
+        MapLLaVAError, match=r"decoder: trained on .*quantization \{'type': 'nf4'\} then, .*fp4"
+    ):
+        mapllava.load_model(changed, device="cpu")
