@@ -1,5 +1,6 @@
-"""Pretrained weights: where they come from, what their keys are called, how they get in."""
+"""Weights: where pretrained ones come from and how they get in, and the file of a trained model."""
 
+from mapllava.checkpoint.fit import check_fit
 from mapllava.checkpoint.key_tables import (
     BLIP2_QFORMER,
     BLIP2_QUERY_TOKENS,
@@ -10,6 +11,7 @@ from mapllava.checkpoint.key_tables import (
     decoder_table,
 )
 from mapllava.checkpoint.loading import LoadReport, load_tensor, load_weights, parameters_on_meta
+from mapllava.checkpoint.model_file import FORMAT_VERSION, ModelFile, read_model_file, write_model_file
 from mapllava.checkpoint.packed import PackedLayer, count_parameters, packed_layers, stored_bytes
 from mapllava.checkpoint.source import WeightSource
 from mapllava.checkpoint.summary import weight_summary
@@ -19,17 +21,22 @@ __all__ = [
     "BLIP2_QUERY_TOKENS",
     "BLIP2_VISION",
     "CLIP_VISION",
+    "FORMAT_VERSION",
     "LLAVA_TOWER",
     "KeyTable",
     "LoadReport",
+    "ModelFile",
     "PackedLayer",
     "WeightSource",
+    "check_fit",
     "count_parameters",
     "decoder_table",
     "load_tensor",
     "load_weights",
     "packed_layers",
     "parameters_on_meta",
+    "read_model_file",
     "stored_bytes",
     "weight_summary",
+    "write_model_file",
 ]

@@ -5,6 +5,8 @@ Both begin with BOS and append nothing, because scene tokens and map queries fol
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from mapllava.errors import MapLLaVAError
@@ -25,6 +27,10 @@ class ByteTokenizer:
     def __call__(self, text: str) -> list[int]:
         """Ids of ``text``, BOS first."""
         return [self.bos_token_id, *(byte + self._offset for byte in text.encode("utf-8"))]
+
+    def describe(self) -> dict[str, Any]:
+        """Identity, for a file that holds the ids it made."""
+        return {"vocab_size": self.vocab_size, "bos_token_id": self.bos_token_id}
 
     def decode(self, ids: list[int]) -> str:
         """The text behind ``ids``; special ids are left out."""
@@ -70,6 +76,15 @@ class HFTokenizer:
         """Ids of ``text``, BOS first where the vocabulary has one; no EOS."""
         ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
         return ids if self.bos_token_id is None else [self.bos_token_id, *ids]
+
+    def describe(self) -> dict[str, Any]:
+        """Identity, for a file that holds the ids it made; ``hash`` is SHA-256 over the vocabulary."""
+        vocabulary = json.dumps(self.tokenizer.get_vocab(), sort_keys=True, ensure_ascii=False)
+        return {
+            "vocab_size": self.vocab_size,
+            "bos_token_id": self.bos_token_id,
+            "hash": hashlib.sha256(vocabulary.encode()).hexdigest(),
+        }
 
     def _load(self) -> Any:
         try:

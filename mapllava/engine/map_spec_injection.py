@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -61,7 +61,7 @@ def inject_map_spec(cfg: Config) -> Config:
     return cfg
 
 
-def leaf_datasets(cfg: Config, dataloader: str) -> Iterator[tuple[str, dict]]:
+def leaf_datasets(cfg: Config | Mapping[str, Any], dataloader: str) -> Iterator[tuple[str, dict]]:
     """The data set configs of one dataloader, below wrappers such as ``ConcatDataset``.
 
     Args:

@@ -6,6 +6,7 @@ classes, so it is rewritten before saving and rebuilt after loading.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,30 @@ def to_plain(value: Any, where: str = "checkpoint") -> Any:
         f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which a checkpoint must not "
         "hold: store tensors, numbers, strings, lists and dicts"
     )
+
+
+def plain_config(value: Any, where: str = "config") -> Any:
+    """A config as plain values: classes by the name they are registered under, functions and dtypes as text.
+
+    Args:
+        value: A config as a dict, or a part of one.
+        where: The place of ``value``, for the error.
+
+    Raises:
+        MapLLaVAError: If something else is in it; names the place and the type.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain_config(entry, f"{where}.{key}") for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        entries = [plain_config(entry, f"{where}.{index}") for index, entry in enumerate(value)]
+        return tuple(entries) if isinstance(value, tuple) else entries
+    if isinstance(value, type):
+        return value.__name__
+    if isinstance(value, torch.dtype):
+        return str(value).removeprefix("torch.")
+    if inspect.isroutine(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return to_plain(value, where)
 
 
 def restore_message_hub(state: Mapping[str, Any]) -> dict[str, Any]:

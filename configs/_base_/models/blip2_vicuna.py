@@ -1,9 +1,9 @@
 # Full size: BLIP-2's ViT-g and Q-Former, Vicuna-7B. `pretrained` may be a hub id or a folder, whose
 # config.json then rules; `architecture` says what is built when `pretrained` is None.
 #
-# Either neck hands on 768 scene tokens, and either layout of queries fits it. The neck and the layout that
-# learned better on the synthetic city are used; in a leaf's `model`, one line takes the other:
-# `neck=dict(_delete_=True, **_base_.qformer_neck)` or `map_queries=dict(_delete_=True, **_base_.point_queries)`.
+# Either neck hands on 768 scene tokens, and either layout of queries fits it. Used is what learned better on
+# the synthetic city; a leaf's `model` takes the other with one line:
+# `neck=dict(_delete_=True, **_base_.qformer_neck)`, `map_queries=dict(_delete_=True, **_base_.point_queries)`.
 _base_ = ["./vector_map_head.py"]
 
 blip2 = "Salesforce/blip2-opt-2.7b"

@@ -36,7 +36,7 @@ class LoadMultiViewImages(BaseTransform):
 
     Required Keys:
 
-    - img_paths: N paths
+    - img_paths: N paths; or img: N images (h, w, 3) uint8 BGR, as a camera delivers them
     - cam2img: (N, 3, 3) float64, pixels of the stored images
 
     Added Keys:
@@ -55,7 +55,7 @@ class LoadMultiViewImages(BaseTransform):
         interpolation: See :class:`ResizeMultiView`.
 
     Raises:
-        ValueError: If an argument is not valid.
+        ValueError: If an argument, or an image given as an array, is not valid.
         MapLLaVAError: If a file is missing, empty, cut short or no image; names camera and file.
     """
 
@@ -76,9 +76,11 @@ class LoadMultiViewImages(BaseTransform):
         """Read, check, decode and scale every image."""
         images, intrinsics = [], []
         results["ori_cam2img"] = np.array(results["cam2img"])
-        names = results.get("cam_names") or [""] * len(results["img_paths"])
-        for name, path, cam2img in zip(names, results["img_paths"], results["cam2img"], strict=True):
-            img, cam2img = self._load(path, name, cam2img)
+        sources = results["img"] if "img" in results else results["img_paths"]
+        names = results.get("cam_names") or [""] * len(sources)
+        for name, source, cam2img in zip(names, sources, results["cam2img"], strict=True):
+            load = self._scale if isinstance(source, np.ndarray) else self._load
+            img, cam2img = load(source, name, cam2img)
             images.append(img)
             intrinsics.append(cam2img)
         results["img"], results["cam2img"] = images, np.stack(intrinsics)
@@ -90,7 +92,18 @@ class LoadMultiViewImages(BaseTransform):
         target = None if self.resizer is None or full is None else self.resizer.output_size(*full)
         factor = self._factor(full, target)
         img = _decode(data, factor, path, name)
-        cam2img = scale_intrinsics(cam2img, 1.0 / factor, 1.0 / factor)
+        return self._scale(img, name, scale_intrinsics(cam2img, 1.0 / factor, 1.0 / factor), factor, target)
+
+    def _scale(
+        self,
+        img: np.ndarray,
+        name: str,
+        cam2img: np.ndarray,
+        factor: int = 1,
+        target: tuple[int, int] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if img.ndim != 3 or img.shape[2] != 3 or img.dtype != np.uint8:
+            raise ValueError(f"image of camera '{name}' is {img.dtype} {img.shape}, not uint8 (H, W, 3) BGR")
         if self.resizer is None:
             return img, cam2img
         height, width = img.shape[:2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,16 @@ class TokenizePrompt(BaseTransform):
     Args:
         prompt: The text.
         tokenizer: ``dict(type=…)`` of the registry ``TOKENIZERS``.
+        ids: The prompt's ids where they are known, as from a model file; no tokenizer is loaded then.
 
     Raises:
         MapLLaVAError: If the tokenizer does not load (on the first sample).
     """
 
-    def __init__(self, prompt: str, tokenizer: dict | None = None) -> None:
+    def __init__(self, prompt: str, tokenizer: dict | None = None, ids: Sequence[int] | None = None) -> None:
         self.prompt = prompt
         self.tokenizer = dict(tokenizer or {"type": "ByteTokenizer"})
-        self._ids: np.ndarray | None = None
+        self._ids = None if ids is None else np.array(ids, dtype=np.int64)
 
     def transform(self, results: dict) -> dict:
         """Add the ids."""

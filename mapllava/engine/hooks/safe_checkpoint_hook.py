@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import Tensor
 
+from mapllava.checkpoint.fit import check_fit
+from mapllava.checkpoint.model_file import FORMAT_VERSION
 from mapllava.engine.bare_model import bare_model
-from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
+from mapllava.engine.base_weights import IDENTITY, base_differences, base_weight_modules, reloadable_keys
 from mapllava.engine.plain_state import restore_message_hub, to_plain
+from mapllava.engine.self_description import describe_model
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
-
-FORMAT_VERSION = 1
-_SHOWN = 12
 
 
 @HOOKS.register_module()
@@ -24,9 +23,10 @@ class SafeCheckpointHook(Hook):
     """Rewrites checkpoints on their way out and verifies them on their way in.
 
     Out: everything becomes tensors and plain values (``torch.load(weights_only=True)`` reads the
-    file), frozen pretrained weights are left out and described in ``meta['base_weights']``, and the
-    map's frame, ROI and classes go along. In: the message hub is rebuilt, frame and classes must be
-    the config's, and every weight that the constructor has not loaded must be in the file.
+    file), frozen pretrained weights are left out and described in ``meta['base_weights']``, and config,
+    prompt and the map's frame, ROI and classes go along (:mod:`mapllava.checkpoint.model_file`). In:
+    the message hub is rebuilt, frame and classes must be the config's, the base weights those of the
+    training, and every weight that the constructor has not loaded must be in the file.
 
     Args:
         allow_missing: Module paths that a ``load_from`` (not a resume) may leave as they were built,
@@ -39,6 +39,18 @@ class SafeCheckpointHook(Hook):
     def __init__(self, allow_missing: Sequence[str] = (), allow_unexpected: Sequence[str] = ()) -> None:
         self.allow_missing = tuple(allow_missing)
         self.allow_unexpected = tuple(allow_unexpected)
+        self._description: dict[str, Any] | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Describe model and config now, so that what cannot be saved is known before the first step.
+
+        Raises:
+            MapLLaVAError: If the config holds what is no plain value, or the tokenizer does not load.
+        """
+        self._description = {
+            **describe_model(bare_model(runner.model), runner.cfg),
+            "cameras": _cameras(runner.train_loop.dataloader.dataset),
+        }
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Drop frozen pretrained weights, describe them, and make everything plain.
@@ -52,9 +64,9 @@ class SafeCheckpointHook(Hook):
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {key: value for key, value in state.items() if key not in dropped}
         meta = checkpoint["meta"]
-        meta.update(format_version=FORMAT_VERSION, base_weights=roots)
-        if runner.cfg.get("map_spec") is not None:
-            meta["map_spec"] = dict(runner.cfg.map_spec)
+        if self._description is None:
+            self.before_train(runner)
+        meta.update(self._description or {}, format_version=FORMAT_VERSION, base_weights=roots)
         for key in list(checkpoint):
             checkpoint[key] = to_plain(checkpoint[key], key)
 
@@ -71,31 +83,44 @@ class SafeCheckpointHook(Hook):
         state = checkpoint.get("state_dict", checkpoint)
         model = bare_model(runner.model)
         expected = model.state_dict()
-        reloaded = reloadable_keys(model, base_weight_modules(model, runner.cfg.get("model")))
+        roots = base_weight_modules(model, runner.cfg.get("model"))
+        reloaded = reloadable_keys(model, roots)
         resuming = bool(getattr(runner, "_resume", False))
-        missing = [key for key in expected if key not in state and key not in reloaded]
-        if not resuming:
-            missing = _outside(missing, self.allow_missing)
-        unexpected = _outside([key for key in state if key not in expected], self.allow_unexpected)
-        shapes = _other_shapes(state, expected)
-        if missing or unexpected or shapes:
-            raise MapLLaVAError(_report(missing, unexpected, shapes))
+        check_fit(state, expected, reloaded, () if resuming else self.allow_missing, self.allow_unexpected)
+        saved = checkpoint.get("meta", {}).get("base_weights", {})
+        self._check_bases(runner, saved, roots, reloaded - set(state), resuming)
         left = len(set(expected) - set(state))
         runner.logger.info(
             f"Checkpoint: {len(state)} tensors loaded, {left} stay as the model was built with them"
         )
 
+    def _check_bases(
+        self,
+        runner: Runner,
+        saved: Mapping[str, Any],
+        found: Mapping[str, Any],
+        elsewhere: set[str],
+        same: bool,
+    ) -> None:
+        """Other weights are an error; another precision is one only for a run that goes on."""
+        missing_ok = [] if same else [path for path in saved if path.startswith(self.allow_missing)]
+        saved = {path: entry for path, entry in saved.items() if path not in missing_ok}
+        lines = base_differences(saved, found, elsewhere, IDENTITY if same else IDENTITY[:1])
+        if lines:
+            raise MapLLaVAError(
+                "the base weights are not those that the checkpoint was trained on:\n  "
+                + "\n  ".join(lines)
+                + "\nName the former in the config's 'pretrained', or train anew on the latter"
+            )
+        for line in base_differences(saved, found, elsewhere):
+            runner.logger.warning(f"base weights in another precision: {line}")
 
-def _outside(keys: Iterable[str], prefixes: Sequence[str]) -> list[str]:
-    return [key for key in keys if not any(key.startswith(f"{prefix}.") for prefix in prefixes)]
 
-
-def _other_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    return [
-        f"{key}: {tuple(state[key].shape)} in the file, {tuple(value.shape)} in the model"
-        for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
-    ]
+def _cameras(dataset: Any) -> list[str] | None:
+    """Names of the first sample's cameras in their order, where the data set has such."""
+    look_up = getattr(dataset, "get_data_info", None)
+    names = look_up(0).get("cam_names") if look_up is not None and len(dataset) else None
+    return None if names is None else [str(name) for name in names]
 
 
 def _check_map_spec(meta: Mapping[str, Any], runner: Runner) -> None:
@@ -115,16 +140,3 @@ def _check_map_spec(meta: Mapping[str, Any], runner: Runner) -> None:
         runner.logger.warning(
             f"the checkpoint was trained on ROI {saved['roi']}, this run uses {wanted['roi']}"
         )
-
-
-def _report(missing: list[str], unexpected: list[str], shapes: list[str]) -> str:
-    lines = ["the checkpoint does not fit the model; is it another config's?"]
-    for title, entries in (
-        ("missing in the file", missing),
-        ("in the file but not in the model", unexpected),
-        ("of another shape", shapes),
-    ):
-        if entries:
-            more = f" … and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
-            lines.append(f"  {title} ({len(entries)}): {', '.join(entries[:_SHOWN])}{more}")
-    return "\n".join(lines)

@@ -21,8 +21,8 @@ class WarmupEMAHook(Hook):
     After update ``n`` the average keeps ``min(decay, (1 + n) / (warmup + n))`` of itself, so that
     the random weights of the start are forgotten within a few updates (the rule of
     TensorFlow's ``ExponentialMovingAverage(num_updates=…)``). Frozen weights are neither copied nor
-    averaged. A checkpoint's ``state_dict`` is the average, ready to be used; ``ema_state_dict``
-    holds the weights that training goes on with.
+    averaged. A checkpoint's ``state_dict`` is the average, ready to be used; where the optimiser's
+    state is saved too, ``ema_state_dict`` holds the weights that training goes on with.
 
     Args:
         decay: The share kept in the long run, in (0, 1).
@@ -85,8 +85,9 @@ class WarmupEMAHook(Hook):
         if not self.average:
             return
         state = checkpoint["state_dict"]
-        checkpoint["ema_state_dict"] = {name: state[name] for name in self.average}
-        checkpoint["ema_updates"] = self.updates
+        if "optimizer" in checkpoint:
+            checkpoint["ema_state_dict"] = {name: state[name] for name in self.average}
+            checkpoint["ema_updates"] = self.updates
         average = self._whole or self.average
         state.update({name: value.detach().cpu().clone() for name, value in average.items()})
         self._whole = {}

@@ -18,9 +18,9 @@ def load(folder, path, **changes):
     return runner
 
 
-def with_base(frozen=True, source="hub/base"):
+def with_base(frozen=True, source="hub/base", **changes):
     """A model whose part ``base`` is pretrained, described by the module itself."""
-    return {"type": "ToyModelWithBase", "frozen": frozen, "source": source}
+    return {"type": "ToyModelWithBase", "frozen": frozen, "source": source, **changes}
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +31,10 @@ def toy_with_base():
 
     @MODELS.register_module(force=True)
     class ToyModelWithBase(ToyModel):
-        def __init__(self, source=None, **kwargs):
+        def __init__(self, source=None, digest="1", base=None, **kwargs):
             super().__init__(**kwargs)
-            self.base.base_weights = {"id": source, "revision": "abc"} if source else None
+            described = {"id": source, "revision": "abc", "hash": digest * 64}
+            self.base.base_weights = described if source else None
             torch.nn.init.constant_(self.base.weight, 0.5)
 
 
@@ -41,7 +42,8 @@ def test_frozen_base_weights_are_left_out_and_described(tmp_path):
     runner, saved = trained(tmp_path, model=with_base())
     assert not [key for key in saved["state_dict"] if key.startswith("base.")]
     assert {"norm.running_mean", "head.weight"} <= set(saved["state_dict"])
-    assert saved["meta"]["base_weights"] == {"base": {"id": "hub/base", "revision": "abc"}}
+    described = {"id": "hub/base", "revision": "abc", "hash": "1" * 64}
+    assert saved["meta"]["base_weights"] == {"base": {**described, "dtype": "float32", "quantization": None}}
     again = load(tmp_path / "again", tmp_path / "final_model.pth", model=with_base())
     assert torch.equal(again.model.base.weight, runner.model.base.weight)
 
@@ -62,7 +64,7 @@ def test_pretrained_in_the_config_counts_as_reloadable(tmp_path):
     model = torch.nn.ModuleDict({"decoder": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 2)})
     model["decoder"].requires_grad_(False)
     roots = base_weight_modules(model, {"type": "X", "decoder": {"pretrained": "lmsys/vicuna"}, "head": {}})
-    assert roots == {"decoder": {"pretrained": "lmsys/vicuna"}}
+    assert roots == {"decoder": {"pretrained": "lmsys/vicuna", "dtype": "float32", "quantization": None}}
     assert reloadable_keys(model, roots) == {"decoder.weight", "decoder.bias"}
 
 
@@ -98,6 +100,27 @@ def test_missing_weights_can_be_allowed_by_name_but_not_on_resume(tmp_path):
     load(tmp_path / "ok", path, custom_hooks=hooks)
     with pytest.raises(MapLLaVAError, match=r"head\.weight"):
         load(tmp_path / "no", path, custom_hooks=hooks, resume=True)
+
+
+def test_other_base_weights_are_refused(tmp_path):
+    trained(tmp_path, model=with_base())
+    path = tmp_path / "checkpoint_epoch_1.pth"
+    load(tmp_path / "moved", path, model=with_base(source="folder/base"))
+    other = with_base(source="hub/other", digest="2")
+    with pytest.raises(
+        MapLLaVAError, match=r"base: trained on 'hub/base' at .*, found 'hub/other' at .*hash 1"
+    ):
+        load(tmp_path / "other", path, model=other)
+    hooks = [{"type": "SafeCheckpointHook", "allow_missing": ["base"]}]
+    load(tmp_path / "allowed", path, model=other, custom_hooks=hooks)
+
+
+def test_another_quantization_may_begin_from_a_checkpoint_but_not_resume(tmp_path):
+    trained(tmp_path, model=with_base())
+    path, four = tmp_path / "checkpoint_epoch_1.pth", with_base(base={"quantization": {"bits": 4}})
+    load(tmp_path / "begin", path, model=four)
+    with pytest.raises(MapLLaVAError, match=r"quantization None then, \{'bits': 4\} now"):
+        load(tmp_path / "resume", path, model=four, resume=True)
 
 
 def test_message_hub_comes_back(tmp_path):

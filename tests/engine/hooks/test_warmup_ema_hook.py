@@ -48,6 +48,7 @@ def test_validation_and_checkpoint_see_the_average_and_training_goes_on_without(
     saved = torch.load(tmp_path / "final_model.pth", weights_only=True)
     assert torch.equal(saved["state_dict"]["head.weight"], average)
     assert torch.equal(saved["ema_state_dict"]["head.weight"], seen["trained"])
+    assert "ema_state_dict" not in torch.load(tmp_path / "best_model.pth", weights_only=True)
 
 
 def test_testing_a_checkpoint_uses_the_average(tmp_path):

@@ -1,0 +1,232 @@
+"""A trained model from its file alone, and maps from camera images."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import DefaultScope
+from torch import nn
+
+from mapllava.checkpoint import ModelFile, check_fit, read_model_file
+from mapllava.checkpoint.trusted_config import check_components
+from mapllava.engine.base_weights import base_differences, base_weight_modules, reloadable_keys
+from mapllava.engine.self_description import PROMPT_STEP, inference_pipeline
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import MODELS, SCOPE, TRANSFORMS
+from mapllava.structures.frames import MapSpec
+from mapllava.visualization import MapLines
+from mapllava.visualization.from_data_sample import predicted_lines
+
+
+def load_model(
+    path: str | Path,
+    device: str | torch.device | None = None,
+    pretrained: Mapping[str, str | Path] | None = None,
+) -> MapPredictor:
+    """Build a trained model from its file, ready to predict.
+
+    The config is the file's own. Base weights come from where they came from in training (of the
+    same revision, where they are the hub's) and must be the same; every tensor is accounted for.
+
+    Args:
+        path: ``best_model.pth``, ``final_model.pth`` or a checkpoint of an epoch.
+        device: where the model runs; the first GPU by default, or else the CPU.
+        pretrained: folders of base weights that have moved, by component:
+            ``{'decoder': '/weights/vicuna-7b-v1.5'}``.
+
+    Returns:
+        The model in evaluation mode with its preprocessing; the bare model is its ``model``.
+
+    Raises:
+        MapLLaVAError: if the file is missing, damaged, foreign or of another format, names a
+            component that is not registered, or its base weights are missing or differ.
+    """
+    file = read_model_file(path)
+    config = copy.deepcopy(file.meta["full_config"])
+    place_bases(file, config["model"], pretrained or {})
+    pipeline = _pipeline(file, config)
+    check_components(config["model"], "model", str(path))
+    check_components(pipeline, "pipeline", str(path))
+    with DefaultScope.overwrite_default_scope(SCOPE), torch.random.fork_rng(devices=[]):
+        try:
+            model = MODELS.build(config["model"])
+        except MapLLaVAError as error:
+            raise MapLLaVAError(
+                f"'{path}': {error}\nWhere base weights have moved, name their folders: "
+                f"mapllava.load_model({str(path)!r}, pretrained={_example(file)})"
+            ) from error
+        steps = Compose([TRANSFORMS.build(step) for step in pipeline])
+    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    _load_trained(model, file, config["model"])
+    return MapPredictor(model.eval(), steps, file)
+
+
+class MapPredictor:
+    """A trained model that draws maps from camera images; :func:`load_model` makes it.
+
+    Attributes:
+        model: the detector, in evaluation mode.
+        map_spec: frame, ROI and classes of what it predicts.
+        cameras: names of the cameras in the order that it was trained with; None if not known.
+        meta: what the file says of itself; see :mod:`mapllava.checkpoint.model_file`.
+    """
+
+    def __init__(self, model: nn.Module, pipeline: Compose, file: ModelFile) -> None:
+        self.model = model
+        self.pipeline = pipeline
+        self.map_spec = MapSpec.from_config(file.meta["map_spec"])
+        self.cameras: list[str] | None = file.meta["cameras"]
+        self.meta = file.description()
+
+    def predict(
+        self,
+        images: Sequence[str | Path | np.ndarray],
+        cam2img: np.ndarray | None = None,
+        lidar2cam: np.ndarray | None = None,
+        lidar2img: np.ndarray | None = None,
+    ) -> MapLines:
+        """Draw the map around the car.
+
+        The images go through the transforms of the model's own test data: give them as the cameras
+        store them, in the order of ``cameras``, with the matrices that belong to those pixels.
+
+        Args:
+            images: N paths, or N arrays (H, W, 3) uint8 in BGR order.
+            cam2img: (N, 3, 3) intrinsics in pixels, pixel centres at whole numbers.
+            lidar2cam: (N, 4, 4) metres in the map frame (``map_spec.frame``; the LiDAR's for
+                ``lidar``) to metres in the camera's, x right, y down, z forward.
+            lidar2img: (N, 4, 4) in place of the other two: (x, y, z, 1) to (u d, v d, d, 1).
+
+        Returns:
+            The lines, best first: ``points``, each (P, 2) metres in the map frame; ``labels`` (K,),
+            places in ``map_spec.classes``; ``scores`` (K,) in [0, 1].
+
+        Raises:
+            ValueError: if the images or matrices are of another number or shape, or incomplete.
+            MapLLaVAError: if an image cannot be read.
+        """
+        images = list(images)
+        self._check_images(images)
+        results = self._results(images, *_matrices(len(images), cam2img, lidar2cam, lidar2img))
+        try:
+            sample = self.pipeline(results)
+        except KeyError as error:
+            raise MapLLaVAError(
+                f"the model's test pipeline asks for {error}, which images and matrices do not give: "
+                "predict through its data set (tools/test.py)"
+            ) from error
+        with torch.inference_mode():
+            (predicted,) = self.model.test_step(pseudo_collate([sample]))  # type: ignore[operator]
+        lines = predicted_lines(predicted)
+        if lines is None:
+            raise MapLLaVAError(f"{type(self.model).__name__} gave no pred_instances")
+        return lines
+
+    def _check_images(self, images: list[Any]) -> None:
+        if self.cameras is not None and len(images) != len(self.cameras):
+            raise ValueError(
+                f"{len(images)} images given; the model was trained with {len(self.cameras)} cameras, in "
+                f"this order: {', '.join(self.cameras)}"
+            )
+        if len({isinstance(image, np.ndarray) for image in images}) != 1:
+            raise ValueError("some images are paths and some are arrays, or there are none: give one kind")
+
+    def _results(self, images: list[Any], cam2img: np.ndarray, lidar2cam: np.ndarray) -> dict[str, Any]:
+        """What the first transform receives, as a data set gives it."""
+        arrays = isinstance(images[0], np.ndarray)
+        given = {"img": images} if arrays else {"img_paths": [str(path) for path in images]}
+        return {
+            **given,
+            "cam2img": cam2img,
+            "lidar2cam": lidar2cam,
+            "cam_names": self.cameras or [f"CAM_{index}" for index in range(len(images))],
+            "map_spec": self.map_spec,
+            "sample_idx": 0,
+            "flip": False,
+        }
+
+
+def _matrices(count: int, cam2img: Any, lidar2cam: Any, lidar2img: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Intrinsics (N, 3, 3) and extrinsics (N, 4, 4), float64.
+
+    A projection needs no taking apart: transforms scale and crop it through unit intrinsics alike.
+    """
+    if (lidar2img is None) == (cam2img is None and lidar2cam is None):
+        raise ValueError("give the cameras as cam2img and lidar2cam, or as lidar2img alone")
+    if lidar2img is not None:
+        cam2img, lidar2cam = np.tile(np.eye(3), (count, 1, 1)), lidar2img
+    given = []
+    for name, values, size in (("cam2img", cam2img, 3), ("lidar2cam", lidar2cam, 4)):
+        name = "lidar2img" if lidar2img is not None and size == 4 else name
+        matrix = np.array(np.nan if values is None else values, dtype=np.float64)
+        if matrix.shape != (count, size, size) or not np.isfinite(matrix).all():
+            found = "missing" if values is None else f"of shape {matrix.shape}, or not finite"
+            raise ValueError(f"{name} is {found}: {count} images need ({count}, {size}, {size})")
+        given.append(matrix)
+    return given[0], given[1]
+
+
+def place_bases(file: ModelFile, model_cfg: dict[str, Any], moved: Mapping[str, str | Path]) -> None:
+    """Write into the config where each component's base weights are to be read."""
+    unknown = sorted(set(moved) - set(file.meta["base_weights"]))
+    if unknown:
+        known = ", ".join(file.meta["base_weights"]) or "none"
+        raise MapLLaVAError(
+            f"'{file.path}': pretrained names {', '.join(unknown)}; its components with base weights: {known}"
+        )
+    for component, base in file.meta["base_weights"].items():
+        node: Any = model_cfg
+        for part in component.split("."):
+            node = node.get(part) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or not node.get("pretrained"):
+            continue
+        revision, name = base.get("revision"), str(node["pretrained"])
+        if component in moved:
+            node["pretrained"] = str(moved[component])
+        elif revision and "@" not in name:
+            node["pretrained"] = f"{name}@{revision}"
+
+
+def _pipeline(file: ModelFile, config: dict[str, Any]) -> list[Any]:
+    """The test transforms; the prompt is already tokenised, so that no tokenizer need be at hand."""
+    steps = inference_pipeline(config)
+    if not steps:
+        raise MapLLaVAError(f"'{file.path}': its config has no test data, so no preprocessing is known")
+    for step in steps:
+        if isinstance(step, dict) and step.get("type") in (PROMPT_STEP, f"{SCOPE}.{PROMPT_STEP}"):
+            if file.meta["prompt"] is None:
+                raise MapLLaVAError(f"'{file.path}': the prompt's ids are missing; copy the file again")
+            step.update(ids=file.meta["prompt"]["ids"])
+    return steps
+
+
+def _load_trained(model: nn.Module, file: ModelFile, model_cfg: Mapping[str, Any]) -> None:
+    """Fill in what trained, after a look at what did not."""
+    roots = base_weight_modules(model, model_cfg)
+    reloaded = reloadable_keys(model, roots)
+    differences = base_differences(file.meta["base_weights"], roots, reloaded - set(file.state))
+    if differences:
+        raise MapLLaVAError(
+            f"'{file.path}': base weights are not those that it was trained on:\n  "
+            + "\n  ".join(differences)
+            + "\nGive the folders of the former: "
+            f"mapllava.load_model({str(file.path)!r}, pretrained={_example(file)})"
+        )
+    targets = model.state_dict()
+    try:
+        check_fit(file.state, targets, reloaded)
+    except MapLLaVAError as error:
+        raise MapLLaVAError(f"'{file.path}': {error}") from error
+    with torch.no_grad():
+        for key, value in file.state.items():
+            targets[key].copy_(value)
+
+
+def _example(file: ModelFile) -> dict[str, str]:
+    return dict.fromkeys(file.meta["base_weights"], "FOLDER")

@@ -1,0 +1,58 @@
+"""Whether a state dict fits a model: every key accounted for, or an error that lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from torch import Tensor
+
+from mapllava.errors import MapLLaVAError
+
+_SHOWN = 12
+
+
+def check_fit(
+    state: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+    elsewhere: Collection[str],
+    allow_missing: Sequence[str] = (),
+    allow_unexpected: Sequence[str] = (),
+) -> None:
+    """Compare a file's tensors with a model's.
+
+    Args:
+        state: the file's.
+        expected: the model's.
+        elsewhere: keys that the model has from its base weights, so that the file need not.
+        allow_missing: module paths that the file may lack.
+        allow_unexpected: module paths of the file that may have no place in the model.
+
+    Raises:
+        MapLLaVAError: if keys are missing or unexpected, or shapes differ; lists them.
+    """
+    missing = _outside((key for key in expected if key not in state and key not in elsewhere), allow_missing)
+    unexpected = _outside((key for key in state if key not in expected), allow_unexpected)
+    shapes = [
+        f"{key}: {tuple(state[key].shape)} in the file, {tuple(value.shape)} in the model"
+        for key, value in expected.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if missing or unexpected or shapes:
+        raise MapLLaVAError(_report(missing, unexpected, shapes))
+
+
+def _outside(keys: Iterable[str], prefixes: Sequence[str]) -> list[str]:
+    return [key for key in keys if not any(key.startswith(f"{prefix}.") for prefix in prefixes)]
+
+
+def _report(missing: list[str], unexpected: list[str], shapes: list[str]) -> str:
+    lines = ["the checkpoint does not fit the model; is it another config's?"]
+    for title, entries in (
+        ("missing in the file", missing),
+        ("in the file but not in the model", unexpected),
+        ("of another shape", shapes),
+    ):
+        if entries:
+            more = f" … and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
+            lines.append(f"  {title} ({len(entries)}): {', '.join(entries[:_SHOWN])}{more}")
+    return "\n".join(lines)

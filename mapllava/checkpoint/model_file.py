@@ -1,0 +1,137 @@
+"""The file a trained model lives in: what trained, and the description of everything else.
+
+Layout, format 2 (tensors and plain values only, so ``torch.load(weights_only=True)`` reads it):
+
+* ``state_dict``: what trained, and buffers; frozen base weights are described, not stored
+* ``meta``: ``format_version``, ``mapllava_version``; ``full_config``, the run's config as plain values;
+  ``base_weights``, per component ``id``, ``revision``, ``hash``, ``dtype``, ``quantization``;
+  ``prompt``: ``text``, ``ids``, ``tokenizer`` (its config and identity), or None; ``architectures``: the
+  Hugging Face config of every backbone; ``map_spec``; ``cameras``: their names in the trained order;
+  ``best``: the metric, split and epoch that chose the model, in ``best_model.pth``
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor
+
+from mapllava.errors import MapLLaVAError
+from mapllava.version import __version__
+
+FORMAT_VERSION = 2
+DESCRIPTION = (
+    "format_version",
+    "mapllava_version",
+    "full_config",
+    "base_weights",
+    "prompt",
+    "architectures",
+    "map_spec",
+    "cameras",
+)
+"""Keys of ``meta`` that every model file of this format has."""
+
+_CHOICE = ("best", "epoch", "iter")
+
+
+@dataclass
+class ModelFile:
+    """A model file's contents.
+
+    Attributes:
+        path: where it was read from.
+        state: names and tensors of what trained.
+        meta: see the module's text.
+    """
+
+    path: Path
+    state: dict[str, Tensor]
+    meta: dict[str, Any]
+
+    def description(self) -> dict[str, Any]:
+        """The part of ``meta`` that belongs to the model and not to the run that made it."""
+        return {key: self.meta[key] for key in (*DESCRIPTION, *_CHOICE) if key in self.meta}
+
+
+def read_model_file(path: str | Path) -> ModelFile:
+    """Read a model file; nothing in it is executed.
+
+    Args:
+        path: ``best_model.pth``, ``final_model.pth`` or a checkpoint of an epoch.
+
+    Raises:
+        MapLLaVAError: if it is missing, cut short, no model file, or of another format.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MapLLaVAError(f"model file '{path}' is not there: give a run folder's best_model.pth")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        raise MapLLaVAError(
+            f"'{path}' cannot be read as tensors and plain values ({type(error).__name__}: {reason}): it is "
+            "cut short, or no file that mapllava has written; copy it again from the run folder"
+        ) from error
+    state, meta = (content.get(key) if isinstance(content, dict) else None for key in ("state_dict", "meta"))
+    if not _is_state(state) or not isinstance(meta, dict) or "format_version" not in meta:
+        raise MapLLaVAError(
+            f"'{path}' holds no mapllava model (no state_dict with a meta.format_version): give a run "
+            "folder's best_model.pth; weights of a base model belong into the config's 'pretrained'"
+        )
+    _check_format(path, meta)
+    return ModelFile(path, dict(state), meta)
+
+
+def write_model_file(path: str | Path, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:
+    """Write a model file whole or not at all; returns its path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    torch.save({"meta": dict(meta), "state_dict": dict(state)}, temporary)
+    os.replace(temporary, path)
+    return path
+
+
+def _is_state(state: Any) -> TypeGuard[dict[str, Tensor]]:
+    return isinstance(state, dict) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    )
+
+
+def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
+    version = meta["format_version"]
+    if version == 1:
+        raise MapLLaVAError(
+            f"'{path}' is of format 1, which does not hold its config: evaluate it with python tools/test.py "
+            "CONFIG CHECKPOINT; training that goes on from it (--resume) writes complete files"
+        )
+    if version != FORMAT_VERSION:
+        raise MapLLaVAError(
+            f"'{path}' is of format {version}, written by mapllava {meta.get('mapllava_version')}; this is "
+            f"mapllava {__version__}, which reads format {FORMAT_VERSION}: install the former's version"
+        )
+    wrong = [key for key in DESCRIPTION if key not in meta] or _malformed(meta)
+    if wrong:
+        raise MapLLaVAError(
+            f"'{path}': meta lacks a valid {', '.join(wrong)}: the file was changed after writing, or "
+            "another program wrote it; copy it again from the run folder"
+        )
+
+
+def _malformed(meta: Mapping[str, Any]) -> list[str]:
+    config, bases, prompt = meta["full_config"], meta["base_weights"], meta["prompt"]
+    valid = {
+        "full_config": isinstance(config, dict) and isinstance(config.get("model"), dict),
+        "base_weights": isinstance(bases, dict) and all(isinstance(base, dict) for base in bases.values()),
+        "prompt": prompt is None or (isinstance(prompt, dict) and isinstance(prompt.get("ids"), list)),
+        "map_spec": isinstance(meta["map_spec"], dict),
+        "architectures": isinstance(meta["architectures"], dict),
+    }
+    return [key for key, fine in valid.items() if not fine]

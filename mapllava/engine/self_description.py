@@ -1,0 +1,75 @@
+"""What a checkpoint says about the model in it, so that it can be built from the file alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+
+from mapllava.engine.map_spec_injection import leaf_datasets
+from mapllava.engine.plain_state import plain_config
+from mapllava.registry import TOKENIZERS
+from mapllava.version import __version__
+
+PROMPT_STEP = "TokenizePrompt"
+"""The transform whose ids a model file holds."""
+
+
+def describe_model(model: nn.Module, cfg: Config) -> dict[str, Any]:
+    """The parts of ``meta`` that stay the same for a whole run; see :mod:`mapllava.checkpoint.model_file`.
+
+    Args:
+        model: The bare model.
+        cfg: The run's config, with ``map_spec`` injected.
+
+    Raises:
+        MapLLaVAError: If the config holds what is no plain value, or the tokenizer does not load.
+    """
+    config = plain_config(cfg.to_dict())
+    return {
+        "mapllava_version": __version__,
+        "full_config": config,
+        "map_spec": config.get("map_spec"),
+        "prompt": _prompt(inference_pipeline(config)),
+        "architectures": _architectures(model),
+    }
+
+
+def inference_pipeline(config: Mapping[str, Any]) -> list[Any]:
+    """The transforms of the data that the model is tested on, or else validated.
+
+    Args:
+        config: A full config, plain or not.
+
+    Returns:
+        The first data set's; empty if there is none.
+    """
+    for name in ("test_dataloader", "val_dataloader"):
+        for _, dataset in leaf_datasets(config, name):
+            return list(dataset.get("pipeline") or [])
+    return []
+
+
+def _prompt(pipeline: list[Any]) -> dict[str, Any] | None:
+    """Text, ids and tokenizer of the pipeline's prompt, or None where it has none."""
+    for step in pipeline:
+        if isinstance(step, Mapping) and step.get("type") == PROMPT_STEP:
+            config = dict(step.get("tokenizer") or {"type": "ByteTokenizer"})
+            tokenizer = TOKENIZERS.build(dict(config))
+            identity = tokenizer.describe() if hasattr(tokenizer, "describe") else {}
+            ids = [int(index) for index in tokenizer(step["prompt"])]
+            return {"text": step["prompt"], "ids": ids, "tokenizer": {**config, **identity}}
+    return None
+
+
+def _architectures(model: nn.Module) -> dict[str, Any]:
+    """The Hugging Face config of every part that keeps such a model as its ``backbone``."""
+    found = {}
+    for path, module in model.named_modules():
+        config: Any = getattr(getattr(module, "backbone", None), "config", None)
+        if hasattr(config, "to_json_string"):
+            found[path] = json.loads(config.to_json_string(use_diff=False))
+    return found

@@ -1,0 +1,60 @@
+"""A full-size config with tiny base folders, trained for one step on the synthetic city."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mapllava.engine import build_runner
+from mapllava.testing import write_tiny_blip2, write_tiny_llama
+
+CONFIG = Path(__file__).parents[2] / "configs" / "stage2" / "trainval.py"
+TOKENIZE = {"train_dataloader": 5, "val_dataloader": 1, "test_dataloader": 1}  # place in the pipeline
+
+
+@dataclass
+class Trained:
+    """A run folder's runner and files."""
+
+    runner: Runner
+    best: Path
+    blip2: Path
+    vicuna: Path
+
+
+def train_tiny(folder: Path, city: Path, city_cache: dict[str, Path], **options: Any) -> Trained:
+    """Write the bases, train one step, validate; the runner holds the averaged weights of best_model."""
+    blip2, vicuna = write_tiny_blip2(folder / "blip2"), write_tiny_llama(folder / "vicuna")
+    cfg = Config.fromfile(CONFIG)
+    values: dict[str, Any] = {
+        "model.vision_encoder.pretrained": str(blip2),
+        "model.neck.qformer.pretrained": str(blip2),
+        "model.decoder.pretrained": str(vicuna),
+        "model.neck.num_queries": 4,
+        "train_cfg.max_epochs": 1,
+        "train_dataloader.batch_size": 12,  # the city's 12 samples: one step
+        "train_dataloader.dataset.pipeline.2.prob": 0.0,
+        "work_dir": str(folder / "run"),
+        "experiment_name": folder.name,
+        "log_level": "ERROR",
+        "custom_hooks": [{"type": "RunCheckpointHook"}, {"type": "SafeCheckpointHook"}],
+    }
+    for loader, place in TOKENIZE.items():
+        split = "train" if loader.startswith("train") else "val"
+        values |= {
+            f"{loader}.num_workers": 0,
+            f"{loader}.persistent_workers": False,
+            f"{loader}.dataset.data_root": str(city),
+            f"{loader}.dataset.ann_file": str(city_cache[split]),
+            f"{loader}.dataset.pipeline.0.size": (112, 84),
+            f"{loader}.dataset.pipeline.{place}.tokenizer.pretrained": str(vicuna),
+        }
+    cfg.merge_from_dict(values | options)
+    runner = build_runner(cfg)
+    runner.train()
+    runner.model.eval()
+    return Trained(runner, folder / "run" / "best_model.pth", blip2, vicuna)

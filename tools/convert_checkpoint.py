@@ -1,0 +1,82 @@
+#!/usr/bin/env python
+"""Convert a trained model's file to a Hugging Face folder (safetensors) and back."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import mapllava
+from mapllava.checkpoint import read_model_file
+from mapllava.checkpoint.hf_layout import check_plain_weights, from_hf, merged_state, to_hf
+from mapllava.engine.command_line import import_plugins, run_tool
+from mapllava.errors import MapLLaVAError
+
+EPILOG = """\
+to-hf writes config.json and model.safetensors: vision_model.*, qformer.* and query_tokens as BLIP-2 calls
+them, the language model as its causal LM does (model.* for LLaMA), the rest under its own names. Without
+--full it holds what trained. from-hf gives the file back, its tensors bit-equal.
+
+examples:
+  python tools/convert_checkpoint.py to-hf outputs/RUN/best_model.pth exported
+  python tools/convert_checkpoint.py to-hf outputs/RUN/best_model.pth exported --full --merge-lora
+  python tools/convert_checkpoint.py to-hf best_model.pth exported --full --pretrained decoder=/weights/vicuna
+  python tools/convert_checkpoint.py from-hf exported best_model.pth
+
+exit status: 0, or 2 if a file does not fit (the message says what to do)
+"""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    export = commands.add_parser("to-hf", help="model file to folder")
+    export.add_argument("checkpoint", type=Path, help="best_model.pth or another checkpoint of a run")
+    export.add_argument("folder", type=Path, help="folder to write; must not exist, or be empty")
+    export.add_argument("--full", action="store_true", help="write base weights too; they must be at hand")
+    export.add_argument("--merge-lora", action="store_true", help="with --full: merge adapters into them")
+    export.add_argument(
+        "--pretrained",
+        nargs="+",
+        default=[],
+        metavar="COMPONENT=FOLDER",
+        help="where base weights have moved to, for instance decoder=/weights/vicuna-7b-v1.5",
+    )
+    export.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help="modules to import first")
+    back = commands.add_parser("from-hf", help="folder to model file")
+    back.add_argument("folder", type=Path, help="folder that to-hf has written")
+    back.add_argument("checkpoint", type=Path, help="model file to write")
+    args = parser.parse_args(argv)
+    if args.command == "to-hf" and (args.merge_lora or args.pretrained) and not args.full:
+        parser.error("--merge-lora and --pretrained concern base weights: add --full")
+    return args
+
+
+def export(args: argparse.Namespace) -> Path:
+    """Model file to folder."""
+    file = read_model_file(args.checkpoint)
+    if not args.full:
+        return to_hf(file, args.folder)
+    check_plain_weights(file)
+    import_plugins(args.plugins)
+    moved = dict(entry.partition("=")[::2] for entry in args.pretrained)
+    if not all(moved.values()):
+        raise MapLLaVAError(f"--pretrained {' '.join(args.pretrained)}: write COMPONENT=FOLDER")
+    model = mapllava.load_model(args.checkpoint, "cpu", moved).model
+    state = merged_state(model) if args.merge_lora else model.state_dict()
+    return to_hf(file, args.folder, state, args.merge_lora)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Convert; returns the exit status."""
+    args = parse_args(argv)
+    path = export(args) if args.command == "to-hf" else from_hf(args.folder, args.checkpoint)
+    print(f"written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_tool(main))
