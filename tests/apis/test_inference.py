@@ -16,8 +16,6 @@ from trained import train_tiny
 
 import mapllava
 from mapllava.errors import MapLLaVAError
-from mapllava.models.decoders import LLMMapDecoder
-from mapllava.registry import MODELS
 
 
 @pytest.fixture(scope="module")
@@ -325,37 +323,16 @@ def test_the_example_writes_a_picture_and_the_lines(
     assert "has no sample nobody" in capsys.readouterr().err
 
 
-class FourBitMapDecoder(LLMMapDecoder):
-    """bitsandbytes' NF4 layers in place of the frozen language model's."""
-
-    def __init__(self, quantization, **kwargs):
-        from bitsandbytes.nn import Linear4bit
-
-        super().__init__(**kwargs)
-        for name, layer in list(self.backbone.named_modules()):
-            if isinstance(layer, torch.nn.Linear):
-                packed = Linear4bit(
-                    layer.in_features, layer.out_features, bias=False, quant_type=quantization["type"]
-                )
-                packed.load_state_dict(layer.state_dict())
-                parent, _, leaf = name.rpartition(".")
-                setattr(self.backbone.get_submodule(parent), leaf, packed.requires_grad_(False).to("cpu"))
-
-
 def test_a_quantised_base_stays_out_of_the_file_and_comes_back(city, city_cache, tmp_path):
     pytest.importorskip("bitsandbytes")
-    MODELS.register_module(module=FourBitMapDecoder, force=True)
-    options = {
-        "model.decoder.type": "FourBitMapDecoder",
-        "model.decoder.dtype": "float32",
-        "model.decoder.quantization": {"type": "nf4"},
-    }
+    nf4 = {"bits": 4, "compute_dtype": "float32"}
+    options = {"model.decoder.dtype": "float32", "model.decoder.quantization": nf4}
     trained = train_tiny(tmp_path, city, city_cache, **options)
     weight = trained.runner.model.decoder.backbone.layers[0].mlp.up_proj.weight
     assert weight.dtype == torch.uint8
     saved = torch.load(trained.best, weights_only=True)
     assert not any(key.startswith("decoder.backbone.") for key in saved["state_dict"])
-    assert saved["meta"]["base_weights"]["decoder"]["quantization"] == {"type": "nf4"}
+    assert saved["meta"]["base_weights"]["decoder"]["quantization"] == nf4
 
     predictor = mapllava.load_model(trained.best, device="cpu")
     dataset = trained.runner.val_dataloader.dataset
@@ -367,9 +344,9 @@ def test_a_quantised_base_stays_out_of_the_file_and_comes_back(city, city_cache,
     changed = edited(
         trained,
         tmp_path / "m.pth",
-        lambda c: c["meta"]["full_config"]["model"]["decoder"]["quantization"].update(type="fp4"),
+        lambda c: c["meta"]["full_config"]["model"]["decoder"].update(quantization={"bits": 8}),
     )
     with pytest.raises(
-        MapLLaVAError, match=r"decoder: trained on .*quantization \{'type': 'nf4'\} then, .*fp4"
+        MapLLaVAError, match=r"decoder: trained on .*quantization \{'bits': 4.*\} then, \{'bits': 8\} now"
     ):
         mapllava.load_model(changed, device="cpu")

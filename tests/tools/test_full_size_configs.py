@@ -43,7 +43,8 @@ def options(weights, city, city_cache):
         vision = "clip" if "llava" in name else "blip2"
         changes: dict[str, object] = {
             "model.vision_encoder.pretrained": str(weights[vision]),
-            "model.neck.num_queries": 4,
+            "model.neck.cell": 5.0,
+            "model.neck.token_stride": 3,
             "model.map_queries.num_instances": 20,
             "model.head.num_layers": 2,
             "train_cfg.max_epochs": 1,

@@ -3,7 +3,7 @@
 #
 # Either neck hands on 768 scene tokens, and either layout of queries fits it. Used is what learned better on
 # the synthetic city; a leaf's `model` takes the other with one line:
-# `neck=dict(_delete_=True, **_base_.qformer_neck)`, `map_queries=dict(_delete_=True, **_base_.point_queries)`.
+# `neck=dict(_delete_=True, **_base_.qformer_neck)`, `map_queries=dict(_delete_=True, **_base_.point_queries)`
 _base_ = ["./vector_map_head.py"]
 
 blip2 = "Salesforce/blip2-opt-2.7b"
