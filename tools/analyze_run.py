@@ -41,7 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="also write the table to this file")
     parser.add_argument(
-        "--linear", action="store_true", help="linear axis for the loss instead of a logarithmic one"
+        "--linear", action="store_true", help="linear instead of logarithmic axis for the loss"
     )
     return parser.parse_args(argv)
 
@@ -72,13 +72,11 @@ def facts_of(run: RunRecord) -> dict[str, Any]:
 
 def table_of(run: RunRecord) -> Table:
     """Last and best value of every curve."""
-    title = f"{run.name}: {protocol_line(run)}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for heading in ("value", "last", "at", "best", "at"):
         table.add_column(heading, justify="left" if heading == "value" else "right")
     for name, curve, lowest in curves_of(run):
-        score = name in run.scores
-        unit = "epoch" if score else "step"
+        unit = "epoch" if (score := name in run.scores) else "step"
         at, best = curve.best(lowest)
         show = (lambda value: f"{100 * value:.2f} %") if score else (lambda value: f"{value:.4g}")
         cells = [name, show(curve.y[-1]), f"{unit} {curve.x[-1]:g}"]
@@ -99,12 +97,14 @@ def run(args: argparse.Namespace) -> int:
             record.name = str(record.folder)
     console = Console(width=None if sys.stdout.isatty() else 200)
     for record in runs:
+        title = f"{record.name}: {protocol_line(record)}"
+        console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
         console.print(table_of(record))
         for note in record.notes:
             console.print(f"note: {note}", style="yellow", markup=False, highlight=False, soft_wrap=True)
         console.print()
-    default = args.runs[0] / "curves.png" if len(runs) == 1 else Path("run_comparison.png")
-    path = draw_runs(runs, args.out or default, log_loss=not args.linear)
+    out = args.out or (args.runs[0] / "curves.png" if len(runs) == 1 else Path("run_comparison.png"))
+    path = draw_runs(runs, out, log_loss=not args.linear)
     if args.json:
         write_json(args.json, [facts_of(record) for record in runs])
     console.print(str(path), markup=False, highlight=False, soft_wrap=True)

@@ -111,10 +111,11 @@ class AutocastOptimWrapper(OptimWrapper):
         A group without decay shares its group's rate; one of matrices (``<name>_matrices_lr``) does not.
         """
         rates = super().get_lr()
-        for group in self.optimizer.param_groups:
-            if "name" in group:
-                rates.pop("base_lr", None)
-                rates.setdefault(f"{group_label(group)}_lr", [group["lr"]])
+        named = [group for group in self.optimizer.param_groups if "name" in group]
+        if named:
+            rates.pop("base_lr", None)  # MMEngine's, of no group
+        for group in named:
+            rates.setdefault(f"{group_label(group)}_lr", [group["lr"]])
         return rates
 
     def state_dict(self) -> dict:

@@ -56,7 +56,7 @@ def test_every_line_has_the_norm_before_clipping_and_groups_add_up_to_the_whole(
     parts = first["grad_norm/base"], first["grad_norm/new"]
     assert math.hypot(*parts) == pytest.approx(first["grad_norm"], rel=1e-5)
     assert first["grad_norm"] > 1.0, "clipping came afterwards"
-    assert first["new_lr"] == pytest.approx(10 * first["lr"])
+    assert first["new_lr"] == pytest.approx(10 * first["base_lr"])
     assert first["memory"] > 0
     assert [path.name for path in tmp_path.glob("*/vis_data/events.out.tfevents*")]
 
