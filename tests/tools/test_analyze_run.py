@@ -1,9 +1,7 @@
 """Curves and comparisons of run folders, also of runs that were killed or go on."""
 
-import importlib.util
 import json
 import math
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,11 +9,7 @@ import pytest
 
 from mapllava.visualization.run_curves import running_mean
 from mapllava.visualization.run_record import read_run
-
-ROOT = Path(__file__).parents[2]
-spec = importlib.util.spec_from_file_location("analyze_run", ROOT / "tools" / "analyze_run.py")
-analyze_run = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(analyze_run)
+from tools import analyze_run
 
 
 def line(step, loss, **more):
