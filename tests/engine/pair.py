@@ -123,7 +123,7 @@ class KeepSteps(Hook):
         scalars = runner.message_hub.log_scalars
         norm = float(scalars["train/grad_norm"].current()) if "train/grad_norm" in scalars else None
         rate = runner.optim_wrapper.optimizer.param_groups[0]["lr"]
-        groups = {key: scalars[key].current() for key in scalars if key.startswith("train/grad_norm/")}
+        groups = {key: float(scalars[key].current()) for key in scalars if key.startswith("train/grad_norm/")}
         loss = float(outputs["loss"].detach())
         self.steps.append({"loss": loss, "norm": norm, "lr": rate, "groups": groups})
 

@@ -94,14 +94,6 @@ class ProgressBarHook(Hook):
         if self._progress is not None:
             self._progress.remove_task(self._task)
 
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Take down the validation's bar."""
-        self._after_epoch(runner)
-
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Take down the test's bar."""
-        self._after_epoch(runner)
-
     def _take_log_lines(self, logger: logging.Logger) -> None:
         """Let lines that go to this terminal go above the bar; a redirected stdout keeps them."""
         for handler in logger.handlers:
