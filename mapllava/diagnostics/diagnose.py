@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.runner import set_random_seed
 
 from mapllava.diagnostics.ablations import Ablations
 from mapllava.diagnostics.attention import CrossAttentionRecorder
@@ -64,7 +63,6 @@ class Diagnosis:
             )
         self.opened, self.model, self.seed = opened, opened.model, seed
         self.sections = [name for name in SECTIONS if name not in skip]
-        set_random_seed(seed)
         self.samples = ChosenSamples(
             opened.cfg, split, self.model.head.num_points, max_samples, seed, "ablations" in self.sections
         )

@@ -52,7 +52,7 @@ def _ablations(found: Mapping[str, Any]) -> np.ndarray:
         bars,
         f"What it costs: mAP {100 * scores['mAP']:.1f} as it is",
         f"{_where(found)}, protocol {scores['protocol']}; whiskers: 95 % over scenes",
-        "points of mAP lost (no loss: the model does not use it)",
+        "points of mAP lost (grey: not told from 0, so nothing shows that the model uses it)",
     )
 
 
@@ -69,9 +69,9 @@ def _attention(found: Mapping[str, Any]) -> np.ndarray:
 def _spectrum(found: Mapping[str, Any]) -> np.ndarray:
     series = {}
     for row in found["rank"]:
-        label = f"{row['name']}: effective rank {row['effective_rank']:.1f} of {row['largest_rank']}"
+        label = f"{row['name']}: rank {row['effective_rank']:.1f} of {row['largest_rank']}"
         series[label] = row["spectrum"][: row["largest_rank"]]
-    title = "Spectrum of scene tokens and map queries"
+    title = "Spectrum and effective rank of scene tokens and map queries"
     axis = "singular value, counted from the largest (which is 1)"
     return draw_curves({k: v for k, v in series.items() if len(v)}, title, _where(found), axis, _DECADES)
 

@@ -99,7 +99,9 @@ def probe_count(x: np.ndarray, counts: np.ndarray, groups: Sequence[Any], seed: 
     return {"r2": float(1.0 - np.square(y - guess).sum() / spread)}
 
 
-def probe_presence(x: np.ndarray, present: np.ndarray, groups: Sequence[Any], seed: int = 0) -> dict[str, Any]:
+def probe_presence(
+    x: np.ndarray, present: np.ndarray, groups: Sequence[Any], seed: int = 0
+) -> dict[str, Any]:
     """Logistic regression of a yes or no.
 
     Args:

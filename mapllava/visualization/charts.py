@@ -12,6 +12,7 @@ import numpy as np
 from mapllava.visualization.style import GRID, INK, MUTED, PAGE, PAPER, Color, put_text, stroke, text_width
 
 PALETTE: tuple[Color, ...] = ((196, 132, 66), (60, 130, 235), (90, 160, 60), (160, 80, 150))  # BGR
+_UNSURE: Color = (190, 182, 176)
 _WIDTH = 1100
 _MARGIN, _HEAD = 36, 112
 _TICK = 13.0
@@ -46,7 +47,7 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def draw_bars(bars: Sequence[Bar], title: str, subtitle: str = "", unit: str = "") -> np.ndarray:
-    """Horizontal bars from zero, with their intervals as whiskers.
+    """Horizontal bars from zero, with their intervals as whiskers; grey where that includes zero.
 
     Args:
         bars: From top to bottom.
@@ -86,7 +87,8 @@ def draw_bars(bars: Sequence[Bar], title: str, subtitle: str = "", unit: str = "
         put_text(picture, bar.name, (left - 14, y + (0 if bar.remark else 6)), INK, 16, "right")
         put_text(picture, bar.remark, (left - 14, y + 19), MUTED, 12, "right")
         start, end = sorted((x_of(0.0), x_of(bar.value)))
-        cv2.rectangle(picture, (start, y - 14), (max(end, start + 1), y + 14), PALETTE[0], -1)
+        color = PALETTE[0] if bar.low is None or bar.high is None or bar.low * bar.high > 0 else _UNSURE
+        cv2.rectangle(picture, (start, y - 14), (max(end, start + 1), y + 14), color, -1)
         if bar.low is not None and bar.high is not None:
             low, high = x_of(bar.low), x_of(bar.high)
             cv2.line(picture, (low, y), (high, y), INK, 2, cv2.LINE_AA)
@@ -187,9 +189,11 @@ def draw_curves(
     put_text(picture, axis, ((area.left + area.right) / 2, area.floor + 52), MUTED, 14, "center")
     for number, values in enumerate(series.values()):
         lowest = ticks[0]
-        heights = [
-            max(math.log10(value), lowest) if value > 0 else lowest for value in values
-        ] if decades else values
+        heights = (
+            [max(math.log10(value), lowest) if value > 0 else lowest for value in values]
+            if decades
+            else values
+        )
         points = np.array([[x_of(index), area.y_of(value, ticks)] for index, value in enumerate(heights)])
         stroke(picture, points.reshape(-1, 2), PALETTE[number % len(PALETTE)], 3)
         for x, y in points.reshape(-1, 2) if longest <= 20 else ():

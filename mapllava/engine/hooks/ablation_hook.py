@@ -77,7 +77,9 @@ class AblationHook(Hook):
 
     def _foreign_images(self, preprocessor: nn.Module, samples: list) -> Tensor:
         """Images (B, N, 3, H, W) of as many samples from other scenes, half the data set away."""
-        donors = [self._dataset[donor_of(self._index[sample.sample_token], self._scenes)] for sample in samples]
+        donors = [
+            self._dataset[donor_of(self._index[sample.sample_token], self._scenes)] for sample in samples
+        ]
         self._handle.remove()
         try:
             images = preprocessor(pseudo_collate(donors), False)["inputs"]["img"]
