@@ -105,7 +105,7 @@ def _device(name: str | None) -> torch.device:
 def _load(cfg: Config, path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     """The runner's way of building and loading, in a folder of its own that is gone afterwards."""
     bare = cfg.copy()
-    bare.update({key: None for key in _NOT_NEEDED})
+    bare.update(dict.fromkeys(_NOT_NEEDED))
     for stage in ("val", "test"):
         bare.update({f"{stage}_{part}": None for part in ("dataloader", "cfg", "evaluator")})
     safe = [hook for hook in cfg.get("custom_hooks") or [] if hook["type"] == "SafeCheckpointHook"]

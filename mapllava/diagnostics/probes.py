@@ -131,7 +131,7 @@ def _held_out(
     """Predictions (n,) of every sample by a fit without its fold, and the means of those fits' labels."""
     names = np.asarray(groups)
     guess, plain = np.empty_like(y), np.empty_like(y)
-    for train, held in folds(names, FOLDS, seed):
+    for train, held in folds(names.tolist(), FOLDS, seed):
         strength = _choose(fit, x[train], y[train], names[train], seed)
         guess[held] = fit(x[train], y[train], x[held], strength)
         plain[held] = y[train].mean()
@@ -143,7 +143,7 @@ def _choose(fit: Fit, x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: in
     if len(np.unique(groups)) < 2:
         return STRENGTHS[-1]
     errors = np.zeros(len(STRENGTHS))
-    for train, held in folds(groups, INNER_FOLDS, seed + 1):
+    for train, held in folds(groups.tolist(), INNER_FOLDS, seed + 1):
         for index, strength in enumerate(STRENGTHS):
             errors[index] += np.square(fit(x[train], y[train], x[held], strength) - y[held]).sum()
     return STRENGTHS[int(errors.argmin())]

@@ -24,7 +24,8 @@ def diagnosis_text(found: Mapping[str, Any]) -> str:
     parts = " -> ".join(found["parts"].values())
     blocks = [
         f"{found['checkpoint']}{epoch}\n{parts}\n"
-        f"split {found['split']}: {found['samples']} samples of {found['scenes']} scenes, seed {found['seed']}"
+        f"split {found['split']}: {found['samples']} samples of {found['scenes']} scenes, "
+        f"seed {found['seed']}"
     ]
     blocks += [table(found) for section, table in _TABLES.items() if section in found]
     for title, lines in (("Notes", found["notes"]), ("What stands out", findings(found))):
@@ -36,6 +37,11 @@ def diagnosis_text(found: Mapping[str, Any]) -> str:
 def findings(found: Mapping[str, Any]) -> list[str]:
     """Sentences on what is unusual; none where nothing is."""
     return [line for section, say in _FINDINGS.items() if section in found for line in say(found[section])]
+
+
+def _points(value: float) -> float:
+    """Points of mAP as they are printed, zero without a sign of its own."""
+    return round(100 * value, 1) + 0.0
 
 
 def _ablations(found: Mapping[str, Any]) -> str:
@@ -97,8 +103,8 @@ def _probes(found: Mapping[str, Any]) -> str:
         rows.append([row["class"], f"{row['mean_count']:.2f}", count, presence, accuracy, majority])
     headings = ["class", "lines per sample", "count: R2", "present in", "presence: accuracy", "majority"]
     title = (
-        f"Linear probes on frozen scene tokens, held out by scene, {found['samples']} samples (R2: 1 perfect, "
-        "0 no better than the mean; -: nothing to tell apart, or one scene)"
+        f"Linear probes on frozen scene tokens, held out by scene, {found['samples']} samples "
+        "(R2: 1 perfect, 0 no better than the mean; -: nothing to tell apart, or one scene)"
     )
     return f"{title}\n{text_table(headings, rows)}"
 
@@ -129,7 +135,7 @@ def _ablations_say(scores: Mapping[str, Any]) -> Iterator[str]:
     for row in scores["ablations"]:
         if row["interval"] is not None and row["interval"][0] <= 0:
             yield (
-                f"{row['name']} costs {100 * row['cost']:+.1f} mAP, an interval that includes 0: on "
+                f"{row['name']} costs {_points(row['cost']):+.1f} mAP, an interval that includes 0: on "
                 f"{scores['samples']} samples nothing shows that the model uses it"
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -95,12 +95,16 @@ def draw_bars(bars: Sequence[Bar], title: str, subtitle: str = "", unit: str = "
             for place in (low, high):
                 cv2.line(picture, (place, y - 6), (place, y + 6), INK, 2, cv2.LINE_AA)
             end = max(end, high)
-        put_text(picture, f"{bar.value:.1f}", (end + 12, y + 6), INK, 16)
+        put_text(picture, f"{round(bar.value, 1) + 0.0:.1f}", (end + 12, y + 6), INK, 16)
     return picture
 
 
 def draw_columns(
-    names: Sequence[str], series: dict[str, Sequence[float]], title: str, subtitle: str = "", unit: str = ""
+    names: Sequence[str],
+    series: Mapping[str, Sequence[float]],
+    title: str,
+    subtitle: str = "",
+    unit: str = "",
 ) -> np.ndarray:
     """Groups of upright columns from zero, one of each series per group.
 
@@ -139,7 +143,7 @@ def draw_columns(
 
 
 def draw_curves(
-    series: dict[str, Sequence[float]],
+    series: Mapping[str, Sequence[float]],
     title: str,
     subtitle: str = "",
     axis: str = "",
@@ -231,8 +235,12 @@ def _page(height: int, title: str, subtitle: str) -> np.ndarray:
 
 
 def _legend(picture: np.ndarray, names: Sequence[str], area: _Area) -> None:
+    """Names and colours in one line above the area, smaller where they would not fit."""
+    key, gap, room = 26, 28, area.right - area.left
+    words = sum(text_width(name, 14) for name in names)
+    size = 14 * min(1.0, (room - len(names) * (key + gap)) / max(words, 1))
     x, y = area.left, area.top - 14
     for index, name in enumerate(names):
         cv2.rectangle(picture, (x, y - 12), (x + 18, y + 1), PALETTE[index % len(PALETTE)], -1)
-        put_text(picture, name, (x + 26, y), INK, 14)
-        x += 26 + text_width(name, 14) + 28
+        put_text(picture, name, (x + key, y), INK, size)
+        x += key + text_width(name, size) + gap
