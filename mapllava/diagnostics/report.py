@@ -7,7 +7,7 @@ from typing import Any
 
 from mapllava.evaluation.report import text_table
 
-_SAME_INPUT = 1e-3  # share of variance below which tokens count as the same whatever the cameras see
+_SAME_INPUT = 1e-3  # share of the mean square below which tokens count as the same whatever the cameras see
 _NOTHING = 0.02  # mAP below which no ablation can tell anything
 _ALIKE = 0.99  # mean cosine from which tokens count as one
 _SPREAD = 0.9  # of the patches in reach: attention that prefers none
@@ -150,7 +150,7 @@ def _rank_say(rows: list[Mapping[str, Any]]) -> Iterator[str]:
         if row["varies_with_input"] is not None and row["varies_with_input"] < _SAME_INPUT:
             yield (
                 f"{row['name']} hardly change with what the cameras see "
-                f"({100 * row['varies_with_input']:.1g} % of their variance)"
+                f"({100 * row['varies_with_input']:.1g} % of their mean square)"
             )
         if row["tokens"] > 1 and row["mean_cosine"] > _ALIKE:
             yield f"{row['name']} are nearly one and the same vector (mean cosine {row['mean_cosine']:.4f})"

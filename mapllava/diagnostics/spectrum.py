@@ -74,14 +74,14 @@ class TokenSpectrum:
 
         Returns:
             ``name``; ``tokens`` S and ``channels`` D; ``effective_rank`` and the ``largest_rank``
-            possible, min(S - 1, D); ``mean_cosine``; ``varies_with_input``, the share of the tokens'
-            variance that changes from sample to sample (0: the same tokens whatever the cameras see;
+            possible, min(S - 1, D); ``mean_cosine``; ``varies_with_input``, the share of the tokens' mean
+            square that changes from sample to sample (0: the same tokens whatever the cameras see;
             None for a single sample); ``spectrum``, singular values over the largest.
         """
         rank, cosine, spectrum, total, squares = (part / self._count for part in self._sums)
         over_samples = (squares - total.square()).clamp(min=0).sum()
-        everything = squares.sum() - squares.shape[0] * total.mean(dim=0).square().sum()
-        varies = float(over_samples / everything) if self._count > 1 and everything > 0 else None
+        known = self._count > 1 and bool(squares.sum() > 0)
+        varies = float(over_samples / squares.sum()) if known else None
         tokens, channels = self._shape
         return {
             "name": self.name,

@@ -38,8 +38,9 @@ class Bar:
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About ``count`` round numbers that enclose a range."""
-    span = max(high - low, 1e-12)
+    """About ``count`` round numbers that enclose a range; for a range without width, one to the next."""
+    span = high - low if high > low else 1.0
+    high = low + span
     power = 10.0 ** math.floor(math.log10(span / count))
     step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= count)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

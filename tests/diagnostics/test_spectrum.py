@@ -35,8 +35,15 @@ def test_dependence_on_the_input():
         fixed.update(slots.expand(2, -1, -1))
         changing.update(torch.randn(2, 1, 4).expand(-1, 6, -1))
     assert fixed.result()["varies_with_input"] == pytest.approx(0.0, abs=1e-12)
-    assert changing.result()["varies_with_input"] == pytest.approx(1.0)
     assert changing.result()["mean_cosine"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("second", "share"), [(1.0, 0.0), (3.0, 0.2), (-1.0, 1.0)])
+def test_dependence_counts_against_all_that_a_token_is(second, share):
+    """Tokens v and 3 v: mean square 5, of which the mean's 4 never change."""
+    tokens = TokenSpectrum("t")
+    tokens.update(torch.tensor([1.0, second]).view(2, 1, 1).expand(2, 3, 4))
+    assert tokens.result()["varies_with_input"] == pytest.approx(share)
 
 
 def test_batches_may_be_cut_anywhere():

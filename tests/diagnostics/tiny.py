@@ -126,6 +126,7 @@ def tiny_config(root: Path, caches: dict[str, Path], **model) -> Config:
     cfg = {
         "default_scope": "mapllava",
         "map_spec": SPEC,
+        "data_root": str(root),
         "model": tiny_model(**model),
         "train_dataloader": loader("train"),
         "val_dataloader": loader("val"),
