@@ -79,7 +79,9 @@ def open_checkpoint(
             f"'{path}' is a {type(model).__name__}; what is looked at here are the parts of a MapLLaVA: "
             "encoder, neck, map queries, decoder and head"
         )
-    return OpenedModel(model.to(place).eval(), cfg, path, trained)
+    if next(model.parameters()).device != place:
+        model.to(place)
+    return OpenedModel(model.eval(), cfg, path, trained)
 
 
 def _config_beside(checkpoint: Path) -> Path:
@@ -94,12 +96,10 @@ def _config_beside(checkpoint: Path) -> Path:
 def _device(name: str | None) -> torch.device:
     chosen = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(chosen)
-        torch.empty(0, device=device)
+        return torch.empty(0, device=torch.device(chosen)).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise MapLLaVAError(f"device '{chosen}' cannot be used ({reason}): try --device cpu") from error
-    return device
 
 
 def _load(cfg: Config, path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
