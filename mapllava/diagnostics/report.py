@@ -133,11 +133,12 @@ def _ablations_say(scores: Mapping[str, Any]) -> Iterator[str]:
         yield f"mAP is {100 * scores['mAP']:.1f}: a model that finds nothing has nothing to lose"
         return
     for row in scores["ablations"]:
-        if row["interval"] is not None and row["interval"][0] <= 0:
-            yield (
-                f"{row['name']} costs {_points(row['cost']):+.1f} mAP, an interval that includes 0: on "
-                f"{scores['samples']} samples nothing shows that the model uses it"
-            )
+        if row["interval"] is None or row["interval"][0] > 0:
+            continue
+        ends = " to ".join(f"{_points(end):+.1f}" for end in row["interval"])
+        unsure = f"nothing shows on {scores['samples']} samples that the model uses what it takes away"
+        told = unsure if row["interval"][1] >= 0 else "the model is better without what it takes away"
+        yield f"{row['name']} costs {_points(row['cost']):+.1f} mAP (95 %: {ends}): {told}"
 
 
 def _attention_say(seen: Mapping[str, Any]) -> Iterator[str]:

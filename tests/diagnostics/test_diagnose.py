@@ -94,6 +94,9 @@ def test_what_stands_out_is_said_in_words():
     said = "\n".join(findings(found))
     for text in ("blank costs +0.1 mAP", "averages", "hardly change", "one and the same", "x 4.00", "[1]"):
         assert text in said
+    assert "nothing shows on 40 samples" in said
+    row["interval"] = [-0.02, -0.01]
+    assert "better without" in findings(found)[0]
     found["ablations"]["mAP"] = 0.0
     assert "nothing to lose" in findings(found)[0]
     row["interval"] = [0.1, 0.2]
