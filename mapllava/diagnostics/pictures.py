@@ -63,6 +63,8 @@ def _attention(found: Mapping[str, Any]) -> np.ndarray:
     series = {share: [100 * value for value in seen["share"]]}
     series["if spread evenly over the patches in reach"] = [100 * value for value in seen["even"]]
     reach = f"a query reads {seen['patches_read']:.1f} of {seen['patches_in_reach']:.1f} patches in reach"
+    if seen["one_by_one"]:
+        reach += "; own queries per camera: equal by construction"
     return draw_columns(names, series, "Attention per camera", f"{_where(found)}; {reach}", " %")
 
 
