@@ -29,7 +29,7 @@ Look into a trained model. One pass over some samples of a split gives
 {chr(10).join(f"  {name:<10} {what}" for name, what in SECTIONS.items())}
 
 as tables on the console, diagnosis.json and pictures. The config is config.json beside the
-checkpoint. Nothing of the run folder is changed. docs/en/diagnostics.md says how to read it.
+checkpoint; nothing that lies there is changed. docs/en/diagnostics.md says how to read it.
 """
 EPILOG = """\
 examples:
