@@ -92,7 +92,9 @@ def _sample(shape: SampleShape, index: int, generator: torch.Generator) -> MapDa
     orders = torch.stack([line[table[int(ring)]] for line, ring in zip(points, closed, strict=True)])
     labels = torch.randint(0, len(shape.map_spec.classes), (count,), generator=generator)
     sample = MapDataSample(metainfo={"sample_token": f"example {index}"})
-    sample.set_metainfo({"lidar2img": surround_cameras(shape.img_hw, 1, shape.num_cameras).lidar2img[0].numpy()})
+    sample.set_metainfo(
+        {"lidar2img": surround_cameras(shape.img_hw, 1, shape.num_cameras).lidar2img[0].numpy()}
+    )
     sample.gt_instances = InstanceData(labels=labels, points=points, orders=orders, closed=closed)
     if shape.bev_hw is not None:
         drawn = torch.rand(len(shape.map_spec.classes), *shape.bev_hw, generator=generator) < 0.1

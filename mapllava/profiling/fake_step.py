@@ -7,14 +7,15 @@ is the real graph's, not a formula's.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
@@ -24,28 +25,41 @@ from mapllava.registry import MODELS
 from mapllava.testing.configs import without_pretrained
 
 
-class GPURules(TorchFunctionMode):
+@contextmanager
+def gpu_rules() -> Iterator[None]:
     """Lets fake CPU tensors follow what a GPU does where the two differ.
 
     Under autocast a GPU normalises layers in float32; and its fused attention applies dropout from
     a seed, where a CPU would fall back to keeping the (L, L) probabilities. The CPU's fused
     attention keeps what the GPU's keeps: queries, keys, values, mask, output and the log-sum-exp.
+
+    Both functions of ``torch.nn.functional`` are exchanged for the while: a torch function mode
+    would be off inside of the backward pass, where checkpointed layers run again.
     """
+    layer_norm, attention = F.layer_norm, F.scaled_dot_product_attention
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if func is F.scaled_dot_product_attention:
-            args = args[:4]
-            kwargs["dropout_p"] = 0.0
-        elif func in (F.layer_norm, torch.layer_norm) and torch.is_autocast_enabled("cpu"):
-            args, kwargs = _float(args), {name: _float(value) for name, value in kwargs.items()}
-        return func(*args, **kwargs)
+    def layer_norm_in_float32(
+        x: Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+    ) -> Tensor:
+        if torch.is_autocast_enabled("cpu"):
+            x, weight, bias = (None if value is None else value.float() for value in (x, weight, bias))
+        return layer_norm(x, shape, weight, bias, eps)
 
+    def attention_without_dropout(
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        **kwargs: Any,
+    ) -> Tensor:
+        return attention(query, key, value, attn_mask, 0.0, **kwargs)
 
-def _float(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.float()
-    return type(value)(map(_float, value)) if type(value) in (tuple, list) else value
+    with (
+        mock.patch.object(F, "layer_norm", layer_norm_in_float32),
+        mock.patch.object(F, "scaled_dot_product_attention", attention_without_dropout),
+    ):
+        yield
 
 
 class _OnePairPerElement:
@@ -77,7 +91,7 @@ def record_step(
         model: the detector; its parameters are fake afterwards.
         batch: see :func:`~mapllava.profiling.example_batch`.
         dtype: of autocast, None for full precision.
-        gpu: count as on a GPU, see :class:`GPURules`; False for what a CPU does.
+        gpu: count as on a GPU, see :func:`gpu_rules`; False for what a CPU does.
         cache: see :func:`~mapllava.profiling.training_step`.
 
     Returns:
@@ -93,7 +107,7 @@ def record_step(
         if hasattr(model.decoder, "_checked_prompt"):
             model.decoder._checked_prompt = True  # there is no value to check
         if gpu:
-            stack.enter_context(GPURules())
+            stack.enter_context(gpu_rules())
         stack.enter_context(recorder)
         recorder.hold(tensor.detach() for tensor in (*model.parameters(), *model.buffers()))
         training_step(model, batch, dtype, cache)

@@ -28,6 +28,7 @@ from mapllava.profiling.step_recorder import StepRecorder
 GIB = 2**30
 CUDA_CONTEXT = 0.6 * GIB  # driver, kernels and cuBLAS workspaces of one process
 SLACK = 0.05  # of activations and gradients: what PyTorch's allocator loses to fragmentation
+AS_CONFIGURED = "as configured"
 PHASES = ("forward", "recompute", "backward")
 
 
@@ -40,7 +41,7 @@ class PlanOptions:
         gpu_memory: GiB of each.
         batches: samples per GPU and micro-step.
         total_batch: samples per update of all GPUs; accumulation follows from it.
-        try_4bit: also try frozen language models in 4 bits.
+        try_4bit: also try frozen parts in 4 bits.
     """
 
     gpus: int
@@ -57,7 +58,7 @@ class Plan:
     Attributes:
         strategy: ``one GPU``, ``DDP`` or ``FSDP2``.
         weights: ``as configured`` or ``4-bit``.
-        checkpointing: whether activations are recomputed.
+        checkpointing: ``as configured``, or ``off`` or ``on`` in every part that offers it.
         batch: samples per GPU and micro-step.
         accumulation: micro-steps per update.
         memory: bytes by what they are for, at the fullest moment.
@@ -69,7 +70,7 @@ class Plan:
 
     strategy: str
     weights: str
-    checkpointing: bool
+    checkpointing: str
     batch: int
     accumulation: int
     memory: dict[str, float]
@@ -96,22 +97,19 @@ def make_plans(cfg: Any, options: PlanOptions, progress: Callable[[str], None] |
     """
     plain, bits = without_quantization(cfg["model"])
     shape, dtype = SampleShape.from_config(cfg), cfg["optim_wrapper"].get("dtype")
-    states = {component.get("gradient_checkpointing") for _, component in components(plain)} - {None}
     plans = []
-    for enabled in (False, True) if states else (False,):
-        model_cfg = with_checkpointing(plain, enabled)
+    for checkpointing, model_cfg in _checkpointing_choices(plain):
+        costs = _Costs(build(model_cfg), cfg["optim_wrapper"], options)
         for batch in options.batches:
             if progress is not None:
-                progress(f"batch {batch}, checkpointing {'on' if enabled else 'off'}")
-            model = build(model_cfg)
-            costs = _Costs(model, cfg["optim_wrapper"], options)
+                progress(f"checkpointing {checkpointing}, batch {batch}")
             samples = example_batch(shape, batch)
             record = record_step(build(model_cfg), samples, dtype)
-            for name, extra in _weight_choices(plain, bits, options):
-                plans.append(costs.replicated(record, name, extra, batch, enabled))
+            for name, quantized in _weight_choices(plain, bits, options):
+                plans.append(costs.replicated(record, (name, checkpointing, batch), quantized))
             if options.gpus > 1 and not bits and costs.mostly_trainable:
                 record = record_step(build(model_cfg), samples, dtype, cache=False)
-                plans.append(costs.sharded(record, batch, enabled))
+                plans.append(costs.sharded(record, (AS_CONFIGURED, checkpointing, batch)))
     return plans
 
 
@@ -141,14 +139,22 @@ def build(model_cfg: Any) -> nn.Module:
         raise MapLLaVAError(f"the config's model cannot be built without its weights: {error}") from error
 
 
+def _checkpointing_choices(model_cfg: Any) -> list[tuple[str, Any]]:
+    """The config as it is, and with checkpointing off and on in all parts, where that differs."""
+    choices = [(AS_CONFIGURED, model_cfg)]
+    for name, enabled in (("off", False), ("on", True)):
+        changed, places = with_checkpointing(model_cfg, enabled)
+        if places:
+            choices.append((name, changed))
+    return choices
+
+
 def _weight_choices(
     model_cfg: Any, bits: dict[str, int], options: PlanOptions
 ) -> list[tuple[str, dict[str, int]]]:
-    choices = [("as configured", bits)]
+    choices = [(AS_CONFIGURED, bits)]
     frozen = {
-        path: 4
-        for path, component in components(model_cfg)
-        if path == "decoder" and component.get("frozen") and bits.get(path) is None
+        path: 4 for path, component in components(model_cfg) if component.get("frozen") and path not in bits
     }
     return [*choices, ("4-bit", {**bits, **frozen})] if frozen and options.try_4bit else choices
 
@@ -170,67 +176,69 @@ class _Costs:
         trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         self.mostly_trainable = trainable > total / 2
 
-    def replicated(
-        self, record: StepRecorder, weights: str, bits: dict[str, int], batch: int, enabled: bool
-    ) -> Plan:
-        """Whole weights on every GPU; more than one exchange gradients through DDP's buckets."""
-        accumulation, several = self._accumulation(batch), self.options.gpus > 1
+    def replicated(self, record: StepRecorder, choice: tuple[str, str, int], bits: dict[str, int]) -> Plan:
+        """Whole weights on every GPU; more than one exchange gradients through DDP's buckets.
+
+        Args:
+            record: of one step.
+            choice: weights, checkpointing and batch, as :class:`Plan` names them.
+            bits: bits of the quantised parts.
+        """
+        several = self.options.gpus > 1
         memory = {
             "weights": sum(part.weight_bytes for part in model_parts(self.model, bits)),
             "buffers": float(self.buffers),
             "optimiser": self.state,
-            **self._moment(record, accumulation, self.gradients, self.scratch),
+            **self._moment(record, self._accumulation(choice[2])),
             "DDP buckets": float(self.gradients if several else 0),
             "unpacked weight": float(dequantized_bytes(self.model, bits)),
         }
-        strategy = "DDP" if several else "one GPU"
-        return self._plan(strategy, weights, enabled, batch, accumulation, memory, record)
+        return self._plan("DDP" if several else "one GPU", choice, memory, record)
 
-    def sharded(self, record: StepRecorder, batch: int, enabled: bool) -> Plan:
+    def sharded(self, record: StepRecorder, choice: tuple[str, str, int]) -> Plan:
         """Weights, gradients and state divided over the GPUs, two blocks gathered at a time."""
-        gpus, accumulation = self.options.gpus, self._accumulation(batch)
-        weights = sum(part.weight_bytes for part in model_parts(self.model, {}))
-        whole = float(3 * largest_block_bytes(self.model))  # this block, the next, this one's gradients
-        moment = self._moment(record, accumulation, self.gradients, self.scratch)
-        sharded = ("gradients", "optimiser's scratch")
+        gpus = self.options.gpus
+        moment = self._moment(record, self._accumulation(choice[2]))
+        divided = ("gradients", "optimiser's scratch")
         memory = {
-            "weights": weights / gpus,
+            "weights": sum(part.weight_bytes for part in model_parts(self.model, {})) / gpus,
             "buffers": float(self.buffers),
             "optimiser": self.state / gpus,
-            **{name: size / gpus if name in sharded else size for name, size in moment.items()},
-            "gathered blocks": whole,
+            **{name: size / gpus if name in divided else size for name, size in moment.items()},
+            # this block, the next one, and this one's gradients
+            "gathered blocks": float(3 * largest_block_bytes(self.model)),
         }
-        return self._plan("FSDP2", "as configured", enabled, batch, accumulation, memory, record)
+        return self._plan("FSDP2", choice, memory, record)
 
     def _accumulation(self, batch: int) -> int:
         return math.ceil(self.options.total_batch / (self.options.gpus * batch))
 
-    @staticmethod
-    def _moment(record: StepRecorder, accumulation: int, gradients: int, scratch: float) -> dict[str, float]:
+    def _moment(self, record: StepRecorder, accumulation: int) -> dict[str, float]:
         """The fuller of two moments: inside of forward and backward, or the optimiser's step."""
-        kept = gradients if accumulation > 1 else record.peak_grads
+        kept = self.gradients if accumulation > 1 else record.peak_grads
         activations = record.peak_activations if accumulation > 1 else record.peak - record.held - kept
-        if gradients + scratch > kept + activations:
-            return {"gradients": float(gradients), "optimiser's scratch": scratch}
+        if self.gradients + self.scratch > kept + activations:
+            return {"gradients": float(self.gradients), "optimiser's scratch": self.scratch}
         return {"gradients": float(kept), "activations": float(activations)}
 
     def _plan(
-        self,
-        strategy: str,
-        weights: str,
-        enabled: bool,
-        batch: int,
-        accumulation: int,
-        memory: dict[str, float],
-        record: StepRecorder,
+        self, strategy: str, choice: tuple[str, str, int], memory: dict[str, float], record: StepRecorder
     ) -> Plan:
+        weights, checkpointing, batch = choice
         allocated = sum(memory.values())
         moving = memory["gradients"] + memory.get("activations", 0.0)
         outside = {"CUDA context": CUDA_CONTEXT, "fragmentation": SLACK * moving}
         memory = {name: size for name, size in {**memory, **outside}.items() if size}
         total = sum(memory.values())
-        flops = {key: count / batch for key, count in record.flops.items()}
-        fits = total <= self.options.gpu_memory * GIB
         return Plan(
-            strategy, weights, enabled, batch, accumulation, memory, allocated, total, fits, flops
+            strategy=strategy,
+            weights=weights,
+            checkpointing=checkpointing,
+            batch=batch,
+            accumulation=self._accumulation(batch),
+            memory=memory,
+            allocated=allocated,
+            total=total,
+            fits=total <= self.options.gpu_memory * GIB,
+            flops={key: count / batch for key, count in record.flops.items()},
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from mapllava.profiling.training_step import build_optimizer
-from mapllava.registry import OPTIMIZERS
+from mapllava.registry import MODELS, OPTIMIZERS
 
 # bytes of a linear weight: NF4 has an 8-bit scale per 64 weights, a float32 scale per 256 of those;
 # 8-bit has a float32 scale per row, which is left out here
@@ -60,13 +61,27 @@ def without_quantization(model_cfg: Any) -> tuple[Any, dict[str, int]]:
     return plain, bits
 
 
-def with_checkpointing(model_cfg: Any, enabled: bool) -> Any:
-    """The model's config with gradient checkpointing switched in every part that names it."""
-    changed = copy.deepcopy(model_cfg)
-    for _, component in components(changed):
-        if "gradient_checkpointing" in component:
-            component["gradient_checkpointing"] = enabled
-    return changed
+def with_checkpointing(model_cfg: Any, enabled: bool) -> tuple[Any, list[str]]:
+    """The model's config with gradient checkpointing switched in every part that offers it.
+
+    Returns:
+        the changed copy, and the places whose setting changed.
+    """
+    changed, places = copy.deepcopy(model_cfg), []
+    for path, component in components(changed):
+        if not _offers_checkpointing(component) or bool(component.get("gradient_checkpointing")) == enabled:
+            continue
+        component["gradient_checkpointing"] = enabled
+        places.append(path)
+    return changed, places
+
+
+def _offers_checkpointing(component: Any) -> bool:
+    """Frozen vision encoders see no gradient and keep nothing that could be recomputed."""
+    cls = MODELS.get(component["type"])
+    if cls is None or (component.get("frozen") and not component.get("lora") and hasattr(cls, "grid_size")):
+        return False
+    return "gradient_checkpointing" in inspect.signature(cls).parameters
 
 
 def model_parts(model: nn.Module, bits: dict[str, int]) -> list[Part]:

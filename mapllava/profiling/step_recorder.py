@@ -22,7 +22,9 @@ def _cpu_attention(query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any
     return sdpa_flop_count(query.shape, key.shape, value.shape)
 
 
-def _cpu_attention_backward(grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any) -> int:
+def _cpu_attention_backward(
+    grad: Tensor, query: Tensor, key: Tensor, value: Tensor, *_: Any, **__: Any
+) -> int:
     return sdpa_backward_flop_count(grad.shape, query.shape, key.shape, value.shape)
 
 
