@@ -4,7 +4,8 @@ Both ways start from the same predictions and end in the same assignments and lo
 they take turns in one process. Run it from the repository's root::
 
     python benchmarks/matching.py                       # batch 4, 6 layers, 50 queries, 20 elements
-    python benchmarks/matching.py --device cuda --batch 16
+    python benchmarks/matching.py --batch 1 --rounds 1      # quicker
+    python benchmarks/matching.py --device cuda --batch 16 --out matching.json
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from common import write_result
+from common import finish, parser, say, show_table
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
@@ -119,18 +120,24 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return {"pairs": len(pairs), "ms": medians, "times_faster": medians["loop"] / medians["ours"]}
 
 
+def show(result: dict[str, Any]) -> None:
+    """Print the table."""
+    sizes, ms = result["sizes"], result["ms"]
+    what = ", ".join(f"{name} {sizes[name]}" for name in ("batch", "layers", "queries", "elements", "points"))
+    rows = [[name, f"{value:.1f}", f"{value / ms['ours']:.1f}"] for name, value in ms.items()]
+    show_table(f"Matching and point loss on {sizes['device']}: {what}", ["", "ms", "times ours"], rows)
+    say(f"same {result['pairs']} pairs")
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = parser(__doc__)
     sizes = {"batch": 4, "layers": 6, "queries": 50, "elements": 20, "points": 20, "rounds": 5, "seed": 0}
     for name, value in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=value, help="default: %(default)s")
-    parser.add_argument("--threads", type=int, help="PyTorch's threads on a CPU; its own choice by default")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--out", help="write the figures to this JSON file")
-    return parser.parse_args()
+        made.add_argument(f"--{name}", type=int, default=value, help="default: %(default)s")
+    made.add_argument("--threads", type=int, help="PyTorch's threads on a CPU; its own choice by default")
+    made.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    return made.parse_args()
 
 
 def main() -> None:
@@ -139,14 +146,8 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     result = {"sizes": vars(args), **measure(args)}
-    print(
-        f"batch {args.batch}, {args.layers} layers, {args.queries} queries, {args.elements} elements: "
-        f"{result['ms']['ours']:.1f} ms, loop {result['ms']['loop']:.0f} ms, "
-        f"{result['times_faster']:.1f} times faster; same {result['pairs']} pairs"
-    )
-    if args.out:
-        write_result(args.out, result, "torch", "scipy")
-        print(f"written to {args.out}")
+    show(result)
+    finish(args.out, result, "torch", "scipy")
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 One process, one thread, CPU time. The maps are made up: 9.3 ground-truth lines and 50 predictions a
 sample, half of which are ground truth shifted and bent by up to some metres as a detector does it.
 The reference (``naive_metric.py``) loops over pairs; both must give the same AP within 1e-6, else the
-run fails. Run it from the repository's root::
+run fails. What the score takes on top of the maps in memory is measured at two set sizes. Run it from
+the repository's root::
 
-    python benchmarks/metric.py
-    python benchmarks/metric.py --naive-samples 10 --val-samples 0 --out metric.json
+    python benchmarks/metric.py                                         # about a minute
+    python benchmarks/metric.py --samples 50 --naive-samples 5 --val-samples 0    # quicker
+    python benchmarks/metric.py --out metric.json
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import write_result
+from common import MEMORY_COLUMNS, finish, memory_rows, parser, peak_mib, say, show_table
 from naive_metric import naive_average_precision
 
 from mapllava.evaluation.functional import chamfer_average_precision
@@ -29,6 +32,16 @@ GROUND_TRUTH_LINES = 9.3
 PREDICTIONS = 50
 PEERS_MS = 162.0
 """What MapTR's evaluator takes per sample of this kind on a machine like ours."""
+
+MEMORY_OF_MAPS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from metric import CLASSES, chamfer_average_precision, maps
+few = maps(2, seed=0)
+chamfer_average_precision(*few, CLASSES)
+made = maps(int(sys.argv[2]), seed=1)
+"""
+MEMORY_OF_SCORE = f"{MEMORY_OF_MAPS}chamfer_average_precision(*made, CLASSES)\n"
 
 
 def true_line(label: int, rng: np.random.Generator) -> np.ndarray:
@@ -111,36 +124,50 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
+def measure_memory(count: int) -> dict[str, dict[str, float]]:
+    """Peak MiB of holding maps, and of holding and scoring them, at ``count`` and four times as many."""
+    here = Path(__file__).resolve().parent
+    codes = {"holding the maps": MEMORY_OF_MAPS, "and scoring them": MEMORY_OF_SCORE}
+    return {
+        name: {str(n): peak_mib(code, here, n) for n in (count, 4 * count)} for name, code in codes.items()
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print the tables."""
+    times = result["ms_per_sample"]
+    ways = [("chamfer_average_precision", times["score"]), ("naive reference", times["naive"])]
+    ways.append(("MapTR's", PEERS_MS))
+    rows = [[name, f"{value:.2f}", f"{value / times['score']:.1f}"] for name, value in ways]
+    show_table("Score, one process, processor time", ["", "ms per sample", "times ours"], rows)
+    if whole := result.get("val_sized"):
+        cpu, wall = whole["cpu_seconds"], whole["wall_seconds"]
+        say(f"{whole['samples']:,} samples: {cpu:.1f} s of processor time, {wall:.1f} s wall")
+    say(f"AP differs from the naive reference's by {result['largest_difference_of_ap']:.1e} at most")
+    show_table("Memory, one process", MEMORY_COLUMNS, memory_rows(result["peak_mib"]))
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    made = parser(__doc__)
+    made.add_argument("--samples", type=int, default=256, help="samples scored (default: %(default)s)")
+    made.add_argument("--rounds", type=int, default=5, help="runs; the median counts (default: %(default)s)")
+    made.add_argument(
+        "--naive-samples", type=int, default=20, help="of them for the reference (default: %(default)s)"
     )
-    parser.add_argument("--samples", type=int, default=256, help="samples scored (default: 256)")
-    parser.add_argument("--rounds", type=int, default=5, help="runs, the median counts (default: 5)")
-    parser.add_argument("--naive-samples", type=int, default=20, help="of them for the reference")
-    parser.add_argument("--val-samples", type=int, default=6019, help="size of the large set; 0 skips it")
-    parser.add_argument("--out", default="benchmarks/results/metric.json", help="result file")
-    return parser.parse_args()
+    made.add_argument(
+        "--val-samples", type=int, default=6019, help="the large set; 0 skips it (default: %(default)s)"
+    )
+    return made.parse_args()
 
 
 def main() -> None:
-    """Measure, print and write the result."""
+    """Measure, print, and write the result if asked."""
     args = parse()
     result = measure(args)
-    write_result(args.out, result, "numpy", "shapely")
-    times = result["ms_per_sample"]
-    rows = {
-        "chamfer_average_precision": times["score"],
-        "naive reference": times["naive"],
-        "MapTR's": PEERS_MS,
-    }
-    print(f"{'':28s}{'ms per sample':>14s}{'times ours':>12s}")
-    for name, value in rows.items():
-        print(f"{name:28s}{value:14.2f}{value / times['score']:12.1f}")
-    if whole := result.get("val_sized"):
-        print(f"{whole['samples']} samples: {whole['cpu_seconds']:.1f} s CPU, {whole['wall_seconds']:.1f} s")
-    print(f"AP differs by {result['largest_difference_of_ap']:.1e} at most; written to {args.out}")
+    result["peak_mib"] = measure_memory(args.samples)
+    show(result)
+    finish(args.out, result, "numpy", "shapely")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ truth; gives the same lines as :class:`mapllava.sources.nuscenes.map_layers.MapL
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pyquaternion import Quaternion
 from shapely import affinity
 from shapely.geometry import LineString, MultiLineString, Polygon, box
 from shapely.ops import linemerge, unary_union
@@ -45,7 +45,7 @@ class NaiveMap:
             half_length: Half the region's extent along y, metres.
         """
         self.x, self.y = float(pose[0, 3]), float(pose[1, 3])
-        self.degrees = math.degrees(math.atan2(pose[1, 0], pose[0, 0]))
+        self.degrees = heading(pose)
         upright = box(self.x - half_width, self.y - half_length, self.x + half_width, self.y + half_length)
         patch = affinity.rotate(upright, self.degrees, origin=(self.x, self.y))
         out = [("divider", line) for line in self._dividers(patch)]
@@ -93,6 +93,12 @@ class NaiveMap:
     def _local(self, geometry: Any) -> Any:
         turned = affinity.rotate(geometry, -self.degrees, origin=(self.x, self.y))
         return affinity.affine_transform(turned, [1.0, 0.0, 0.0, 1.0, -self.x, -self.y])
+
+
+def heading(pose: np.ndarray) -> float:
+    """Degrees from the world's x axis to the frame's, through a quaternion as MapTR does."""
+    forward = Quaternion(list(Quaternion(matrix=pose).q)).rotation_matrix @ np.array([1, 0, 0])
+    return float(np.arctan2(forward[1], forward[0]) / np.pi * 180)
 
 
 def _outlines(filled: Any, limits: Polygon) -> list[np.ndarray]:

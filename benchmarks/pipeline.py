@@ -5,6 +5,7 @@ take turns, sample by sample, in one process with one thread, so that a slow mom
 strikes both. Run it from the repository's root::
 
     python benchmarks/pipeline.py                     # makes its own pictures
+    python benchmarks/pipeline.py --samples 2 --rounds 2 --out pipeline.json
     python benchmarks/pipeline.py --dataroot data/nuscenes --cache gt_cache_v1.0-mini_train.pkl
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from common import write_result
+from common import finish, parser, say, show_table
 from mmengine.dataset import Compose
 
 from mapllava.datasets.transforms import (
@@ -151,26 +152,29 @@ def measure(samples: list[dict[str, Any]], size: tuple[int, int], top: int, roun
     }
 
 
+def show(result: dict[str, Any]) -> None:
+    """Print the table."""
+    rates = result["samples_per_second_per_core"]
+    rows = [[name, f"{rate:.1f}", f"{rate / rates['reference']:.2f}"] for name, rate in rates.items()]
+    show_table("Input pipeline, one core", ["", "samples per second", "times the reference"], rows)
+    say(f"JPEG files of {result['mean_jpeg_kib']:.0f} KiB on average, tensor {result['tensor_shape']}")
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--size", type=int, nargs=2, default=(560, 336), metavar=("W", "H"), help="resize to")
-    parser.add_argument("--crop-top", type=int, default=0, help="rows cut at the top after resizing")
-    parser.add_argument("--samples", type=int, default=8, help="different samples")
-    parser.add_argument("--rounds", type=int, default=6, help="timed passes over them, after one warm-up")
-    parser.add_argument("--quality", type=int, default=90, help="JPEG quality of the own pictures")
-    parser.add_argument("--dataroot", help="read these images instead of making some")
-    parser.add_argument(
-        "--cache", default="gt_cache_v1.0-mini_train.pkl", help="cache below dataroot/gt_cache"
-    )
-    parser.add_argument("--out", default="benchmarks/results/pipeline.json", help="result file")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--size", type=int, nargs=2, default=(560, 336), metavar=("W", "H"), help="resize to")
+    made.add_argument("--crop-top", type=int, default=0, help="rows cut at the top after resizing")
+    made.add_argument("--samples", type=int, default=8, help="different samples")
+    made.add_argument("--rounds", type=int, default=6, help="timed passes over them, after one warm-up")
+    made.add_argument("--quality", type=int, default=90, help="JPEG quality of the own pictures")
+    made.add_argument("--dataroot", help="read these images instead of making some")
+    made.add_argument("--cache", default="gt_cache_v1.0-mini_train.pkl", help="cache below dataroot/gt_cache")
+    return made.parse_args()
 
 
 def main() -> None:
-    """Measure, print and write the result."""
+    """Measure, print, and write the result if asked."""
     args = parse()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -182,10 +186,8 @@ def main() -> None:
         sizes = [Path(path).stat().st_size for sample in samples for path in sample["img_paths"]]
         result = measure(samples, tuple(args.size), args.crop_top, args.rounds)
     result["mean_jpeg_kib"] = statistics.mean(sizes) / 1024
-    write_result(args.out, result, "opencv-python", "torch")
-    for name, rate in result["samples_per_second_per_core"].items():
-        print(f"{name:10s} {rate:7.1f} samples/s per core")
-    print(f"images over reference: {result['speedup_images_over_reference']:.2f}x; written to {args.out}")
+    show(result)
+    finish(args.out, result, "opencv-python", "torch")
 
 
 if __name__ == "__main__":

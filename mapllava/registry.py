@@ -29,7 +29,7 @@ TOKENIZERS = Registry("tokenizer", scope=SCOPE, locations=_DATASETS)
 FUNCTIONS = Registry("function", parent=_root.FUNCTIONS, scope=SCOPE, locations=_DATASETS)
 
 MODELS = Registry("model", parent=_root.MODELS, scope=SCOPE, locations=_MODELS)
-MODEL_WRAPPERS = Registry("model wrapper", parent=_root.MODEL_WRAPPERS, scope=SCOPE, locations=_MODELS)
+MODEL_WRAPPERS = Registry("model wrapper", parent=_root.MODEL_WRAPPERS, scope=SCOPE, locations=_ENGINE)
 WEIGHT_INITIALIZERS = Registry(
     "weight initializer", parent=_root.WEIGHT_INITIALIZERS, scope=SCOPE, locations=_MODELS
 )

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from mapllava import gt_cache
-from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.formats import KINDS, read_results, write_results
+from mapllava.errors import exit_status
+from mapllava.evaluation.evaluate import busy
+from mapllava.evaluation.formats import KINDS, arrange, read_results, write_results
 
 DESCRIPTION = """\
 Write the maps of a results file in the form that another project's tools open, with frame, axes and
@@ -44,18 +45,26 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def run(args: argparse.Namespace) -> None:
+    """Read, convert, write, and say what the new file holds."""
+    shown = sys.stderr.isatty()
+    cache = gt_cache.load(args.cache)
+    with busy(f"reading {args.source}", shown):
+        results = read_results(args.source, cache, args.kind)
+    arranged = arrange(results, args.to, cache)
+    with busy(f"writing {args.target}", shown):
+        write_results(args.target, arranged, args.to, cache)
+    lines = sum(len(entry["labels"]) for entry in arranged.results.values())
+    print(f"{len(arranged.results):,} samples with {lines:,} lines written to {args.target}")
+    missing = len(cache["data_list"]) - len(results.results)
+    if missing:
+        fate = "written as empty maps" if args.to == "maptr" else "left out"
+        print(f"{missing:,} samples of the GT cache are not in {args.source}: {fate}")
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run and return the exit status: 0, or 2 for what the user can put right."""
-    args = parse_args(argv)
-    try:
-        cache = gt_cache.load(args.cache)
-        results = read_results(args.source, cache, args.kind)
-        path = write_results(args.target, results, args.to, cache)
-    except MapLLaVAError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    print(f"{len(results.results)} samples written to {path}")
-    return 0
+    return exit_status(run, parse_args(argv))
 
 
 if __name__ == "__main__":

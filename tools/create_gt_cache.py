@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from mapllava import gt_cache
-from mapllava.errors import MapLLaVAError
+from mapllava.errors import exit_status
 from mapllava.sources.nuscenes.map_classes import MAP_CLASSES
 from mapllava.sources.nuscenes.splits import expand_split
 from mapllava.structures import CLASSES, ROI, MapSpec
@@ -50,9 +49,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--split",
         default="all",
-        help="train, val, all (both; default); geographic_roddick, near_extrapolation or far_extrapolation "
-        "(all their lists, or one: geographic_roddick:val); or scene lists of your own: FILE.json:KEY of "
-        '{"train": [...], "val": [...]}, FILE.json of one list',
+        help="train, val, all (default); geographic_roddick, near_extrapolation, far_extrapolation (all, or "
+        "one: geographic_roddick:val; the latter two need v1.0-trainval and v1.0-test, a cache is of one); "
+        'your own: FILE.json:KEY of {"train": [...], "val": [...]}, FILE.json of one list',
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--out-dir", type=Path, help="folder of the cache (default: <dataroot>/gt_cache)")
@@ -93,27 +92,23 @@ def summarise(paths: list[Path]) -> Table:
     return table
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Build, then print what came out; returns the exit status."""
-    args = parse_args(argv)
+def run(args: argparse.Namespace) -> None:
+    """Build, then print what came out."""
     console = Console()
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
-    try:
-        spec = MapSpec(args.frame, ROI.parse(args.roi, args.frame), args.classes)
-        splits = expand_split(args.split)
-        common = {"workers": args.workers, "progress": not args.quiet, "spec": spec}
-        paths = [gt_cache.build(args.dataroot, args.version, s, args.out_dir, **common) for s in splits]
-        console.print(summarise(paths))
-        console.print(f"{spec}", highlight=False)
-        for path in paths:
-            console.print(str(path), highlight=False, soft_wrap=True)
-    except MapLLaVAError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: run the same command again to go on\n")
-        return 130
-    return 0
+    spec = MapSpec(args.frame, ROI.parse(args.roi, args.frame), args.classes)
+    common = {"workers": args.workers, "progress": not args.quiet, "spec": spec}
+    splits = expand_split(args.split)
+    paths = [gt_cache.build(args.dataroot, args.version, s, args.out_dir, **common) for s in splits]
+    console.print(summarise(paths))
+    console.print(f"{spec}", highlight=False)
+    for path in paths:
+        console.print(str(path), highlight=False, soft_wrap=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run and return the exit status: 0, 2 for what the user can put right, 130 after Ctrl-C."""
+    return exit_status(run, parse_args(argv), interrupted="run the same command again to go on")
 
 
 if __name__ == "__main__":

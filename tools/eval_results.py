@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 from mapllava import gt_cache
-from mapllava.errors import MapLLaVAError
+from mapllava.errors import exit_status
 from mapllava.evaluation.evaluate import MEASURES, Evaluation, busy, compare, evaluate_maps
 from mapllava.evaluation.formats import KINDS, read_results
 from mapllava.evaluation.functional import PROTOCOLS
-from mapllava.evaluation.json_file import write_object
 from mapllava.evaluation.offline import pair_with_cache, read_scene_names
 from mapllava.evaluation.report_evaluation import (
     comparison_text,
@@ -20,6 +19,7 @@ from mapllava.evaluation.report_evaluation import (
     evaluation_text,
     evaluation_values,
 )
+from mapllava.whole_file import write_json
 
 DESCRIPTION = """\
 Score the maps of a results file against a GT cache: AP per class and threshold under a named
@@ -85,23 +85,22 @@ def evaluate(args: argparse.Namespace) -> list[Evaluation]:
     return out
 
 
+def run(args: argparse.Namespace) -> None:
+    """Score, print, and write if asked to."""
+    done = evaluate(args)
+    print("\n\n".join(evaluation_text(one) for one in done))
+    values = evaluation_values(done[0])
+    if len(done) == 2:
+        difference = compare(*done)
+        print(f"\n{comparison_text(difference)}")
+        values = comparison_values(difference)
+    if args.json is not None:
+        write_json(args.json, values, allow_nan=False)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run and return the exit status: 0, or 2 for what the user can put right."""
-    args = parse_args(argv)
-    try:
-        done = evaluate(args)
-        print("\n\n".join(evaluation_text(one) for one in done))
-        values = evaluation_values(done[0])
-        if len(done) == 2:
-            difference = compare(*done)
-            print(f"\n{comparison_text(difference)}")
-            values = comparison_values(difference)
-        if args.json is not None:
-            write_object(args.json, values)
-    except MapLLaVAError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+    return exit_status(run, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -1,26 +1,31 @@
-"""Score the best constant map: the same lines for every sample, chosen on the training set.
-
-python tools/fit_constant_map.py --train gt_cache_v1.0-mini_train.pkl --val gt_cache_v1.0-mini_val.pkl
-"""
+#!/usr/bin/env python
+"""Score the best constant map: the same lines for every sample, chosen on the training set."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from mapllava import gt_cache
-from mapllava.errors import MapLLaVAError
+from mapllava.errors import exit_status
 from mapllava.evaluation import MapResults, save_results, score_results, score_table
 from mapllava.evaluation.constant_map import fit_constant_map
 from mapllava.evaluation.functional import PROTOCOLS
 from mapllava.structures import MapSpec
 
+EPILOG = """\
+examples:
+  python tools/fit_constant_map.py --train gt_cache_v1.0-mini_train.pkl --val gt_cache_v1.0-mini_val.pkl
+  python tools/fit_constant_map.py --train TRAIN --val VAL --protocol strict --out constant.results.json
+
+exit status: 0, or 2 if files do not fit (the message says what to do)
+"""
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--train", required=True, type=Path, help="GT cache the lines are chosen on")
     parser.add_argument("--val", required=True, type=Path, help="GT cache the map is scored on")
@@ -52,19 +57,14 @@ def run(args: argparse.Namespace) -> None:
     results = MapResults(spec, split, constant.predict(tokens), version)
     score = score_results(results, val, args.protocol)
     what = f"Constant map of {len(constant.points)} lines from {train['metainfo']['split']}, Chamfer AP"
-    sys.stdout.write(score_table(score, split, what) + "\n")
+    print(score_table(score, split, what))
     if args.out is not None:
-        sys.stdout.write(f"{save_results(args.out, results)}\n")
+        print(save_results(args.out, results))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run and return the exit status: 0, or 2 for what the user can put right."""
-    try:
-        run(parse_args(argv))
-    except MapLLaVAError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+    return exit_status(run, parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from mapllava.errors import MapLLaVAError
+from mapllava.errors import MapLLaVAError, exit_status
 from mapllava.gt_cache.audit import RADII, PlaceSet, SplitAudit, audit, places_of_cache, places_of_split
-from mapllava.gt_cache.report import write_json
+from mapllava.sources.nuscenes.pose_tables import PoseTables
 from mapllava.visualization import write_picture
 from mapllava.visualization.distance_histogram import draw_distances
+from mapllava.whole_file import write_json
 
 DESCRIPTION = """\
 For every sample of VAL, the distance to the nearest sample of TRAIN on the same map. A set is a GT
-cache (.pkl), or the name of a split, read from the tables of --dataroot and --version: no cache, map or
-image is needed for that.
+cache (.pkl), or the name of a split, read from the tables of --dataroot and --version alone: no cache, no
+map file and no image is needed for that. near_extrapolation and far_extrapolation draw on the scenes of
+v1.0-trainval and of v1.0-test: name both versions.
 
 A score measured where training samples lie within a few metres says how well a model remembers.
 """
@@ -27,6 +28,8 @@ EPILOG = """\
 examples:
   python tools/split_audit.py train val --dataroot data/nuscenes --version v1.0-trainval --picture audit.png
   python tools/split_audit.py geographic_roddick:train geographic_roddick:val --dataroot data/nuscenes
+  python tools/split_audit.py near_extrapolation:train near_extrapolation:val --dataroot data/nuscenes \\
+      --version v1.0-trainval v1.0-test
   python tools/split_audit.py data/synthetic/gt_cache/gt_cache_v1.0-trainval_{train,val}.pkl
 """
 
@@ -39,19 +42,27 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("train", help="the set that a model learns from: a GT cache or a split")
     parser.add_argument("val", help="the set that it is judged on, likewise")
     parser.add_argument("--dataroot", type=Path, help="data root; needed where a set is a split's name")
-    parser.add_argument("--version", default="v1.0-trainval", help="version folder (default: %(default)s)")
+    parser.add_argument(
+        "--version", nargs="+", default=["v1.0-trainval"], help="version folders (default: v1.0-trainval)"
+    )
     parser.add_argument("--picture", type=Path, help="write a histogram to this PNG file")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     return parser.parse_args(argv)
 
 
-def places(args: argparse.Namespace, name: str) -> PlaceSet:
-    """The set that a word of the command line means."""
-    if name.endswith(".pkl"):
-        return places_of_cache(name)
-    if args.dataroot is None:
-        raise MapLLaVAError(f"'{name}' is the name of a split: --dataroot must say where its tables are")
-    return places_of_split(args.dataroot, args.version, name)
+def place_sets(args: argparse.Namespace) -> tuple[PlaceSet, PlaceSet]:
+    """The sets that the two words of the command line mean."""
+    tables: list[PoseTables] = []
+    sets = []
+    for name in (args.train, args.val):
+        if name.endswith(".pkl"):
+            sets.append(places_of_cache(name))
+            continue
+        if args.dataroot is None:
+            raise MapLLaVAError(f"'{name}' is the name of a split: --dataroot must say where its tables are")
+        tables = tables or [PoseTables(args.dataroot, version) for version in dict.fromkeys(args.version)]
+        sets.append(places_of_split(tables, name))
+    return sets[0], sets[1]
 
 
 def table_of(found: SplitAudit) -> Table:
@@ -70,28 +81,31 @@ def table_of(found: SplitAudit) -> Table:
     return table
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Measure, print, draw; returns the exit status."""
-    args = parse_args(argv)
+def run(args: argparse.Namespace) -> None:
+    """Measure, print, draw."""
     console = Console()
-    try:
-        found = audit(places(args, args.train), places(args, args.val))
-        console.print(table_of(found))
-        shared = f": {', '.join(found.shared_scenes[:5])}" if found.shared_scenes else ""
-        console.print(
-            f"{found.train[1]:,} training samples; {len(found.shared_scenes)} scenes are in both{shared}"
-        )
-        if args.picture is not None:
-            title = f"{found.val[0]} against {found.train[0]}"
-            under = f"{found.val[1]:,} samples, {found.train[1]:,} for training"
-            picture = draw_distances(found.distances, (*RADII, 200.0), title, under)
-            console.print(str(write_picture(args.picture, picture)), highlight=False, soft_wrap=True)
-        if args.json is not None:
-            write_json(args.json, found.to_json())
-    except (MapLLaVAError, ValueError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    return 0
+    train, val = place_sets(args)
+    for places in (train, val):
+        console.print(f"{places.name}: {places.presence()}", highlight=False, soft_wrap=True)
+    found = audit(train, val)
+    console.print(table_of(found))
+    shared = f": {', '.join(found.shared_scenes[:5])}" if found.shared_scenes else ""
+    console.print(
+        f"{found.train[1]:,} training samples; {len(found.shared_scenes)} scenes are in both{shared}"
+    )
+    if args.picture is not None:
+        title = f"{found.val[0]} against {found.train[0]}"
+        under = f"{found.val[1]:,} samples, {found.train[1]:,} for training"
+        picture = draw_distances(found.distances, (*RADII, 200.0), title, under)
+        console.print(str(write_picture(args.picture, picture)), highlight=False, soft_wrap=True)
+    if args.json is not None:
+        sets = {"train": train.presence(), "val": val.presence()}
+        write_json(args.json, {**found.to_json(), "scenes": sets})
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run and return the exit status: 0, or 2 for what the user can put right."""
+    return exit_status(run, parse_args(argv))
 
 
 if __name__ == "__main__":

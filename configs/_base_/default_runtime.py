@@ -4,6 +4,7 @@ custom_hooks = [
     dict(type="RunFolderHook"),
     dict(type="RunSummaryHook"),
     dict(type="ReproducibleEpochsHook"),
+    dict(type="SharedBuffersHook"),
     dict(type="NonFiniteLossHook"),
     dict(type="RunCheckpointHook", interval=1, max_keep=3, metric="mAP"),
     dict(type="SafeCheckpointHook"),

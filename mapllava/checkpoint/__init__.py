@@ -5,17 +5,20 @@ from mapllava.checkpoint.key_tables import (
     BLIP2_QUERY_TOKENS,
     BLIP2_VISION,
     CLIP_VISION,
+    LLAVA_TOWER,
     KeyTable,
     decoder_table,
 )
 from mapllava.checkpoint.loading import LoadReport, load_tensor, load_weights, parameters_on_meta
 from mapllava.checkpoint.source import WeightSource
+from mapllava.checkpoint.summary import weight_summary
 
 __all__ = [
     "BLIP2_QFORMER",
     "BLIP2_QUERY_TOKENS",
     "BLIP2_VISION",
     "CLIP_VISION",
+    "LLAVA_TOWER",
     "KeyTable",
     "LoadReport",
     "WeightSource",
@@ -23,4 +26,5 @@ __all__ = [
     "load_tensor",
     "load_weights",
     "parameters_on_meta",
+    "weight_summary",
 ]

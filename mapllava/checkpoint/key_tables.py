@@ -47,6 +47,10 @@ class KeyTable:
                 return None if target is None else target + key[match.end() :]
         raise UnknownKeyError(key)
 
+    def without(self, pattern: str) -> KeyTable:
+        """This table, with keys that begin with ``pattern`` (a regular expression) dropped first."""
+        return KeyTable(self.component, ((pattern, None), *self.rules))
+
     def wants(self, key: str) -> bool:
         """Whether a tensor is worth reading: it has a place here, or no rule knows it."""
         try:
@@ -94,12 +98,18 @@ BLIP2_QUERY_TOKENS = KeyTable(
     "query tokens", ((r"query_tokens$", "query_tokens"), *_blip2_without("query_tokens"))
 )
 
+LLAVA_TOWER = r"(model\.)?vision_tower\.(vision_tower\.)?"  # the vision encoder inside a LLaVA
+
+# CLIP with both towers, its vision tower alone, and the tower of every LLaVA layout
 CLIP_VISION = KeyTable(
     "vision encoder",
     (
-        (r"vision_model\.embeddings\.position_ids$", None),  # a buffer that older versions saved
-        (r"vision_model\.", ""),
+        (r"(.*\.)?embeddings\.position_ids$", None),  # a buffer that older versions saved
+        (rf"({LLAVA_TOWER})?(vision_model\.)?(?=(embeddings|pre_layrnorm|encoder|post_layernorm)\.)", ""),
         *_dropped(("text_model.", "text_projection.", "visual_projection.", "logit_scale")),
+        # the rest of a LLaVA
+        (r"(model\.)?(language_model|multi_modal_projector|mm_projector|image_newline|lm_head)(\.|$)", None),
+        (r"model\.(embed_tokens|layers|norm)\.", None),
     ),
 )
 
@@ -121,7 +131,7 @@ def decoder_table(base_prefix: str = "model") -> KeyTable:
         (
             (r"(.*\.)?rotary_emb\.inv_freq$", None),  # a buffer that older versions saved
             (r"(model\.)?(language_model\.)?lm_head\.", None),
-            (r"(model\.)?(vision_tower|multi_modal_projector|mm_projector)\.", None),
+            (r"(model\.)?(vision_tower|multi_modal_projector|mm_projector|image_newline)(\.|$)", None),
             *_dropped(name for name in _BLIP2_PARTS[:-4] if name != "language_model."),
             (rf"language_model\.{prefix}\.", ""),
             (r"(model\.)?language_model\.", ""),

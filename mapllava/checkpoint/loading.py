@@ -28,12 +28,14 @@ class LoadReport:
         source: folder or hub id.
         loaded: names in the component that got their tensor.
         dropped: number of the file's tensors that belong to other parts.
+        interpolated: those of ``loaded`` that are fitted to each size of image.
     """
 
     component: str
     source: str
     loaded: list[str] = field(default_factory=list)
     dropped: int = 0
+    interpolated: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         text = f"{self.component} weights loaded: {len(self.loaded)} tensors from {self.source}"

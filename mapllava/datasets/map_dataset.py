@@ -107,7 +107,7 @@ class MapDataset(BaseDataset):
         """
         entry = super().get_data_info(idx)
         try:
-            return self._to_results(entry)
+            return read_entry(entry, self.map_spec, self._metainfo.get("split"), self.data_root)
         except (KeyError, TypeError, ValueError) as error:
             token = entry.get("sample_token", f"number {idx}")
             raise MapLLaVAError(
@@ -134,29 +134,40 @@ class MapDataset(BaseDataset):
     def _rebuild_command(self) -> str:
         return rebuild_command(Path(self.ann_file), {"dataroot": self.data_root}, self.map_spec)
 
-    def _to_results(self, entry: dict) -> dict:
-        cams = entry["cams"]
-        if not cams:
-            raise ValueError("it has no cameras")
-        root = Path(self.data_root)
-        lidar2cam = np.stack([_matrix(cam["lidar2cam"], 4) for cam in cams.values()])
-        if self.map_spec.frame == "ego":
-            lidar2cam = lidar2cam @ np.linalg.inv(_matrix(entry["lidar2ego"], 4))
-        results = {key: value for key, value in entry.items() if key != "cams"}
-        results.update(
-            sample_token=entry["sample_token"],
-            split=self._metainfo.get("split"),
-            lidar2ego=_matrix(entry["lidar2ego"], 4),
-            ego2global=_matrix(entry["ego2global"], 4),
-            cam_names=list(cams),
-            img_paths=[str(root / cam["img_path"]) for cam in cams.values()],
-            cam2img=np.stack([_matrix(cam["cam2img"], 3) for cam in cams.values()]),
-            lidar2cam=lidar2cam,
-            polylines=[Polyline.from_dict(line) for line in entry["polylines"]],
-            map_spec=self.map_spec,
-            flip=False,
-        )
-        return results
+
+def read_entry(entry: Mapping[str, Any], map_spec: MapSpec, split: str | None, data_root: str | Path) -> dict:
+    """An entry of a GT cache as the first transform receives it; see :class:`MapDataset` for the keys.
+
+    Args:
+        entry: As the cache stores it.
+        map_spec: Of the cache.
+        split: Name of the split.
+        data_root: Folder that the image paths are relative to.
+
+    Raises:
+        KeyError, TypeError, ValueError: If a key is missing or holds something else.
+    """
+    cams = entry["cams"]
+    if not cams:
+        raise ValueError("it has no cameras")
+    lidar2cam = np.stack([_matrix(cam["lidar2cam"], 4) for cam in cams.values()])
+    if map_spec.frame == "ego":
+        lidar2cam = lidar2cam @ np.linalg.inv(_matrix(entry["lidar2ego"], 4))
+    results = {key: value for key, value in entry.items() if key != "cams"}
+    results.update(
+        sample_token=entry["sample_token"],
+        split=split,
+        lidar2ego=_matrix(entry["lidar2ego"], 4),
+        ego2global=_matrix(entry["ego2global"], 4),
+        cam_names=list(cams),
+        img_paths=[str(Path(data_root) / cam["img_path"]) for cam in cams.values()],
+        cam2img=np.stack([_matrix(cam["cam2img"], 3) for cam in cams.values()]),
+        lidar2cam=lidar2cam,
+        polylines=[Polyline.from_dict(line) for line in entry["polylines"]],
+        map_spec=map_spec,
+        flip=False,
+    )
+    return results
 
 
 def _matrix(values: Any, size: int) -> np.ndarray:

@@ -3,17 +3,24 @@
 from mapllava.engine import hooks
 from mapllava.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from mapllava.engine.builder import build_runner
+from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.map_log_processor import MapLogProcessor
+from mapllava.engine.map_runner import MapRunner
 from mapllava.engine.map_spec_injection import inject_map_spec
+from mapllava.engine.memory import StateMemory, state_memory
 from mapllava.engine.muon_adamw import MuonAdamW
 from mapllava.engine.optim_wrapper_constructor import MapOptimWrapperConstructor
 
 __all__ = [
     "AutocastOptimWrapper",
+    "FSDP2Wrapper",
     "MapLogProcessor",
     "MapOptimWrapperConstructor",
+    "MapRunner",
     "MuonAdamW",
+    "StateMemory",
     "build_runner",
     "hooks",
     "inject_map_spec",
+    "state_memory",
 ]

@@ -11,6 +11,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
+from mapllava.engine.sharding import shard_optimizer_state
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIM_WRAPPERS
 
@@ -118,12 +119,12 @@ class AutocastOptimWrapper(OptimWrapper):
         return state
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """The reverse of :meth:`state_dict`; a scaler's state that nothing uses is left out."""
+        """The reverse of :meth:`state_dict`, sharded as the parameters are; no scaler drops a scaler's."""
         state = dict(state_dict)
         scaler = state.pop("loss_scaler", None)
         if scaler is not None and self.scaler is not None:
             self.scaler.load_state_dict(scaler)
-        super().load_state_dict(state)
+        super().load_state_dict(shard_optimizer_state(state, self.optimizer))
 
     def _gradients_finite(self) -> bool:
         history = self.message_hub.log_scalars.get(f"train/{self.grad_name}")

@@ -10,10 +10,11 @@ import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
 
 from mapllava.engine.map_spec_injection import inject_map_spec
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import RUNNERS, SCOPE
+from mapllava.registry import MODEL_WRAPPERS, RUNNERS, SCOPE
 
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -45,8 +46,11 @@ def build_runner(cfg: Config) -> Runner:
     if randomness.get("seed") is None:
         randomness["seed"] = 0
     _prepare_processes(cfg)
-    kind = cfg.get("runner_type")
-    return Runner.from_cfg(cfg) if kind is None else RUNNERS.build({"type": kind, "cfg": cfg})
+    kind = cfg.get("runner_type", "MapRunner")
+    runner = RUNNERS.get(kind)
+    if runner is None:
+        raise MapLLaVAError(f"runner_type '{kind}' is not registered: use MapRunner, or name its --plugins")
+    return runner.from_cfg(cfg)
 
 
 def _prepare_processes(cfg: Config) -> None:
@@ -65,7 +69,9 @@ def _prepare_processes(cfg: Config) -> None:
     if launcher == "pytorch" and not dist.is_initialized():
         dist.init_process_group(backend="gloo")
     wrapper = cfg.setdefault("model_wrapper_cfg", ConfigDict())
-    wrapper.setdefault("type", "MMDistributedDataParallel")
+    kind = MODEL_WRAPPERS.get(wrapper.setdefault("type", "MMDistributedDataParallel"))
+    if kind is None or not issubclass(kind, DistributedDataParallel):
+        return
     wrapper.setdefault("broadcast_buffers", False)
     wrapper.setdefault("find_unused_parameters", bool(cfg.get("find_unused_parameters", False)))
     wrapper["device_ids"] = None

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIMIZERS
@@ -65,26 +66,46 @@ class MuonAdamW(torch.optim.Optimizer):
         **adamw: Further arguments of :class:`torch.optim.AdamW`.
 
     Raises:
-        MapLLaVAError: If no group is marked, or one holds a parameter of fewer than two dimensions.
+        MapLLaVAError: If ``lr`` is not positive, no group is marked, a marked one holds a parameter of
+            fewer than two dimensions, or parameters are sharded.
     """
 
     def __init__(
         self, params: Iterable[dict[str, Any]], lr: float, weight_decay: float, muon: dict, **adamw: Any
     ) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, MATRICES: False})
+        if not lr > 0:
+            raise MapLLaVAError(
+                f"MuonAdamW: optimizer.lr is {lr}: it must be positive, the matrices' rate is told from it; "
+                "to hold parameters still, set their group's lr_mult to 0"
+            )
+        self._adamw: torch.optim.AdamW | None = None
+        self._arguments = {"lr": lr, "weight_decay": weight_decay, **adamw}
         self._momentum_share, self._iterations = float(muon["momentum"]), int(muon["steps"])
-        rest = [group for group in self.param_groups if not group[MATRICES]]
-        marked = [group for group in self.param_groups if group[MATRICES]]
-        if not marked:
+        self._matrix_rate = float(muon["lr"]) / lr
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, MATRICES: False})
+        if not any(group[MATRICES] for group in self.param_groups):
             raise MapLLaVAError(
                 "MuonAdamW found no matrices: set optim_wrapper.paramwise_cfg.matrices=dict(min_size=…)"
             )
-        for group in marked:
-            flat = [tuple(parameter.shape) for parameter in group["params"] if parameter.ndim < 2]
-            if flat:
-                raise MapLLaVAError(f"MuonAdamW: a group of matrices holds parameters of shape {flat}")
-            group["lr"] *= float(muon["lr"]) / lr
-        self._adamw = torch.optim.AdamW(rest, lr=lr, weight_decay=weight_decay, **adamw) if rest else None
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Take one more group, as the constructor takes its own; it is stepped from then on.
+
+        Raises:
+            MapLLaVAError: If it is marked and holds a parameter of fewer than two dimensions, or
+                parameters are sharded.
+        """
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        if problem := _problem(group):
+            del self.param_groups[-1]
+            raise MapLLaVAError(problem)
+        if group[MATRICES]:
+            group["lr"] *= self._matrix_rate
+        elif self._adamw is None:
+            self._adamw = torch.optim.AdamW([group], **self._arguments)
+        else:
+            self._adamw.add_param_group(group)
         self._share()
 
     def _share(self) -> None:
@@ -93,9 +114,14 @@ class MuonAdamW(torch.optim.Optimizer):
             self._adamw.param_groups = [group for group in self.param_groups if not group[MATRICES]]
             self._adamw.state = self.state
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The reverse of ``state_dict``."""
-        super().load_state_dict(state_dict)
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle holds; AdamW's part shares its state and groups with this one."""
+        own = ("_adamw", "_arguments", "_momentum_share", "_iterations", "_matrix_rate")
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in own}}  # type: ignore[misc]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The reverse of ``__getstate__``; loading a state dict ends here too."""
+        super().__setstate__(state)
         self._share()
 
     @torch.no_grad()
@@ -134,3 +160,16 @@ class MuonAdamW(torch.optim.Optimizer):
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
         return state["momentum"]
+
+
+def _problem(group: dict[str, Any]) -> str:
+    """Why a group cannot be stepped; empty if it can."""
+    if any(isinstance(parameter, DTensor) for parameter in group["params"]):
+        return (
+            "MuonAdamW needs whole gradients, but model_wrapper_cfg shards them: use AdamW, or leave "
+            "model_wrapper_cfg out (DistributedDataParallel)"
+        )
+    flat = [tuple(parameter.shape) for parameter in group["params"] if parameter.ndim < 2]
+    if group[MATRICES] and flat:
+        return f"MuonAdamW: a group of matrices holds parameters of shape {flat}"
+    return ""

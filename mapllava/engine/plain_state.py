@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from torch.distributed.tensor import DTensor
 
 from mapllava.errors import MapLLaVAError
 
@@ -29,8 +30,12 @@ def to_plain(value: Any, where: str = "checkpoint") -> Any:
         where: The place of ``value``, for the error.
 
     Raises:
-        MapLLaVAError: If something else is in it; names the place and the type.
+        MapLLaVAError: If something else or a sharded tensor is in it; names the place and the type.
     """
+    if isinstance(value, DTensor):
+        raise MapLLaVAError(
+            f"{where} is one process's share of a sharded tensor: gather it before it is saved"
+        )
     if value is None or isinstance(value, (bool, int, float, str, torch.Tensor)):
         return _plain_scalar(value)
     if isinstance(value, np.generic):

@@ -1,10 +1,9 @@
-"""Reading a JSON file in which no key may come twice, and writing one that is whole or not there."""
+"""Reading a JSON file in which no key may come twice."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -38,25 +37,9 @@ def read_object(path: str | Path) -> dict[str, Any]:
     return body
 
 
-def write_object(path: str | Path, body: Mapping[str, Any]) -> Path:
-    """Write a JSON object; a reader never sees half of it. The folder is made.
-
-    Raises:
-        ValueError: If a number is not finite.
-        MapLLaVAError: If the file cannot be written.
-    """
-    path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(body, allow_nan=False, separators=(",", ":")), encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise MapLLaVAError(f"'{path}' cannot be written: {error.strerror}") from error
-    finally:
-        if partial.is_file():
-            partial.unlink()
-    return path
+def short(value: Any) -> str:
+    """A value as errors show it: its representation, of large ones the beginning."""
+    return reprlib.repr(value)
 
 
 class _TwiceError(ValueError):

@@ -66,17 +66,7 @@ def pair_with_cache(
         MapLLaVAError: If the two are about different maps, splits or versions, the results hold
             no sample or samples that the cache does not, or a scene is not in the cache.
     """
-    spec = _check_same(results, cache)
-    tokens = {entry["sample_token"] for entry in cache["data_list"]}
-    foreign = sorted(set(results.results) - tokens)
-    if foreign:
-        raise MapLLaVAError(
-            f"{results.name}: {len(foreign)} samples (split {results.split}) are not in the GT cache "
-            f"(split {cache['metainfo'].get('split')}), the first of them {foreign[0]}: use the cache of the "
-            "same split"
-        )
-    if not results.results:
-        raise MapLLaVAError(f"{results.name}: it holds no sample at all: predict again")
+    spec = check_fits(results, cache)
     entries = _of_scenes(cache["data_list"], scenes)
     rules = get_protocol(protocol, thresholds)
     truth = [prepare_ground_truth(e["polylines"], rules, e["sample_token"]) for e in entries]
@@ -125,7 +115,20 @@ def read_scene_names(values: Sequence[str] | None) -> Sequence[str] | None:
     return [str(name) for name in names]
 
 
-def _check_same(results: MapResults, cache: Mapping[str, Any]) -> MapSpec:
+def check_fits(results: MapResults, cache: Mapping[str, Any]) -> MapSpec:
+    """Check that predicted maps are about what a GT cache holds.
+
+    Args:
+        results: What :func:`load_results` returns.
+        cache: What :func:`mapllava.gt_cache.load` returns.
+
+    Returns:
+        Frame, region and classes of both.
+
+    Raises:
+        MapLLaVAError: If the two are about different maps, splits or versions, or the results hold
+            no sample or samples that the cache does not.
+    """
     meta = cache["metainfo"]
     spec = MapSpec.from_config({key: meta[key] for key in ("frame", "roi", "classes")})
     if spec != results.map_spec:
@@ -144,6 +147,14 @@ def _check_same(results: MapResults, cache: Mapping[str, Any]) -> MapSpec:
             f"{results.name}: it was predicted on version {results.version}, the GT cache holds {version}: "
             "use the cache of the same version"
         )
+    foreign = sorted(set(results.results) - {entry["sample_token"] for entry in cache["data_list"]})
+    if foreign:
+        raise MapLLaVAError(
+            f"{results.name}: {len(foreign)} samples (split {results.split}) are not in the GT cache "
+            f"(split {meta.get('split')}), the first of them {foreign[0]}: use the cache of the same split"
+        )
+    if not results.results:
+        raise MapLLaVAError(f"{results.name}: it holds no sample at all: predict again")
     return spec
 
 

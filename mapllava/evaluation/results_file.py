@@ -9,6 +9,7 @@ Form (metres in the named frame; ``points`` is L lines of n vertices; no protoco
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +18,14 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.json_file import read_object, write_object
+from mapllava.evaluation.json_file import read_object, short
 from mapllava.structures.frames import MapSpec
+from mapllava.whole_file import write_json
 
 FORMAT_VERSION = 1
+COMPACT: dict[str, Any] = {"indent": None, "separators": (",", ":"), "allow_nan": False}
+"""How results files are written, ours and others': large, and finite numbers only."""
+
 _KEYS = ("format_version", "frame", "roi", "classes", "split", "results")
 
 
@@ -66,7 +71,7 @@ def save_results(path: str | Path, results: MapResults) -> Path:
     body: dict[str, Any] = {"format_version": FORMAT_VERSION, **results.map_spec.to_config()}
     body.update(split=results.split, version=results.version)
     body["results"] = {token: _plain(token, entry) for token, entry in results.results.items()}
-    return write_object(path, body)
+    return write_json(path, body, **COMPACT)
 
 
 def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResults:
@@ -95,23 +100,21 @@ def parse_results(body: Mapping[str, Any], path: str | Path, expected: MapSpec |
     try:
         spec = MapSpec.from_config({key: body[key] for key in ("frame", "roi", "classes")})
     except MapLLaVAError as error:
-        raise MapLLaVAError(f"results file '{path}': {error}") from error
+        raise MapLLaVAError(f"results file '{path}': {error}; predict again, or repair this") from error
     if expected is not None and spec != expected:
         raise MapLLaVAError(
             f"results file '{path}' holds maps of {spec}, but {expected} is wanted: "
             "predict again, or give the map_spec it was made with"
         )
-    if not isinstance(body["results"], dict):
-        raise MapLLaVAError(f"results file '{path}': 'results' must be a dict from sample token to its map")
     entries = {}
     for token, entry in body["results"].items():
         try:
             entries[token] = check_map(entry, spec.num_classes)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except ValueError as error:
             raise MapLLaVAError(
                 f"results file '{path}', sample {token}: {error}; predict again, or repair this entry"
             ) from error
-    return MapResults(spec, str(body["split"]), entries, body.get("version"), str(path))
+    return MapResults(spec, body["split"], entries, body.get("version"), str(path))
 
 
 def _plain(token: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,42 +132,74 @@ def _plain(token: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 def _check_head(body: Mapping[str, Any], path: str | Path) -> None:
     missing = [key for key in _KEYS if key not in body]
     if missing:
-        raise MapLLaVAError(f"results file '{path}' lacks {missing}: it is no results file of mapllava")
+        raise MapLLaVAError(
+            f"results file '{path}' lacks {missing}: it is no results file of mapllava, or a damaged "
+            "one; predict again"
+        )
     if body["format_version"] != FORMAT_VERSION:
         raise MapLLaVAError(
             f"results file '{path}' has format version {body['format_version']!r}, this release reads "
             f"{FORMAT_VERSION}: predict again"
         )
+    for key, kinds in (("split", (str,)), ("version", (str, type(None))), ("results", (dict,))):
+        if not isinstance(body.get(key), kinds):
+            raise MapLLaVAError(
+                f"results file '{path}': '{key}' is {short(body.get(key))}, not a {kinds[0].__name__}: "
+                "predict again, or repair this entry"
+            )
 
 
-def check_map(entry: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
+def check_map(
+    entry: Any, num_classes: int, line_name: str = "points[{}]", score_name: str = "scores[{}]"
+) -> dict[str, Any]:
     """Check one sample's map and turn it into arrays.
 
     Args:
-        entry: ``points``, ``labels`` and ``scores``, lists or arrays.
+        entry: Mapping with the lists ``points``, ``labels`` and ``scores``.
         num_classes: Labels are below it.
+        line_name: How errors call line ``{}``, in the words of the file it comes from.
+        score_name: How errors call score ``{}``.
 
     Returns:
         ``points`` (list of ``(n, 2)`` float64), ``labels`` (K,) int64, ``scores`` (K,) float64.
 
     Raises:
-        ValueError: If something is missing, has the wrong shape, or is not finite.
-        TypeError: If an entry is no list of numbers.
+        ValueError: If something is missing, is no list of numbers, has the wrong shape, or is not
+            finite; names the key.
     """
-    missing = [key for key in ("points", "labels", "scores") if key not in entry]
+    keys = ("points", "labels", "scores")
+    missing = [key for key in keys if not isinstance(entry, Mapping) or key not in entry]
     if missing:
         raise ValueError(f"its map lacks {missing}")
-    points = [np.asarray(line, dtype=np.float64) for line in entry["points"]]
-    labels, scores = np.asarray(entry["labels"]).reshape(-1), np.asarray(entry["scores"], dtype=np.float64)
-    if not len(points) == len(labels) == len(scores):
-        raise ValueError(f"{len(points)} lines, {len(labels)} labels, {len(scores)} scores")
-    for index, line in enumerate(points):
-        if line.ndim != 2 or line.shape[1] != 2:
-            raise ValueError(f"line {index} has shape {line.shape}, not (n, 2)")
-        if not np.isfinite(line).all():
-            raise ValueError(f"line {index} has a coordinate that is not finite")
-    if len(labels) and (labels.dtype.kind != "i" or labels.min() < 0 or labels.max() >= num_classes):
-        raise ValueError(f"labels {np.unique(labels).tolist()} are not all integers in 0..{num_classes - 1}")
-    if not np.isfinite(scores).all():
-        raise ValueError("a score is not finite")
-    return {"points": points, "labels": labels.astype(np.int64), "scores": scores}
+    for key, name in zip(keys, (line_name, "labels[{}]", score_name), strict=True):
+        if not isinstance(entry[key], list):
+            raise ValueError(f"'{name.partition('[')[0]}' is {short(entry[key])}, not a list")
+    if not len(entry["points"]) == len(entry["labels"]) == len(entry["scores"]):
+        raise ValueError("{} lines, {} labels, {} scores".format(*(len(entry[key]) for key in keys)))
+    points = [_line(line, line_name.format(k)) for k, line in enumerate(entry["points"])]
+    for k, score in enumerate(entry["scores"]):
+        if not _is_number(score) or not math.isfinite(score):
+            raise ValueError(f"{score_name.format(k)} is {short(score)}, not a finite number")
+    for k, label in enumerate(entry["labels"]):
+        if type(label) is not int or not 0 <= label < num_classes:
+            raise ValueError(f"labels[{k}] is {short(label)}, not an integer in 0..{num_classes - 1}")
+    labels, scores = np.array(entry["labels"], dtype=np.int64), np.array(entry["scores"], dtype=np.float64)
+    return {"points": points, "labels": labels, "scores": scores}
+
+
+def _line(value: Any, name: str) -> np.ndarray:
+    try:
+        line = np.asarray(value)
+    except ValueError:  # lists of different lengths, or too deep
+        line = np.empty(0, dtype=object)
+    if line.dtype.kind not in "iuf":
+        raise ValueError(f"{name} is {short(value)}, not a list of [x, y] in numbers")
+    if line.ndim != 2 or line.shape[1] != 2:
+        raise ValueError(f"{name} has shape {line.shape}, not (n, 2)")
+    if not np.isfinite(line).all():
+        raise ValueError(f"{name} has a coordinate that is not finite")
+    return line.astype(np.float64)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is float or (type(value) is int and abs(value) < 1 << 53)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.spatial import KDTree
 
+from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache import store
+from mapllava.sources.nuscenes.pose_tables import PoseTables
 from mapllava.sources.nuscenes.splits import resolve_split
-from mapllava.sources.nuscenes.tables import NuScenesTables
 
 RADII = (1.0, 5.0, 20.0, 60.0)
 """Metres; 60 m is the length of the usual region of interest: beyond it two samples share no line."""
@@ -30,12 +31,21 @@ class PlaceSet:
         scenes: Scene name of each sample.
         locations: Map of each sample.
         positions: ``(n, 2)`` of the car in the world, metres.
+        listed: Scenes that the split lists, present or not; None where its list is not at hand.
     """
 
     name: str
     scenes: list[str]
     locations: list[str]
     positions: np.ndarray
+    listed: int | None = None
+
+    def presence(self) -> str:
+        """How much of the split is there, e.g. ``150 of 700 scenes present``."""
+        found = len(set(self.scenes))
+        if self.listed is None:
+            return f"{found} scenes present (the split's list is not at hand)"
+        return f"{found} of {self.listed} scenes present"
 
 
 @dataclass
@@ -95,10 +105,10 @@ def audit(train: PlaceSet, val: PlaceSet) -> SplitAudit:
     """Distance of every sample of ``val`` to the nearest of ``train``, map by map.
 
     Raises:
-        ValueError: If ``val`` is empty.
+        MapLLaVAError: If ``val`` is empty.
     """
     if not val.scenes:
-        raise ValueError(f"{val.name} has no samples: nothing to measure")
+        raise MapLLaVAError(f"{val.name} has no samples: nothing to measure, choose another set")
     distances = np.full(len(val.positions), np.inf)
     for location in set(val.locations):
         mine, theirs = (
@@ -120,34 +130,44 @@ def places_of_cache(path: str | Path) -> PlaceSet:
     content = store.load(path, check_sources=False)
     meta = content["metainfo"]
     rows = [(e["scene_name"], e["location"], e["ego2global"][:2, 3]) for e in content["data_list"]]
-    return _collect(f"{meta['version']} {meta['split']}", rows)
+    try:
+        listed = len(resolve_split(meta["version"], meta["split_source"]).scenes)
+    except MapLLaVAError:
+        listed = None
+    return _collect(f"{meta['version']} {meta['split']}", rows, listed)
 
 
-def places_of_split(dataroot: str | Path, version: str, split: str) -> PlaceSet:
+def places_of_split(tables: Sequence[PoseTables], split: str) -> PlaceSet:
     """The places of a split's key frames, from the tables alone (no maps, no images).
 
     Args:
-        dataroot: Root of a nuScenes-format data set.
-        version: Version folder.
+        tables: Of one version, or of several whose scenes are taken together, such as v1.0-trainval and
+            v1.0-test for the splits that draw on both.
         split: As :func:`~mapllava.sources.nuscenes.splits.resolve_split` takes it.
 
     Raises:
-        MapLLaVAError: If the split is unknown, or tables are missing or damaged.
+        MapLLaVAError: If the split is unknown, or none of its scenes is there.
     """
-    chosen = resolve_split(version, split)
-    tables = NuScenesTables(dataroot, version)
-    rows = [
-        (scene, tables.location(scene), position)
-        for scene in tables.present(chosen.scenes)
-        for position in tables.positions(scene)
-    ]
-    return _collect(f"{version} {chosen.name}", rows)
+    chosen = resolve_split(tables[0].version, split)
+    found: dict[str, list[tuple[str, str, np.ndarray]]] = {}
+    for table in tables:
+        for scene in table.present(chosen.scenes):
+            found[scene] = [(scene, table.location(scene), place) for place in table.positions(scene)]
+    name = f"{'+'.join(table.version for table in tables)} {chosen.name}"
+    if not found:
+        raise MapLLaVAError(
+            f"none of the {len(chosen.scenes)} scenes of {name} is in "
+            f"{', '.join(str(table.folder) for table in tables)}: check --version (several can be named) and "
+            "the split"
+        )
+    rows = [row for scene in chosen.scenes for row in found.get(scene, [])]
+    return _collect(name, rows, len(chosen.scenes))
 
 
-def _collect(name: str, rows: Iterable[tuple[str, str, np.ndarray]]) -> PlaceSet:
+def _collect(name: str, rows: Iterable[tuple[str, str, np.ndarray]], listed: int | None) -> PlaceSet:
     scenes, locations, positions = [], [], []
     for scene, location, position in rows:
         scenes.append(scene)
         locations.append(location)
         positions.append(position)
-    return PlaceSet(name, scenes, locations, np.array(positions, dtype=np.float64).reshape(-1, 2))
+    return PlaceSet(name, scenes, locations, np.array(positions, dtype=np.float64).reshape(-1, 2), listed)

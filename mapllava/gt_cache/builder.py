@@ -24,7 +24,7 @@ from mapllava.geometry.frame_change import map_pose
 from mapllava.gt_cache import schema, store
 from mapllava.sources.nuscenes.map_classes import check_classes
 from mapllava.sources.nuscenes.map_layers import MapLayers, map_file, map_version
-from mapllava.sources.nuscenes.splits import resolve_split
+from mapllava.sources.nuscenes.splits import TEST_VERSION, resolve_split, split_source, test_scene_names
 from mapllava.sources.nuscenes.tables import TABLES, NuScenesTables, check_layout
 from mapllava.structures.frames import ROI, MapSpec
 
@@ -91,7 +91,7 @@ def build(
     target = schema.cache_path(root, version, split, out_dir)
     check_layout(root, version)
     tables = NuScenesTables(root, version)
-    metainfo, scenes = _metainfo(tables, split, wanted)
+    metainfo, scenes = _metainfo(tables, split, wanted, target)
     if _is_current(target, metainfo["fingerprint"], wanted, root):
         logger.info("%s is up to date", target)
         return target
@@ -124,15 +124,19 @@ def _wanted_spec(roi: ROI | str | None, spec: MapSpec | None) -> MapSpec:
     return spec
 
 
-def _metainfo(tables: NuScenesTables, split: str, spec: MapSpec) -> tuple[dict[str, Any], list[str]]:
+def _metainfo(
+    tables: NuScenesTables, split: str, spec: MapSpec, target: Path
+) -> tuple[dict[str, Any], list[str]]:
     """Meta information of the cache to come (``num_samples`` still 0) and its scenes in order."""
     root, version = tables.dataroot, tables.version
     chosen = resolve_split(version, split)
     scenes = tables.present(chosen.scenes)
     if len(scenes) < len(chosen.scenes):
         logger.warning(
-            "%s holds %d of the split's %d scenes", root / version, len(scenes), len(chosen.scenes)
-        )
+            "%s has %d of the %d scenes of split %s, and %s will hold these alone%s",
+            root / version, len(scenes), len(chosen.scenes), chosen.name, target,
+            _elsewhere(version, split, set(chosen.scenes) - set(scenes)),
+        )  # fmt: skip
     locations = sorted({tables.location(scene) for scene in scenes})
     sources = [root / version / f"{name}.json" for name in TABLES] + [
         map_file(root, name) for name in locations
@@ -144,12 +148,23 @@ def _metainfo(tables: NuScenesTables, split: str, spec: MapSpec) -> tuple[dict[s
         "version": version,
         "map_version": ",".join(sorted({map_version(root, name) for name in locations})),
         "num_samples": 0,
-        "split_source": split,
+        "split_source": split_source(split),
         "scenes": scenes,
         "dataroot": str(root.resolve()),
         "tables": schema.digest_tables(root, sources),
     }
     return {**metainfo, "fingerprint": schema.fingerprint(metainfo)}, scenes
+
+
+def _elsewhere(version: str, split: str, missing: set[str]) -> str:
+    """Where the missing scenes are that nuScenes publishes in another version."""
+    count = len(missing.intersection(test_scene_names()))
+    if not count or version == TEST_VERSION:
+        return ""
+    return (
+        f"; {count} of the others are in {TEST_VERSION}: unpack it and run again with "
+        f"--version {TEST_VERSION} --split {split}, which makes a second cache beside this one"
+    )
 
 
 def _is_current(target: Path, fingerprint: str, spec: MapSpec, root: Path) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 from scipy.optimize import linear_sum_assignment
 
-from mapllava.gt_cache import store
+from mapllava.errors import MapLLaVAError
 
 SAME_LINE = 1.0
 """Metres of Hausdorff distance beyond which two lines count as different lines, not as one that moved."""
@@ -39,7 +38,7 @@ class LineDifference:
 
 
 @dataclass
-class Comparison:
+class SampleComparison:
     """Two versions of the same samples.
 
     Args:
@@ -123,7 +122,7 @@ class CacheDifference:
     metainfo: dict[str, tuple[Any, Any]]
     only_first: list[str]
     only_second: list[str]
-    comparison: Comparison
+    comparison: SampleComparison
 
     @property
     def identical(self) -> bool:
@@ -152,32 +151,31 @@ def same_direction(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     return bool(np.abs(a[[0, -1]] - b[[0, -1]]).sum() <= np.abs(a[[0, -1]] - b[[-1, 0]]).sum())
 
 
-def diff(first: str | Path, second: str | Path) -> CacheDifference:
+def diff(first: Mapping[str, Any], second: Mapping[str, Any]) -> CacheDifference:
     """Compare two caches, sample by sample and line by line.
 
     Args:
-        first: A GT cache file.
+        first: A GT cache, as :func:`mapllava.gt_cache.load` gives it; it need not be current.
         second: Another, of the same classes.
 
     Raises:
-        MapLLaVAError: If one cannot be read; neither needs to be current.
-        ValueError: If their frames or classes differ, so that lines have nothing in common.
+        MapLLaVAError: If their frames or classes differ, so that lines have nothing in common.
     """
-    a, b = (store.load(path, check_sources=False) for path in (first, second))
+    a, b = first["metainfo"], second["metainfo"]
     for key in ("frame", "classes"):
-        if a["metainfo"][key] != b["metainfo"][key]:
-            raise ValueError(
-                f"{first} has {key} {a['metainfo'][key]}, {second} {b['metainfo'][key]}: their lines "
-                "have nothing in common to compare"
+        if a[key] != b[key]:
+            raise MapLLaVAError(
+                f"the first cache has {key} {a[key]}, the second {b[key]}: their lines have nothing in "
+                "common to compare; give two caches of one frame and one class list"
             )
-    keys = [key for key in a["metainfo"] if a["metainfo"][key] != b["metainfo"].get(key)]
-    entries_a, entries_b = (_by_token(content["data_list"]) for content in (a, b))
-    comparison = Comparison()
+    keys = [key for key in a if a[key] != b.get(key)]
+    entries_a, entries_b = (_by_token(content["data_list"]) for content in (first, second))
+    comparison = SampleComparison()
     for token, entry in entries_a.items():
         if token in entries_b:
-            comparison.add(entry, entries_b[token], a["metainfo"]["classes"])
+            comparison.add(entry, entries_b[token], a["classes"])
     return CacheDifference(
-        {key: (a["metainfo"][key], b["metainfo"].get(key)) for key in keys},
+        {key: (a[key], b.get(key)) for key in keys},
         [token for token in entries_a if token not in entries_b],
         [token for token in entries_b if token not in entries_a],
         comparison,

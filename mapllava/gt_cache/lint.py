@@ -13,7 +13,7 @@ import shapely
 from rich.progress import track
 
 from mapllava.geometry.clip import Window
-from mapllava.gt_cache import schema, store
+from mapllava.gt_cache import schema
 from mapllava.sources.nuscenes.map_layers import MapLayers
 from mapllava.structures.frames import ROI, MapSpec
 
@@ -42,7 +42,15 @@ class Finding:
     detail: str
 
 
-def lint(path: str | Path, dataroot: str | Path | None = None, progress: bool = False) -> list[Finding]:
+def road_maps(metainfo: Mapping[str, Any]) -> Path | None:
+    """The data root that a cache records, if it is there and has maps: :func:`lint` can judge poses by it."""
+    root = Path(metainfo["dataroot"])
+    return root if metainfo["dataroot"] and (root / "maps" / "expansion").is_dir() else None
+
+
+def lint(
+    cache: Mapping[str, Any], dataroot: str | Path | None = None, progress: bool = False
+) -> list[Finding]:
     """Check every sample of a cache.
 
     Errors: lines of no length, vertices outside the ROI, rotations that are none, intrinsics without
@@ -51,24 +59,23 @@ def lint(path: str | Path, dataroot: str | Path | None = None, progress: bool = 
     samples, and, where the data set is at hand, a car beside the road.
 
     Args:
-        path: The GT cache.
-        dataroot: Root of the data set; None leaves out what needs its maps.
+        cache: A GT cache, as :func:`mapllava.gt_cache.load` gives it.
+        dataroot: Root of the data set; None leaves out what needs its maps (see :func:`road_maps`).
         progress: Show a progress bar on the terminal.
 
     Returns:
         Findings in the order of the samples.
 
     Raises:
-        MapLLaVAError: If the cache, or a map, cannot be read.
+        MapLLaVAError: If a map cannot be read.
     """
-    content = store.load(path, check_sources=False)
-    spec = schema.spec_of(content["metainfo"])
+    spec = schema.spec_of(cache["metainfo"])
     checks: list[Callable[[Mapping[str, Any]], Iterator[Finding]]] = [
         lambda entry: _lines(entry, spec), _rig, _Order(),
     ]  # fmt: skip
     if dataroot is not None:
         checks.append(_Roads(str(dataroot)))
-    entries = track(content["data_list"], description="samples", disable=not progress)
+    entries = track(cache["data_list"], description="samples", disable=not progress)
     return [finding for entry in entries for check in checks for finding in check(entry)]
 
 

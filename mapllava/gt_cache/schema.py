@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.sources.nuscenes.splits import split_label
+from mapllava.sources.nuscenes.splits import source_of_label, split_label
 from mapllava.sources.nuscenes.tables import CAMERAS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
@@ -116,23 +116,38 @@ def rebuild_command(
     """The command that builds the cache at ``path``.
 
     Args:
-        path: The cache file; its name and folder fill in what ``metainfo`` lacks.
+        path: The cache file; its name and folder fill in what ``metainfo`` lacks. The lists of a split of
+            one's own are looked for in the working folder, the data root and beside the cache.
         metainfo: What is known: ``version``, ``split_source`` or ``split``, ``dataroot``.
         spec: The wanted specification.
+
+    Returns:
+        A line for the shell; ``<…>`` stands for what nobody knows.
     """
     known = dict(metainfo or {})
     _, _, tail = path.stem.partition("gt_cache_")
     version, _, split = tail.partition("_")
-    beside_tables = path.parent.name == "gt_cache"
-    dataroot = str(path.parent.parent) if beside_tables else known.get("dataroot") or "<dataroot>"
-    parts = ["python", "tools/create_gt_cache.py", "--dataroot", dataroot]
-    parts += ["--version", known.get("version") or version or "<version>"]
-    parts += ["--split", known.get("split_source") or known.get("split") or split or "<split>"]
+    version = known.get("version") or version or "<version>"
+    dataroot, beside_tables = _data_root(path, version, known.get("dataroot"))
+    split = known.get("split_source") or known.get("split") or split
+    if split:
+        split = source_of_label(version, split, [Path(), Path(dataroot), path.parent])
+    parts = ["python", "tools/create_gt_cache.py", "--dataroot", dataroot, "--version", version]
+    parts += ["--split", split or "<split>"]
     if spec is not None and spec != MapSpec():
         parts += ["--frame", spec.frame, f"--roi={spec.roi.describe(spec.frame)}", "--classes", *spec.classes]
     if not beside_tables:
         parts += ["--out-dir", str(path.parent)]
     return " ".join(part if part.startswith("<") else shlex.quote(part) for part in parts)
+
+
+def _data_root(path: Path, version: str, known: str | None) -> tuple[str, bool]:
+    """The data root of a cache, and whether the cache lies where the tool puts it by default."""
+    above = path.parent.parent
+    by_default = path.parent.name == "gt_cache"
+    if by_default and not (above / version).is_dir() and known and (Path(known) / version).is_dir():
+        by_default = False  # a folder of that name, but not the data set's
+    return (str(above) if by_default else known or "<dataroot>"), by_default
 
 
 def spec_of(metainfo: Mapping[str, Any]) -> MapSpec:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
-import tempfile
+import re
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,14 @@ from mapllava.gt_cache.schema import (
 )
 from mapllava.sources.nuscenes.splits import split_label
 from mapllava.structures.frames import MapSpec
+from mapllava.whole_file import whole_file
 
+_FOREIGN_ORDER = re.compile(
+    rb"\x01\x00{0,3}%s(?:\x94|q.|r.{4})?NNNJ\xff{4}J\xff{4}" % (b">" if sys.byteorder == "little" else b"<"),
+    re.DOTALL,
+)
+"""The state of a dtype of the other byte order, as pickle protocols 1 to 4 write it. The admitted dtypes take
+no state, so that such an array would be read with its bytes in the wrong order."""
 _DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 
 
@@ -77,37 +86,31 @@ def dump_plain(path: Path, value: Any) -> None:
     """Write builtins and arrays to a file that appears whole or not at all.
 
     Raises:
-        OSError: If the folder cannot be written to.
+        MapLLaVAError: If the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            pickle.dump(value, stream, protocol=4)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as partial, partial.open("wb") as stream:
+        pickle.dump(value, stream, protocol=4)
 
 
 def load_plain(path: Path) -> Any:
     """Read what :func:`dump_plain` wrote; nothing but builtins and numeric arrays comes out.
 
     Raises:
-        ValueError: If the file is truncated, damaged, or asks for anything else.
+        ValueError: If the file is truncated, damaged, holds arrays of the other byte order, or asks for
+            anything else.
         OSError: If it cannot be read.
     """
-    with path.open("rb") as stream:
-        try:
-            return _Unpickler(stream).load()
-        except OSError:
-            raise
-        except Exception as error:
-            detail = str(error) or type(error).__name__
-            raise ValueError(f"truncated, damaged or not a cache ({detail})") from error
+    data = path.read_bytes()
+    if _FOREIGN_ORDER.search(data):
+        raise ValueError(
+            f"it holds arrays whose byte order is not this machine's ({sys.byteorder}-endian); write them "
+            "with array.astype(array.dtype.newbyteorder('='))"
+        )
+    try:
+        return _Unpickler(io.BytesIO(data)).load()
+    except Exception as error:
+        detail = str(error) or type(error).__name__
+        raise ValueError(f"truncated, damaged or not a cache ({detail})") from error
 
 
 def save(path: str | Path, content: dict[str, Any]) -> None:
@@ -126,8 +129,6 @@ def save(path: str | Path, content: dict[str, Any]) -> None:
         dump_plain(path, content)
     except ValueError as error:
         raise MapLLaVAError(f"refusing to write {path}: {error}") from error
-    except OSError as error:
-        raise MapLLaVAError(f"cannot write {path}: {error.strerror}") from error
 
 
 def load(
@@ -175,7 +176,11 @@ def load(
     except ValueError as error:
         command = rebuild_command(path, wanted, expected)
         raise MapLLaVAError(f"GT cache {path} is refused: {error}. Rebuild it:\n  {command}") from error
-    problem = _mismatch(known, expected, split, version) or _stale(known, path, dataroot, check_sources)
+    problem = _mismatch(known, expected, split, version)
+    if not problem and fingerprint(known) != known["fingerprint"]:
+        problem = "its fingerprint does not fit its own metainfo"
+    if not problem and check_sources:
+        problem = stale_reason(known, path, dataroot)
     if problem:
         merged = {key: wanted.get(key) or value for key, value in known.items()}
         if split is not None:
@@ -198,20 +203,20 @@ def _mismatch(known: dict[str, Any], expected: MapSpec | None, split: str | None
     return ""
 
 
-def _stale(known: dict[str, Any], path: Path, dataroot: str | Path | None, check_sources: bool) -> str:
-    if fingerprint(known) != known["fingerprint"]:
-        return "its fingerprint does not fit its own metainfo"
-    if not check_sources:
-        return ""
-    roots = [dataroot] if dataroot is not None else [path.resolve().parent.parent, known["dataroot"]]
+def stale_reason(metainfo: Mapping[str, Any], path: str | Path, dataroot: str | Path | None = None) -> str:
+    """Which source tables of a cache have changed since it was built.
+
+    Args:
+        metainfo: Of the cache.
+        path: Its file.
+        dataroot: Where the tables lie, as :func:`load` takes it.
+
+    Returns:
+        Half a sentence that names them; empty if none has, or no tables are at hand.
+    """
+    roots = [dataroot] if dataroot is not None else [Path(path).resolve().parent.parent, metainfo["dataroot"]]
     for root in map(Path, roots):
-        if (root / known["version"]).is_dir():
-            changed = changed_tables(known, root)
+        if (root / metainfo["version"]).is_dir():
+            changed = changed_tables(metainfo, root)
             return f"the source tables {', '.join(changed)} in {root} have changed since" if changed else ""
     return ""
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

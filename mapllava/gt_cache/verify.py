@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +14,35 @@ from rich.progress import track
 from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache import schema, store
 from mapllava.gt_cache.builder import SceneJob, finish_scene
-from mapllava.gt_cache.compare import Comparison
+from mapllava.gt_cache.compare import SampleComparison
 from mapllava.sources.nuscenes.map_layers import map_file
 from mapllava.sources.nuscenes.tables import NuScenesTables
 
 
 def verify(
-    path: str | Path,
+    cache: Mapping[str, Any],
     dataroot: str | Path | None = None,
     num: int | None = 50,
     seed: int = 0,
     progress: bool = False,
-) -> Comparison:
+) -> SampleComparison:
     """Compute a random subset of a cache's samples anew and compare poses, cameras and lines.
 
     Args:
-        path: The GT cache.
+        cache: A GT cache, as :func:`mapllava.gt_cache.load` gives it; it need not be current.
         dataroot: Root of the data set; the one that the cache names by default.
         num: Samples to compute; None takes all.
         seed: Seed of the choice.
         progress: Show a progress bar on the terminal.
 
     Raises:
-        MapLLaVAError: If the cache or the data set cannot be read, or a scene is no longer there.
-        ValueError: If ``num`` is not positive.
+        MapLLaVAError: If the data set cannot be read, a scene is no longer there, or ``num`` is not
+            positive.
     """
     if num is not None and num < 1:
-        raise ValueError(f"num is {num}: at least one sample is needed")
-    content = store.load(path, check_sources=False)
-    meta, entries = content["metainfo"], content["data_list"]
+        raise MapLLaVAError(f"num is {num}: at least one sample is needed")
+    meta, entries = cache["metainfo"], cache["data_list"]
+    name = f"the cache of {meta['version']}, split {meta['split']}"
     spec = schema.spec_of(meta)
     root = Path(dataroot if dataroot is not None else meta["dataroot"])
     tables = NuScenesTables(root, meta["version"])
@@ -50,8 +51,8 @@ def verify(
         chosen[entries[index]["scene_name"]][entries[index]["sample_token"]] = entries[index]
     missing = sorted(set(chosen) - set(tables.present(list(chosen))))
     if missing:
-        raise MapLLaVAError(f"{root / meta['version']} lacks the scenes {', '.join(missing[:3])} of {path}")
-    comparison = Comparison()
+        raise MapLLaVAError(f"{root / meta['version']} lacks the scenes {', '.join(missing[:3])} of {name}")
+    comparison = SampleComparison()
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "scene.pkl"
         for scene, kept in track(chosen.items(), description="scenes", disable=not progress):
@@ -62,7 +63,7 @@ def verify(
             found = {entry["sample_token"]: entry for entry in store.load_plain(part)}
             for token, entry in kept.items():
                 if token not in found:
-                    raise MapLLaVAError(f"scene {scene} of {root} has no sample {token}, which {path} holds")
+                    raise MapLLaVAError(f"scene {scene} of {root} has no sample {token}, which {name} holds")
                 comparison.add(entry, found[token], meta["classes"])
     return comparison
 

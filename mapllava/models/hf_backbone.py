@@ -57,20 +57,21 @@ def without_dropout(config: Any) -> Any:
     return config
 
 
-def build_backbone(
-    construct: Callable[[], nn.Module], source: WeightSource | None, table: KeyTable
-) -> nn.Module:
+def build_backbone(construct: Callable[[], nn.Module], source: WeightSource | None, table: KeyTable) -> Any:
     """Construct a transformers model and fill it, with one copy of the weights in memory.
 
     Args:
         construct: builds the model.
         source: its weights, or None to keep the random start.
         table: key table of the files.
+
+    Returns:
+        the model; a filled one has its ``LoadReport`` in the attribute ``load_report``.
     """
     with nullcontext() if source is None else parameters_on_meta():
-        backbone = construct()
+        backbone: Any = construct()
     if source is not None:
-        load_weights(backbone, source, table)
+        backbone.load_report = load_weights(backbone, source, table)
     return backbone
 
 

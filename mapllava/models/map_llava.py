@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from mapllava.checkpoint import weight_summary
 from mapllava.models.camera import Cameras
 from mapllava.models.necks.base import NeckOutput
 from mapllava.registry import MODELS
@@ -70,6 +72,9 @@ class MapLLaVA(BaseModel):
                 map_spec=self.map_spec,
             )
         )
+        summary = weight_summary(self)
+        if summary:
+            print_log(f"\n{summary}", logger="current")
 
     def forward(
         self,

@@ -10,6 +10,9 @@ Shapes: B batch, I instances, P points of an instance, Q = query tokens, D chann
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -47,7 +50,7 @@ class BaseMapQueries(BaseModule):
         self.embed_dims = embed_dims
         self.instances = nn.Parameter(torch.empty(num_instances, embed_dims))
         nn.init.normal_(self.instances, std=INIT_STD)
-        self._masks: dict[tuple[int, torch.device], Tensor] = {}
+        self._masks: dict[tuple[str, int, torch.device], Any] = {}
 
     @property
     def num_tokens(self) -> int:
@@ -84,22 +87,58 @@ class BaseMapQueries(BaseModule):
             prefix_len: tokens before the first query; 0 gives the queries' own block.
             device: where the mask lives.
         """
-        key = (prefix_len, torch.device(device))
+
+        def build(where: torch.device) -> Tensor:
+            token = torch.arange(prefix_len + self.num_tokens, device=where)
+            return self.may_attend(token[:, None], token, prefix_len)
+
+        return self._kept("bool", prefix_len, device, build)
+
+    def block_mask(self, prefix_len: int, device: torch.device | str = "cpu") -> Any:
+        """The same rules as FlexAttention's ``BlockMask``, kept likewise.
+
+        Args:
+            prefix_len: tokens before the first query.
+            device: where the mask lives.
+        """
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        def mask_mod(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
+            return self.may_attend(row, column, prefix_len)
+
+        def build(where: torch.device) -> Any:
+            length = prefix_len + self.num_tokens
+            return create_block_mask(mask_mod, None, None, length, length, device=str(where))
+
+        return self._kept("block", prefix_len, device, build)
+
+    def may_attend(self, row: Tensor, column: Tensor, prefix_len: int) -> Tensor:
+        """The attention rules, element by element: the one place where they are written.
+
+        Args:
+            row: indices of the tokens that look, integers of any shape.
+            column: indices of the tokens looked at; shapes must broadcast.
+            prefix_len: tokens before the first query.
+
+        Returns:
+            bool, True = may.
+        """
+        size = 1 + self.num_point_tokens
+        looking, seen = row - prefix_len, column - prefix_len
+        same = torch.div(looking, size, rounding_mode="floor") == torch.div(seen, size, rounding_mode="floor")
+        instances = (looking % size == 0) & (seen % size == 0)
+        of_query = (row >= prefix_len) & ((column < prefix_len) | same | instances)
+        return of_query | ((row < prefix_len) & (column <= row))
+
+    def _kept(
+        self, kind: str, prefix_len: int, device: torch.device | str, build: Callable[[torch.device], Any]
+    ) -> Any:
+        key = (kind, prefix_len, torch.device(device))
         if key not in self._masks:
             if len(self._masks) >= _MAX_CACHED_MASKS:
                 self._masks.clear()
-            self._masks[key] = self._build_mask(prefix_len, key[1])
+            self._masks[key] = build(key[2])
         return self._masks[key]
-
-    def _build_mask(self, prefix_len: int, device: torch.device) -> Tensor:
-        token = torch.arange(self.num_tokens, device=device)
-        group = torch.div(token, 1 + self.num_point_tokens, rounding_mode="floor")
-        is_instance = token % (1 + self.num_point_tokens) == 0
-        among_queries = (group[:, None] == group) | (is_instance[:, None] & is_instance)
-        length = prefix_len + self.num_tokens
-        mask = torch.ones(length, length, dtype=torch.bool, device=device).tril()
-        mask[prefix_len:, prefix_len:] = among_queries
-        return mask
 
 
 @MODELS.register_module()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -96,12 +97,16 @@ class ROI:
         Raises:
             MapLLaVAError: If there are not four numbers.
         """
-        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or len(values) != 4:
-            raise MapLLaVAError(f"roi {values!r} must be four numbers [x_min, y_min, x_max, y_max]")
+        if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__len__") or len(values) != 4:
+            raise MapLLaVAError(
+                f"roi {reprlib.repr(values)} must be four numbers [x_min, y_min, x_max, y_max]"
+            )
         try:
             return cls(*(float(v) for v in values))
-        except (TypeError, ValueError):
-            raise MapLLaVAError(f"roi {values!r} must be four numbers [x_min, y_min, x_max, y_max]") from None
+        except (TypeError, ValueError, OverflowError):
+            raise MapLLaVAError(
+                f"roi {reprlib.repr(values)} must be four numbers [x_min, y_min, x_max, y_max]"
+            ) from None
 
     @property
     def width(self) -> float:
@@ -185,8 +190,8 @@ class MapSpec:
 
     def __post_init__(self) -> None:
         check_frame(self.frame)
-        if isinstance(self.classes, str):
-            raise MapLLaVAError(f"map_spec.classes {self.classes!r} must be a list of names, not one string")
+        if not isinstance(self.classes, (list, tuple)) or not all(isinstance(c, str) for c in self.classes):
+            raise MapLLaVAError(f"map_spec.classes {reprlib.repr(self.classes)} must be a list of names")
         object.__setattr__(self, "classes", tuple(self.classes))
         if not isinstance(self.roi, ROI):
             object.__setattr__(self, "roi", ROI.from_values(self.roi))

@@ -41,6 +41,23 @@ TINY_LLAMA: dict[str, Any] = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 1024,
 }
+TINY_FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {"model_type": "llama", "num_key_value_heads": 4},  # LLaMA 2 and Vicuna: no grouped heads
+    "llama3": {
+        "model_type": "llama",
+        "num_key_value_heads": 2,
+        "rope_parameters": {
+            "rope_type": "llama3",
+            "rope_theta": 500000.0,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 16,
+        },
+    },
+    "qwen2": {"model_type": "qwen2", "tie_word_embeddings": True},  # biases on query, key and value
+    "qwen3": {"model_type": "qwen3", "tie_word_embeddings": True, "head_dim": 16},  # norms on query and key
+}
 _CORPUS = (
     "Draw the vector map around the car: lane dividers, pedestrian crossings and road boundaries.",
     "Six cameras look around the car. Where are the dividers, the crossings, the boundaries?",
@@ -132,29 +149,118 @@ def write_tiny_llama(folder: str | Path, seed: int = 0) -> Path:
     return path
 
 
+def write_tiny_decoder(
+    folder: str | Path, family: str = "llama", seed: int = 0, suffix: str = "safetensors", num_shards: int = 1
+) -> Path:
+    """A tiny language model of a family, in one of the forms that weight files come in.
+
+    Args:
+        folder: where to write; made if missing.
+        family: one of ``TINY_FAMILIES``.
+        seed: of the random weights.
+        suffix: ``safetensors``, or ``bin`` for PyTorch's older files.
+        num_shards: files that the weights are spread over.
+
+    Returns:
+        the folder.
+    """
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM
+
+    values = {**TINY_LLAMA, **TINY_FAMILIES[family]}
+    config = CONFIG_MAPPING[values.pop("model_type")](**values)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        state = _prefixed("", AutoModelForCausalLM.from_config(config))
+    if config.tie_word_embeddings:
+        del state["lm_head.weight"]  # one tensor, saved under one name
+    return _write(Path(folder), config, state, num_shards, suffix)
+
+
+def write_tiny_llava(
+    folder: str | Path, layout: str = "transformers", with_tower: bool = True, seed: int = 0
+) -> Path:
+    """A tiny LLaVA-1.5: CLIP, projector and LLaMA.
+
+    Args:
+        folder: where to write; made if missing.
+        layout: ``transformers`` (llava-hf on the hub) or ``original`` (LLaVA's own: a LLaMA with the
+            vision side's keys between, and the name of a CLIP, written to ``folder/clip``).
+        with_tower: whether an original folder holds the vision tower's weights itself.
+        seed: of the random weights.
+
+    Returns:
+        the folder.
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM, LlavaConfig
+
+    folder = Path(folder)
+    vision, text = CLIPVisionConfig(**TINY_VISION), LlamaConfig(**TINY_LLAMA, bos_token_id=1, eos_token_id=2)
+    text.architectures = ["LlamaForCausalLM"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        language, tower = LlamaForCausalLM(text), CLIPVisionModel(vision)
+        projector = nn.Sequential(
+            nn.Linear(vision.hidden_size, text.hidden_size), nn.GELU(), nn.Linear(32, 32)
+        )
+        if layout == "transformers":
+            state = {
+                **_prefixed("language_model.", language),
+                **_prefixed("vision_tower.vision_model.", tower),
+                **_prefixed("multi_modal_projector.linear_1.", projector[0]),
+                **_prefixed("multi_modal_projector.linear_2.", projector[2]),
+            }
+            return _write(folder, LlavaConfig(vision_config=vision, text_config=text), state)
+        state = {**_prefixed("", language), **_prefixed("model.mm_projector.", projector)}
+        if with_tower:
+            state.update(_prefixed("model.vision_tower.vision_tower.vision_model.", tower))
+    write_tiny_clip(folder / "clip", seed)
+    _write(folder, text, state, num_shards=2, suffix="bin")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.update(model_type="llava", mm_vision_tower="clip", mm_hidden_size=vision.hidden_size)
+    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    return folder
+
+
 def _prefixed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
-    """State of a module under a prefix, every tensor with memory of its own."""
-    return {prefix + key: value.detach().clone().contiguous() for key, value in module.state_dict().items()}
+    """State of a module under a prefix, every tensor with memory of its own.
+
+    Biases and norms get noise: at zero and one, a bias that is never loaded would go unnoticed.
+    """
+    state = {prefix + key: value.detach().clone().contiguous() for key, value in module.state_dict().items()}
+    for value in state.values():
+        if value.dim() == 1 and value.is_floating_point():
+            value += 0.1 * torch.randn(value.shape)
+    return state
 
 
-def _write(folder: Path, config: object, state: dict[str, Tensor], num_shards: int = 1) -> Path:
-    """Config and safetensors, with an index where there is more than one shard."""
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
     from safetensors.torch import save_file
 
+    if path.suffix == ".bin":
+        torch.save(tensors, path)
+    else:
+        save_file(tensors, str(path), metadata={"format": "pt"})
+
+
+def _write(
+    folder: Path, config: object, state: dict[str, Tensor], num_shards: int = 1, suffix: str = "safetensors"
+) -> Path:
+    """Config and weight files, with an index where there is more than one shard."""
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(folder)  # type: ignore[attr-defined]
+    stem = "pytorch_model" if suffix == "bin" else "model"
     if num_shards == 1:
-        save_file(state, str(folder / "model.safetensors"), metadata={"format": "pt"})
+        _save(state, folder / f"{stem}.{suffix}")
         return folder
     weight_map = {}
     keys = list(state)
     for shard in range(num_shards):
-        name = f"model-{shard + 1:05d}-of-{num_shards:05d}.safetensors"
+        name = f"{stem}-{shard + 1:05d}-of-{num_shards:05d}.{suffix}"
         part = {key: state[key] for key in keys[shard::num_shards]}
-        save_file(part, str(folder / name), metadata={"format": "pt"})
+        _save(part, folder / name)
         weight_map.update(dict.fromkeys(part, name))
     index = {"metadata": {"total_size": sum(t.nbytes for t in state.values())}, "weight_map": weight_map}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
+    (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
     return folder
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,11 @@ import cv2
 import numpy as np
 from mmengine.visualization import Visualizer
 
-from mapllava.errors import MapLLaVAError
 from mapllava.registry import VISUALIZERS
 from mapllava.structures.map_data_sample import MapDataSample
 from mapllava.visualization.from_data_sample import camera_views, ground_truth_lines, predicted_lines
 from mapllava.visualization.sample_picture import draw_sample
+from mapllava.whole_file import whole_file
 
 
 @VISUALIZERS.register_module()
@@ -92,11 +91,6 @@ def write_picture(path: str | Path, picture: np.ndarray) -> Path:
     """
     path = Path(path)
     done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 6])
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as partial:
         partial.write_bytes(data.tobytes() if done else b"")
-        os.replace(partial, path)
-    except OSError as error:
-        raise MapLLaVAError(f"picture '{path}' cannot be written: {error.strerror}") from error
     return path

@@ -13,6 +13,7 @@ from mapllava.checkpoint.key_tables import UnknownKeyError
 
 QKV = "encoder.layers.0.self_attn.qkv.weight"
 QUERY = "encoder.layer.0.attention.attention.query.weight"
+ENCODER = "encoder.layers.0.self_attn.q_proj.weight"
 LAYER = "layers.0.self_attn.q_proj.weight"
 
 
@@ -44,6 +45,17 @@ LAYER = "layers.0.self_attn.q_proj.weight"
         (CLIP_VISION, "vision_model.embeddings.position_ids", None),
         (CLIP_VISION, "text_model.final_layer_norm.weight", None),
         (CLIP_VISION, "logit_scale", None),
+        (CLIP_VISION, f"vision_tower.vision_model.{ENCODER}", ENCODER),  # LLaVA on the hub
+        (CLIP_VISION, f"vision_tower.{ENCODER}", ENCODER),  # saved by transformers 5
+        (CLIP_VISION, f"model.vision_tower.{ENCODER}", ENCODER),  # and as it is in memory
+        (CLIP_VISION, f"model.vision_tower.vision_tower.vision_model.{ENCODER}", ENCODER),  # LLaVA's own
+        (CLIP_VISION, ENCODER, ENCODER),  # the tower alone
+        (CLIP_VISION, f"language_model.model.{LAYER}", None),
+        (CLIP_VISION, f"model.{LAYER}", None),
+        (CLIP_VISION, "lm_head.weight", None),
+        (CLIP_VISION, "model.mm_projector.0.weight", None),
+        (CLIP_VISION, "multi_modal_projector.linear_1.weight", None),
+        (CLIP_VISION, "model.image_newline", None),
     ],
 )
 def test_vision_and_qformer_keys(table, key, expected):
@@ -65,6 +77,7 @@ def test_vision_and_qformer_keys(table, key, expected):
         ("model.vision_tower.pre_layrnorm.weight", None),
         ("model.multi_modal_projector.linear_1.weight", None),
         ("model.mm_projector.0.weight", None),  # LLaVA's own
+        ("model.image_newline", None),
         ("qformer.layernorm.weight", None),
         ("query_tokens", None),
         ("language_projection.bias", None),
@@ -83,3 +96,9 @@ def test_a_key_without_a_rule_is_an_error():
     with pytest.raises(UnknownKeyError):
         BLIP2_QFORMER.rename("bert.encoder.layer.0.weight")
     assert BLIP2_QFORMER.wants("bert.encoder.layer.0.weight")
+
+
+def test_layers_that_nobody_reads_can_be_dropped():
+    table = CLIP_VISION.without(r".*encoder\.layers\.(22|23)\.")
+    assert table.rename("vision_model.encoder.layers.23.mlp.fc1.bias") is None
+    assert table.rename("vision_model.encoder.layers.2.mlp.fc1.bias") == "encoder.layers.2.mlp.fc1.bias"

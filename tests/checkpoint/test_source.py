@@ -1,7 +1,12 @@
 """Where weights come from: folders, shards, .bin files, the hub's cache, and what is said if not."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import huggingface_hub
 import pytest
@@ -127,3 +132,67 @@ def test_an_incomplete_cache_is_no_success(hub_cache):
 def test_neither_folder_nor_hub_id():
     with pytest.raises(MapLLaVAError, match="neither a folder here nor a hub id"):
         WeightSource("/no/such/folder/anywhere")
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A local server that answers as the hub does for ``tiny/llama``; yields its address."""
+    folder = write_tiny_llama(tmp_path / "served")
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.answer(False)
+
+        def do_GET(self):
+            self.answer(True)
+
+        def answer(self, with_body):
+            name = self.path.rsplit("/", 1)[-1]
+            if self.path.startswith("/api/models/tiny/llama/tree/"):
+                files = [
+                    {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": file.name}
+                    for file in folder.iterdir()
+                ]
+                body = json.dumps(files).encode()
+            elif self.path.startswith("/api/models/tiny/llama"):
+                files = [{"rfilename": file.name} for file in folder.iterdir()]
+                body = json.dumps({"id": "tiny/llama", "sha": COMMIT, "siblings": files}).encode()
+            elif self.path.startswith("/tiny/llama/resolve/") and (folder / name).is_file():
+                body = (folder / name).read_bytes()
+            else:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{name}"', "Content-Length": str(len(body))}
+            for key, value in headers.items():
+                self.send_header(key, value)
+            self.end_headers()
+            if with_body:
+                self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_mirror_serves_what_the_hub_would(mirror, tmp_path):
+    """In a process of its own: the endpoint is read once, at import."""
+    script = (
+        "from mapllava.checkpoint import WeightSource\n"
+        "source = WeightSource('tiny/llama')\n"
+        "keys = [key for key, get in source.tensors(lambda _: True) if get is not None]\n"
+        "print(source.describe()['revision'], 'lm_head.weight' in keys)"
+    )
+    hub = {"HF_ENDPOINT": mirror, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "NO_PROXY": "*"}
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, **hub}
+    online = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert online.stdout.split() == [COMMIT, "True"], online.stderr
+    environment.update(HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
+    offline = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert offline.stdout.split() == [COMMIT, "True"], offline.stderr

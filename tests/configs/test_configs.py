@@ -18,9 +18,11 @@ LEAVES = sorted(path for path in CONFIGS.rglob("*.py") if "_base_" not in path.p
 EXPECTED_MILLIONS = {
     "stage2/mini.py": (7719.9, 126.6),
     "stage2/trainval.py": (7719.9, 126.6),
+    "stage2/trainval_bev.py": (7723.7, 130.4),
     "stage2/synthetic.py": (3.0, 3.0),
     "stage2/synthetic_no_llm.py": (3.0, 3.0),
     "stage2/synthetic_overfit.py": (3.0, 3.0),
+    "stage2/synthetic_points.py": (3.0, 3.0),
     "stage2/synthetic_qformer.py": (2.7, 2.7),
 }
 

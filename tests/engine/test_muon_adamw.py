@@ -1,4 +1,5 @@
 import copy
+import pickle
 
 import pytest
 import torch
@@ -130,6 +131,51 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_happened():
         torch.testing.assert_close(one, other, atol=0, rtol=0)
 
 
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_a_copy_goes_on_as_the_original_does(way):
+    torch.manual_seed(0)
+    model = Net()
+    optimizer = build(model)
+    train(model, optimizer, 2)
+    copied, copied_optimizer = way((model, optimizer))
+    before = copy.deepcopy(copied.state_dict())
+    train(model, optimizer, 2, seed=1)
+    assert all(torch.equal(before[name], value) for name, value in copied.state_dict().items())
+    train(copied, copied_optimizer, 2, seed=1)
+    for one, other in zip(model.parameters(), copied.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=0, rtol=0)
+    assert not torch.equal(before["last.weight"], copied.state_dict()["last.weight"])
+
+
+@pytest.mark.parametrize("early", [("wide.weight",), ("wide.weight", "last.bias")])
+def test_groups_added_later_step_as_those_given_at_once(early):
+    torch.manual_seed(0)
+    at_once, later = Net(), Net()
+    later.load_state_dict(at_once.state_dict())
+
+    def groups(model):
+        matrices = ("wide.weight", "tall.weight")
+        return {name: {"params": [p], "matrices": name in matrices} for name, p in model.named_parameters()}
+
+    settings = {"lr": 1e-3, "weight_decay": 0.01, "muon": MUON, "betas": (0.8, 0.9)}
+    whole = MuonAdamW(list(groups(at_once).values()), **settings)
+    parts = groups(later)
+    grown = MuonAdamW([parts.pop(name) for name in early], **settings)
+    for group in parts.values():
+        grown.add_param_group(group)
+    rates = [sorted(group["lr"] for group in optimizer.param_groups) for optimizer in (whole, grown)]
+    assert rates[0] == rates[1] == [1e-3] * 5 + [pytest.approx(0.02)] * 2
+    before = copy.deepcopy(later.state_dict())
+    train(at_once, whole, 3)
+    train(later, grown, 3)
+    for name, value in later.state_dict().items():
+        torch.testing.assert_close(value, at_once.state_dict()[name], atol=0, rtol=0, msg=name)
+        assert not torch.equal(value, before[name]), name
+    with pytest.raises(MapLLaVAError, match=r"shape \[\(3,\)\]"):
+        grown.add_param_group({"params": [nn.Parameter(torch.zeros(3))], "matrices": True})
+    assert len(grown.param_groups) == 7
+
+
 def test_groups_and_rates():
     model = Net()
     groups = {
@@ -159,6 +205,10 @@ def test_mistakes_are_named():
         MapOptimWrapperConstructor({"optimizer": {"type": "AdamW", "lr": 1e-3}}, {"matrices": {"least": 3}})
     with pytest.raises(MapLLaVAError, match=r"paramwise_cfg\.matrices"):
         MuonAdamW([{"params": list(model.parameters())}], lr=1e-3, weight_decay=0.0, muon=MUON)
+    matrices = [{"params": [model.wide.weight], "matrices": True}]
+    for lr in (0.0, -1e-3, float("nan")):
+        with pytest.raises(MapLLaVAError, match=r"optimizer\.lr is .*must be positive"):
+            MuonAdamW(matrices, lr=lr, weight_decay=0.0, muon=MUON)
     marked = [{"params": [model.last.bias], "matrices": True}]
     with pytest.raises(MapLLaVAError, match=r"shape \[\(3,\)\]"):
         MuonAdamW(marked, lr=1e-3, weight_decay=0.0, muon=MUON)

@@ -74,17 +74,41 @@ def change(path, **values):
         ({"format_version": 9}, "format version 9"),
         ({"frame": "world"}, "unknown frame 'world'"),
         ({"roi": [0, 0, 0, 0]}, "is empty"),
-        ({"results": []}, "'results' must be a dict"),
+        ({"results": []}, r"'results' is \[\], not a dict: predict again"),
+        ({"split": 5}, "x.results.json': 'split' is 5, not a str"),
+        ({"version": 5}, "x.results.json': 'version' is 5, not a str"),
+        ({"classes": 5}, "x.results.json': map_spec.classes 5 must be a list of names; predict again"),
+        ({"classes": {"a": 1}}, "must be a list of names"),
+        ({"roi": [0, 0, 10**400, 1]}, "must be four numbers"),
         ({"results": {"t": {"points": [], "labels": []}}}, r"sample t: its map lacks \['scores'\]"),
         (
             {"results": {"t": {"points": [[[0, 0], [1, 1]]], "labels": [3], "scores": [1]}}},
-            r"labels \[3\].*0\.\.2",
+            r"sample t: labels\[0\] is 3, not an integer in 0\.\.2; predict again, or repair",
         ),
         (
             {"results": {"t": {"points": [[[0, 0], [1, 1]]], "labels": [0.5], "scores": [1]}}},
-            r"labels \[0\.5\]",
+            r"labels\[0\] is 0\.5",
         ),
-        ({"results": {"t": {"points": [[0, 0]], "labels": [0], "scores": [1]}}}, r"line 0 has shape \(2,\)"),
+        (
+            {"results": {"t": {"points": [[0, 0]], "labels": [0], "scores": [1]}}},
+            r"points\[0\] has shape \(2,\)",
+        ),
+        (
+            {"results": {"t": {"points": 5, "labels": [0], "scores": [1]}}},
+            "sample t: 'points' is 5, not a list",
+        ),
+        (
+            {"results": {"t": {"points": [[["0", "1"]] * 2], "labels": [0], "scores": [1]}}},
+            r"points\[0\] is .*, not a list of \[x, y\] in numbers",
+        ),
+        (
+            {"results": {"t": {"points": [[[0, 0], [1, 1]]], "labels": [0], "scores": [[1]]}}},
+            r"scores\[0\] is \[1\], not a finite number",
+        ),
+        (
+            {"results": {"t": {"points": [[[0, 0], [1, 1]]], "labels": [0], "scores": [float("nan")]}}},
+            r"scores\[0\] is nan, not a finite number",
+        ),
         ({"results": {"t": {"points": [], "labels": [0], "scores": [1]}}}, "0 lines, 1 labels, 1 scores"),
         (
             {"results": {"t": {"points": [[[0, float("nan")], [1, 1]]], "labels": [0], "scores": [1]}}},

@@ -41,7 +41,20 @@ def test_many_at_once_equal_one_by_one(lines, n):
     many = resample_many(lines, n)
     assert many.shape == (len(lines), n, 2)
     for line, got in zip(lines, many, strict=True):
-        np.testing.assert_allclose(got, resample(line, n), atol=1e-9)
+        assert np.array_equal(got, resample(line, n))
+
+
+def test_a_line_that_runs_off_takes_no_digit_from_its_neighbours():
+    line = np.array([[0.1, 0.2], [3.3, 4.7], [9.1, 4.9]])
+    for far in (1e6, 1e12, 1e18, 1e300):
+        got = resample_many([line, np.array([[0.0, 0.0], [far, -far]]), line], 50)
+        assert np.array_equal(got[0], resample(line, 50))
+        assert np.array_equal(got[2], got[0])
+
+
+def test_steps_too_small_to_divide_by_leave_no_hole():
+    points = np.array([[0.0, 0.0], [0.0, 1e-310], [0.0, 2e-310]])
+    np.testing.assert_allclose(resample(points, 5), np.zeros((5, 2)), atol=1e-300)
 
 
 def test_ends_are_exact_among_many_lines():

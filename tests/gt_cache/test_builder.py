@@ -45,7 +45,8 @@ def test_tiny_data_set_by_hand(tiny):
 def test_absent_scenes_are_left_out_and_said(tiny, caplog):
     meta = gt_cache.load(gt_cache.build(tiny, "v1.0-mini", "train"))["metainfo"]
     assert meta["scenes"] == ["scene-0061", "scene-0553"]
-    assert "holds 2 of the split's 8 scenes" in caplog.text
+    assert "v1.0-mini has 2 of the 8 scenes of split train, and " in caplog.text
+    assert "gt_cache_v1.0-mini_train.pkl will hold these alone\n" in caplog.text
 
 
 def test_processes_change_nothing(tiny, tmp_path):

@@ -257,3 +257,17 @@ def test_a_direction_that_is_no_bool_is_refused(cache):
 
 def test_caches_without_directions_are_read_as_before(cache):
     assert "directed" not in gt_cache.load(cache)["data_list"][0]["polylines"][0]
+
+
+@pytest.mark.parametrize("protocol", [3, 4])
+@pytest.mark.parametrize("kind", ["f8", "f4", "i4"])
+def test_arrays_of_the_other_byte_order_are_refused_not_misread(cache, protocol, kind):
+    other = np.dtype(kind).newbyteorder()
+    content = load_plain(cache)
+    line = content["data_list"][2]["polylines"][-1]
+    line["points"] = line["points"].astype(other)
+    cache.write_bytes(pickle.dumps(content, protocol=protocol))
+    refused(cache, "arrays whose byte order is not this machine's")
+    line["points"] = line["points"].astype(other.newbyteorder("="))
+    cache.write_bytes(pickle.dumps(content, protocol=protocol))
+    gt_cache.load(cache)

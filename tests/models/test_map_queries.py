@@ -78,3 +78,27 @@ def test_wrong_sizes_are_refused():
         InstanceMapQueries(D, 0)
     with pytest.raises(ValueError, match="at least two points"):
         PointMapQueries(D, NUM, 1)
+
+
+@pytest.mark.parametrize("points", [0, P])
+@pytest.mark.parametrize("prefix", [0, PREFIX, 150])
+def test_the_block_mask_of_flex_attention_has_the_same_rules(points, prefix):
+    """Its function element by element, and the blocks that it says are empty or full."""
+    flex = pytest.importorskip("torch.nn.attention.flex_attention")
+    queries = PointMapQueries(D, NUM, points) if points else InstanceMapQueries(D, NUM)
+    mask = queries.attention_mask(prefix)
+    block = queries.block_mask(prefix)
+    assert queries.block_mask(prefix) is block
+    assert block.shape == (1, 1, *mask.shape)
+    assert torch.equal(flex.create_mask(block.mask_mod, 1, 1, *mask.shape, device="cpu")[0, 0], mask)
+    rows, columns = block.BLOCK_SIZE
+    for i, line in enumerate(block.to_dense()[0, 0].bool().tolist()):
+        for j, some in enumerate(line):
+            assert some == bool(mask[i * rows : (i + 1) * rows, j * columns : (j + 1) * columns].any())
+
+
+def test_both_masks_are_kept_side_by_side():
+    queries = InstanceMapQueries(D, NUM)
+    first, block = queries.attention_mask(PREFIX), queries.block_mask(PREFIX)
+    assert queries.attention_mask(PREFIX) is first
+    assert queries.block_mask(PREFIX) is block

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
+import json
 import shlex
 import subprocess
 import sys
@@ -10,23 +10,15 @@ import pytest
 
 from mapllava import gt_cache
 from mapllava.errors import MapLLaVAError
+from tests.gt_cache import tiny_nuscenes
+from tools import create_gt_cache as tool
 
 ROOT = Path(__file__).parents[2]
 
 
-def _module(path: Path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-tool = _module(ROOT / "tools" / "create_gt_cache.py")
-
-
 @pytest.fixture
 def tiny(tmp_path):
-    return _module(ROOT / "tests" / "gt_cache" / "tiny_nuscenes.py").write(tmp_path / "data")
+    return tiny_nuscenes.write(tmp_path / "data")
 
 
 def test_both_splits_and_a_table(tiny, capsys):
@@ -58,6 +50,42 @@ def test_the_command_in_a_refusal_works_as_it_stands(tiny, tmp_path):
     assert argv[:2] == ["python", "tools/create_gt_cache.py"]
     assert tool.main([*argv[2:], "--quiet"]) == 0
     assert len(gt_cache.load(path, wanted)["data_list"]) == 3
+
+
+def command_in_refusal(path, **expected):
+    with pytest.raises(MapLLaVAError) as caught:
+        gt_cache.load(path, **expected)
+    argv = shlex.split(str(caught.value).splitlines()[-1])
+    assert argv[:2] == ["python", "tools/create_gt_cache.py"]
+    return argv[2:]
+
+
+@pytest.mark.parametrize("where", [".", "data", "data/gt_cache"])
+def test_the_command_for_a_missing_cache_of_ones_own_lists_works(tiny, tmp_path, monkeypatch, where):
+    monkeypatch.chdir(tmp_path)
+    lists = tmp_path / where / "my-lists.json"
+    lists.parent.mkdir(exist_ok=True)
+    lists.write_text(json.dumps({"held-out": ["scene-0061"]}))
+    path = gt_cache.cache_path(tiny, "v1.0-mini", f"{lists}:held-out")
+    argv = command_in_refusal(path)
+    assert tool.main([*argv, "--quiet"]) == 0
+    assert gt_cache.load(path)["metainfo"]["scenes"] == ["scene-0061"]
+
+
+def test_the_command_leaves_a_gap_for_lists_that_are_nowhere(tiny):
+    argv = command_in_refusal(gt_cache.cache_path(tiny, "v1.0-mini", "/somewhere/lists.json:val"))
+    assert "<folder>/lists.json:val" in argv
+
+
+def test_a_stale_cache_remembers_its_lists_in_another_working_folder(tiny, tmp_path, monkeypatch):
+    (tmp_path / "lists.json").write_text(json.dumps(["scene-0061"]))
+    monkeypatch.chdir(tmp_path)
+    path = gt_cache.build(tiny, "v1.0-mini", "lists.json", out_dir="elsewhere/gt_cache").resolve()
+    monkeypatch.chdir(tiny)
+    table = tiny / "v1.0-mini" / "ego_pose.json"
+    table.write_text(table.read_text().replace("205.0", "206.0"))
+    assert tool.main([*command_in_refusal(path), "--quiet"]) == 0
+    gt_cache.load(path)
 
 
 @pytest.mark.parametrize(

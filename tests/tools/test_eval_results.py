@@ -1,7 +1,4 @@
 import json
-import sys
-from importlib import util
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,19 +6,7 @@ import pytest
 from mapllava import gt_cache
 from mapllava.evaluation import MapResults, load_results, save_results
 from mapllava.structures import MapSpec
-
-TOOLS = Path(__file__).parents[2] / "tools"
-
-
-def load_tool(name):
-    spec = util.spec_from_file_location(f"{name}_tool", TOOLS / f"{name}.py")
-    module = util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-eval_results, convert_results = load_tool("eval_results"), load_tool("convert_results")
+from tools import convert_results, eval_results
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +78,52 @@ def test_a_converted_file_scores_the_same(files, cache, tmp_path, capsys, kind):
     assert (back.split, back.version, back.map_spec) == (start.split, start.version, start.map_spec)
     token = next(token for token, m in start.results.items() if m["points"])
     np.testing.assert_allclose(back.results[token]["points"][0], start.results[token]["points"][0], atol=2e-4)
-    assert "samples written to" in capsys.readouterr().out
+    count, lines = len(start.results), sum(len(m["labels"]) for m in start.results.values())
+    assert f"{count} samples with {lines} lines written to {foreign}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("kind", "written"), [("maptr", 12), ("streammapnet", 1)])
+def test_conversion_counts_what_the_file_holds(files, cache, tmp_path, capsys, kind, written):
+    body = json.loads(files["good"].read_text())
+    body["results"] = dict(list(body["results"].items())[:1])
+    (one := tmp_path / "one.json").write_text(json.dumps(body))
+    assert run(convert_results, one, tmp_path / "x.json", "--to", kind, "--cache", cache) == 0
+    printed = capsys.readouterr().out
+    (lines,) = (len(m["labels"]) for m in body["results"].values())
+    assert f"{written} samples with {lines} lines written to" in printed
+    assert f"{len(gt_cache.load(cache)['data_list']) - 1} samples of the GT cache are not in" in printed
+    assert len(json.loads((tmp_path / "x.json").read_text())["results"]) == written
+
+
+@pytest.mark.parametrize(
+    ("to", "old", "new", "words"),
+    [
+        ("mapllava", '"classes":', '"classes":5,"was":', "classes 5 must be a list of names"),
+        ("mapllava", '"split":', '"split":"val","was":', "predicted on split val"),
+        ("mapllava", '"version":', '"version":"v1.0-trainval","was":', "predicted on version v1.0-trainval"),
+        ("maptr", '"pts":', '"pts":5,"was":', "vectors[0].pts is 5, not a list"),
+        (
+            "maptr",
+            '"confidence_level":',
+            '"confidence_level":NaN,"was":',
+            "vectors[0].confidence_level is nan",
+        ),
+        ("streammapnet", '"labels":', '"labels":3,"was":', "'labels' is 3, not a list"),
+    ],
+)
+def test_a_damaged_file_is_one_message_and_status_2(files, cache, tmp_path, capsys, to, old, new, words):
+    whole, damaged = tmp_path / "whole.json", tmp_path / "damaged.json"
+    assert run(convert_results, files["good"], whole, "--to", to, "--cache", cache) == 0
+    damaged.write_text(whole.read_text().replace(old, new))
+    capsys.readouterr()
+    target = tmp_path / "x.json"
+    assert run(convert_results, damaged, target, "--to", "maptracker", "--cache", cache) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: results file '{damaged}'")
+    assert words in error
+    assert run(eval_results, damaged, "--cache", cache) == 2
+    assert capsys.readouterr().err == error
+    assert not target.exists()
 
 
 def test_what_does_not_fit_is_one_message_and_status_2(files, cache, tmp_path, capsys):

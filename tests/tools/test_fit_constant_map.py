@@ -1,5 +1,3 @@
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +6,7 @@ import pytest
 from mapllava import gt_cache
 from mapllava.evaluation import load_results
 from mapllava.structures import ROI, MapSpec
-
-TOOL = Path(__file__).parents[2] / "tools" / "fit_constant_map.py"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("fit_constant_map_tool", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from tools.fit_constant_map import main
 
 
 @pytest.fixture
@@ -58,9 +46,9 @@ def caches(monkeypatch):
     monkeypatch.setattr(gt_cache, "load", load)
 
 
-def test_prints_the_table_and_writes_the_maps(tool, caches, tmp_path, capsys):
+def test_prints_the_table_and_writes_the_maps(caches, tmp_path, capsys):
     out = tmp_path / "constant.json"
-    assert tool.main(["--train", "train.pkl", "--val", "val.pkl", "--max-lines", "3", "--out", str(out)]) == 0
+    assert main(["--train", "train.pkl", "--val", "val.pkl", "--max-lines", "3", "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "Constant map of 3 lines from mini_train" in text
     assert "split mini_val, protocol maptr (0.5 m, 1 m, 1.5 m), 10 samples" in text
@@ -70,6 +58,6 @@ def test_prints_the_table_and_writes_the_maps(tool, caches, tmp_path, capsys):
     assert len(results.results) == 10
 
 
-def test_unknown_protocol_is_status_2(tool, caches, capsys):
-    assert tool.main(["--train", "train.pkl", "--val", "val.pkl", "--protocol", "x"]) == 2
+def test_unknown_protocol_is_status_2(caches, capsys):
+    assert main(["--train", "train.pkl", "--val", "val.pkl", "--protocol", "x"]) == 2
     assert "error: unknown score protocol 'x'" in capsys.readouterr().err

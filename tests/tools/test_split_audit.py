@@ -1,30 +1,22 @@
-import importlib.util
 import json
-from pathlib import Path
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 
 from mapllava.visualization.distance_histogram import draw_distances
-
-TOOL = Path(__file__).parents[2] / "tools" / "split_audit.py"
-
-
-@pytest.fixture(scope="module")
-def main():
-    spec = importlib.util.spec_from_file_location("split_audit_tool", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+from tests.gt_cache import tiny_nuscenes
+from tools.split_audit import main
 
 
-def test_a_set_against_itself_and_against_the_other(main, city, city_cache, tmp_path, capsys):
+def test_a_set_against_itself_and_against_the_other(city, city_cache, tmp_path, capsys):
     picture, report = tmp_path / "audit.png", tmp_path / "audit.json"
     options = ["--picture", str(picture), "--json", str(report)]
     assert main([str(city_cache["train"]), str(city_cache["train"]), *options]) == 0
     printed = capsys.readouterr().out
     assert "near samples of v1.0-mini train" in printed
+    assert printed.count("v1.0-mini train: 3 of 8 scenes present") == 2
     assert "3 scenes are in both" in printed
     assert json.loads(report.read_text())["locations"]["all"]["share_within_m"]["1"] == 1.0
     assert cv2.imread(str(picture)).shape == (560, 1000, 3)
@@ -33,7 +25,7 @@ def test_a_set_against_itself_and_against_the_other(main, city, city_cache, tmp_
     assert json.loads(report.read_text())["locations"]["all"]["share_within_m"]["60"] == 0.0
 
 
-def test_mistakes_are_named(main, city, tmp_path, capsys):
+def test_mistakes_are_named(city, tmp_path, capsys):
     assert main(["train", "val"]) == 2
     assert "--dataroot" in capsys.readouterr().err
     assert main(["trian", "val", "--dataroot", str(city), "--version", "v1.0-mini"]) == 2
@@ -50,3 +42,32 @@ def test_bars_are_as_high_as_their_shares():
     assert heights[1] == heights[2] > 0
     with pytest.raises(ValueError, match="no distances"):
         draw_distances(np.zeros(0), (1.0,), "title")
+
+
+def test_tables_of_two_versions_without_a_single_map_file(tmp_path, capsys):
+    root = tiny_nuscenes.write(tmp_path / "data")
+    shutil.rmtree(root / "maps")
+    test = shutil.copytree(root / "v1.0-mini", root / "v1.0-test")
+    for path in test.iterdir():  # the same drives under other names, 3 m further
+        text = path.read_text().replace("scene-0", "scene-9")
+        path.write_text(text.replace("[100.0, 2", "[103.0, 2") if path.stem == "ego_pose" else text)
+    lists = tmp_path / "lists.json"
+    lists.write_text(json.dumps({"train": ["scene-0061", "scene-9103"], "val": ["scene-9061", "scene-1"]}))
+    report = tmp_path / "report.json"
+    argv = [f"{lists}:train", f"{lists}:val", "--dataroot", str(root), "--json", str(report)]
+    assert main([*argv, "--version", "v1.0-mini", "v1.0-test"]) == 0
+    printed = capsys.readouterr().out
+    assert "v1.0-mini+v1.0-test lists-train: 2 of 2 scenes present" in printed
+    assert "v1.0-mini+v1.0-test lists-val: 1 of 2 scenes present" in printed
+    found = json.loads(report.read_text())
+    assert found["scenes"]["val"] == "1 of 2 scenes present"
+    assert found["locations"]["all"]["median_m"] == 3.0
+    assert found["train"] == ["v1.0-mini+v1.0-test lists-train", 6]
+    assert main([*argv, "--version", "v1.0-mini"]) == 2
+    assert "none of the 2 scenes of v1.0-mini lists-val is in" in capsys.readouterr().err
+    (test / "ego_pose.json").write_text("[{}]")
+    assert main([*argv, "--version", "v1.0-mini", "v1.0-test"]) == 2
+    assert "v1.0-test are damaged (KeyError: 'token')" in capsys.readouterr().err
+    (test / "ego_pose.json").unlink()
+    assert main([*argv, "--version", "v1.0-test"]) == 2
+    assert "lacks ego_pose.json" in capsys.readouterr().err

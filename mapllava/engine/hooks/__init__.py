@@ -8,6 +8,7 @@ from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook
 from mapllava.engine.hooks.run_folder_hook import RunFolderHook
 from mapllava.engine.hooks.run_summary_hook import RunSummaryHook
 from mapllava.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
+from mapllava.engine.hooks.shared_buffers_hook import SharedBuffersHook
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "RunFolderHook",
     "RunSummaryHook",
     "SafeCheckpointHook",
+    "SharedBuffersHook",
     "WarmupEMAHook",
 ]

@@ -12,9 +12,10 @@ from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mapllava.engine.hooks.run_folder_hook import split_name, write_json
+from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
+from mapllava.whole_file import write_json
 
 _EPOCH_FILE = re.compile(r"checkpoint_epoch_(\d+)\.pth")
 BEST, FINAL, BEST_RECORD = "best_model.pth", "final_model.pth", "best_model.json"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mapllava.registry import HOOKS
+from mapllava.whole_file import write_json
 
 
 @HOOKS.register_module()
@@ -28,7 +28,7 @@ class RunFolderHook(Hook):
     @master_only
     def before_train(self, runner: Runner) -> None:
         """Write the resolved config."""
-        write_json(Path(runner.work_dir) / "config.json", runner.cfg.to_dict())
+        write_json(Path(runner.work_dir) / "config.json", runner.cfg.to_dict(), default=_plain)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Append the epoch's metrics."""
@@ -48,7 +48,7 @@ class RunFolderHook(Hook):
         else:
             entry["checkpoint"] = runner.cfg.get("load_from")
             entry["ablation"] = runner.cfg.get("ablation")
-        write_json(path, [*entries, entry])
+        write_json(path, [*entries, entry], default=_plain)
 
 
 def split_name(dataset: Any) -> str | None:
@@ -56,13 +56,6 @@ def split_name(dataset: Any) -> str | None:
     meta = getattr(dataset, "metainfo", {})
     parts = [str(meta[key]) for key in ("version", "split") if meta.get(key)]
     return " ".join(parts) or None
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all; values JSON does not know become text."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2, default=_plain) + "\n")
-    os.replace(temporary, path)
 
 
 def _plain(value: Any) -> Any:

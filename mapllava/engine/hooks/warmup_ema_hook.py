@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mapllava.engine.bare_model import bare_model
+from mapllava.engine.sharding import gather, local_part, shard_like
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 
@@ -42,6 +43,7 @@ class WarmupEMAHook(Hook):
         self.warmup = warmup
         self.updates = 0
         self.average: dict[str, Tensor] = {}
+        self._whole: dict[str, Tensor] = {}  # the average of a sharded model, gathered for a checkpoint
         self._trained: dict[str, Tensor] = {}  # what is averaged; the tensors stay the same for a run
 
     def momentum(self) -> float:
@@ -62,7 +64,8 @@ class WarmupEMAHook(Hook):
         if not runner.optim_wrapper.should_update() or getattr(runner.optim_wrapper, "nonfinite", None):
             return
         update = get_ema_multi_avg_fn(self.momentum())
-        update([self.average[name] for name in self._trained], list(self._trained.values()), self.updates)
+        averages = [local_part(self.average[name]) for name in self._trained]
+        update(averages, [local_part(value) for value in self._trained.values()], self.updates)
         self.updates += 1
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -73,6 +76,10 @@ class WarmupEMAHook(Hook):
         """Go on with the weights in training."""
         self._swap(runner.model)
 
+    def gather_checkpoint(self, runner: Runner) -> None:
+        """Called in every process before a checkpoint of a sharded model."""
+        self._whole = gather(self.average)
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the average where a model's weights are looked for, and the weights aside."""
         if not self.average:
@@ -80,7 +87,9 @@ class WarmupEMAHook(Hook):
         state = checkpoint["state_dict"]
         checkpoint["ema_state_dict"] = {name: state[name] for name in self.average}
         checkpoint["ema_updates"] = self.updates
-        state.update({name: value.detach().cpu().clone() for name, value in self.average.items()})
+        average = self._whole or self.average
+        state.update({name: value.detach().cpu().clone() for name, value in average.items()})
+        self._whole = {}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """On resume, take average and weights apart again; otherwise the average is what is used."""
@@ -96,7 +105,9 @@ class WarmupEMAHook(Hook):
                 f"the checkpoint's average lacks {', '.join(missing[:12])}: was more frozen then?"
             )
         self.average = {
-            name: state[name].to(value.device).clone() for name, value in current.items() if name in state
+            name: shard_like(state[name].to(value.device).clone(), value)
+            for name, value in current.items()
+            if name in state
         }
         self.updates = int(checkpoint["ema_updates"])
         state.update(checkpoint["ema_state_dict"])
@@ -107,9 +118,10 @@ class WarmupEMAHook(Hook):
         if not self.average:
             return
         for name, value in _averaged(model).items():
-            kept = value.detach().clone()
-            value.copy_(self.average[name])
-            self.average[name].copy_(kept)
+            current, average = local_part(value), local_part(self.average[name])
+            kept = current.detach().clone()
+            current.copy_(average)
+            average.copy_(kept)
 
 
 def _averaged(model: nn.Module) -> dict[str, Tensor]:

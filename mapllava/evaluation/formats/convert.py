@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.formats import maptr, submission
 from mapllava.evaluation.formats.planar import FORWARD, between
-from mapllava.evaluation.json_file import read_object, write_object
-from mapllava.evaluation.results_file import MapResults, check_map, parse_results, save_results
+from mapllava.evaluation.json_file import read_object
+from mapllava.evaluation.offline import NO_PREDICTION, UNKNOWN, check_fits
+from mapllava.evaluation.results_file import COMPACT, MapResults, check_map, parse_results, save_results
 from mapllava.geometry.frame_change import change_lines
 from mapllava.structures.frames import ROI, MapSpec
+from mapllava.whole_file import write_json
 
 FRAME_OF: dict[str, str] = {"maptr": "lidar", "streammapnet": "ego", "maptracker": FORWARD}
 """The frame in which each foreign kind of file is written."""
@@ -39,7 +42,10 @@ def detect_kind(body: Mapping[str, Any], name: str) -> str:
     if isinstance(body.get("results"), list):
         return "maptr"
     if not isinstance(body.get("results"), Mapping):
-        raise MapLLaVAError(f"{name} is no results file of {', '.join(KINDS)}: it has no 'results'")
+        raise MapLLaVAError(
+            f"{name} is no results file of {', '.join(KINDS)}: it has no 'results'; give the file that "
+            "one of them wrote"
+        )
     kind = submission.detect(body)
     if kind is None:
         raise MapLLaVAError(
@@ -75,7 +81,14 @@ def read_results(path: str | Path, cache: Mapping[str, Any], kind: str | None = 
     if found == "mapllava":
         return parse_results(body, path)
     if not isinstance(body.get("results"), list if found == "maptr" else dict):
-        raise MapLLaVAError(f"{name} is no results file of {found}: its 'results' has another form")
+        raise MapLLaVAError(
+            f"{name} is no results file of {found}: its 'results' has another form; say another --from"
+        )
+    if found != "maptr" and submission.detect(body) not in (None, found):
+        raise MapLLaVAError(
+            f"{name} is {submission.detect(body)}'s by its keys, not {found}'s, and the two have different "
+            "origins: leave --from out"
+        )
     spec = MapSpec.from_config({key: cache["metainfo"][key] for key in ("frame", "roi", "classes")})
     parse = maptr.parse if found == "maptr" else submission.parse
     entries = {entry["sample_token"]: entry for entry in cache["data_list"]}
@@ -87,15 +100,16 @@ def read_results(path: str | Path, cache: Mapping[str, Any], kind: str | None = 
                 "use the cache of the split the file was predicted on"
             )
         maps[token] = _into_cache(raw, found, entries[token], spec, f"{name}, sample {token}")
-    return MapResults(spec, "unknown", maps, None, str(path))
+    return MapResults(spec, UNKNOWN, maps, None, str(path))
 
 
 def _into_cache(
     raw: Mapping[str, Any], kind: str, entry: Mapping[str, Any], spec: MapSpec, where: str
 ) -> dict[str, Any]:
+    words = maptr if kind == "maptr" else submission
     try:
-        checked = check_map(raw, spec.num_classes)
-    except (TypeError, ValueError) as error:
+        checked = check_map(raw, spec.num_classes, words.LINE, words.SCORE)
+    except ValueError as error:
         raise MapLLaVAError(f"{where}: {error}; write the file again") from error
     change = between(FRAME_OF[kind], spec.frame, entry)
     checked["points"] = [change_lines(line, change) for line in checked["points"]]
@@ -104,9 +118,10 @@ def _into_cache(
         if outside.any():
             x, y = line[int(np.argmax(outside))]
             raise MapLLaVAError(
-                f"{where}: line {k} has a point at ({x:.1f}, {y:.1f}) m, outside the GT cache's region "
-                f"{_bounds(spec.roi)} of its {spec.frame} frame: the file is of another region, of another "
-                f"frame than {kind}'s, or not in metres; use a cache of its region, or say --from"
+                f"{where}: {words.LINE.format(k)} has a point at ({x:.1f}, {y:.1f}) m, outside the "
+                f"GT cache's region {_bounds(spec.roi)} of its {spec.frame} frame: the file is of another "
+                f"region, of another frame than {kind}'s, or not in metres; use a cache of its region, or "
+                "say --from"
             )
     return checked
 
@@ -115,46 +130,58 @@ def _bounds(roi: ROI) -> str:
     return f"x {roi.x_min:g}..{roi.x_max:g}, y {roi.y_min:g}..{roi.y_max:g}"
 
 
-def write_results(path: str | Path, results: MapResults, kind: str, cache: Mapping[str, Any]) -> Path:
-    """Write maps as a results file of a kind.
+def arrange(results: MapResults, kind: str, cache: Mapping[str, Any]) -> MapResults:
+    """The maps that a file of a kind holds, in its order, after checking that they fit the cache.
 
     MapTR's evaluator pairs by position, so its file gets every sample of the cache in the order of
     time, those without predictions as empty maps. The others get the samples there are.
 
     Args:
+        results: The maps.
+        kind: One of :data:`KINDS`.
+        cache: Gives samples and times, and split and version where the results name none.
+
+    Returns:
+        Maps in the frame of ``results``, of the cache's split and version.
+
+    Raises:
+        MapLLaVAError: If the kind is unknown, or results and cache do not fit: frame, region,
+            classes, split, version, samples.
+    """
+    if kind not in KINDS:
+        raise MapLLaVAError(f"unknown kind of results file {kind!r}: use one of {', '.join(KINDS)}")
+    check_fits(results, cache)
+    maps, meta = results.results, cache["metainfo"]
+    if kind == "maptr":
+        entries = sorted(cache["data_list"], key=lambda entry: entry["timestamp"])
+        maps = {e["sample_token"]: maps.get(e["sample_token"], NO_PREDICTION) for e in entries}
+    split = meta["split"] if results.split == UNKNOWN else results.split
+    return replace(results, results=maps, split=split, version=results.version or meta.get("version"))
+
+
+def write_results(path: str | Path, results: MapResults, kind: str, cache: Mapping[str, Any]) -> Path:
+    """Write maps as a results file of a kind: the samples that :func:`arrange` gives.
+
+    Args:
         path: File to write; its folder is made.
         results: The maps.
         kind: One of :data:`KINDS`.
-        cache: Gives poses, and for our own kind split and version where they are not known.
+        cache: Gives poses, and split and version where they are not known.
 
     Returns:
         The path.
 
     Raises:
-        MapLLaVAError: If a sample is not in the cache, or a class has no place in the format.
+        MapLLaVAError: If results and cache do not fit, or a class has no place in the format.
     """
-    if kind not in KINDS:
-        raise MapLLaVAError(f"unknown kind of results file {kind!r}: use one of {', '.join(KINDS)}")
-    entries = {entry["sample_token"]: entry for entry in cache["data_list"]}
-    foreign = sorted(set(results.results) - set(entries))
-    if foreign:
-        raise MapLLaVAError(
-            f"{results.name}: {len(foreign)} samples are not in the GT cache, the first of them "
-            f"{foreign[0]}: use the cache of the same split"
-        )
+    arranged = arrange(results, kind, cache)
     if kind == "mapllava":
-        meta = cache["metainfo"]
-        split = meta["split"] if results.split == "unknown" else results.split
-        version = results.version or meta.get("version")
-        return save_results(path, MapResults(results.map_spec, split, results.results, version))
-    tokens = list(results.results)
-    if kind == "maptr":
-        tokens = sorted(entries, key=lambda token: entries[token]["timestamp"])
-    empty: dict[str, Any] = {"points": [], "labels": [], "scores": []}
-    maps = [(t, _out_of(results.results.get(t, empty), kind, entries[t], results.map_spec)) for t in tokens]
-    classes = results.map_spec.classes
-    body = maptr.dump(maps, classes) if kind == "maptr" else submission.dump(maps, classes, kind)
-    return write_object(path, body)
+        return save_results(path, arranged)
+    spec = arranged.map_spec
+    entries = {entry["sample_token"]: entry for entry in cache["data_list"]}
+    maps = [(token, _out_of(lines, kind, entries[token], spec)) for token, lines in arranged.results.items()]
+    body = maptr.dump(maps, spec.classes) if kind == "maptr" else submission.dump(maps, spec.classes, kind)
+    return write_json(path, body, **COMPACT)
 
 
 def _out_of(entry: Mapping[str, Any], kind: str, sample: Mapping[str, Any], spec: MapSpec) -> dict[str, Any]:

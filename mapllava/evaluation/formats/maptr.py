@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.json_file import short
 
 TYPES = ("divider", "ped_crossing", "boundary", "centerline")
 """Class of each ``type`` in MapTR's and MapTRv2's configs."""
@@ -26,6 +27,9 @@ _MODALITY = {
 }
 _SAMPLE = ("sample_token", "vectors")
 _VECTOR = ("pts", "cls_name", "confidence_level")
+
+LINE, SCORE = "vectors[{}].pts", "vectors[{}].confidence_level"
+"""What the format calls a line and its score."""
 
 
 def parse(body: Mapping[str, Any], name: str, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -44,32 +48,41 @@ def parse(body: Mapping[str, Any], name: str, classes: Sequence[str]) -> dict[st
     """
     maps: dict[str, dict[str, Any]] = {}
     for number, sample in enumerate(body["results"]):
-        where = f"{name}, results[{number}]"
-        _need(sample, _SAMPLE, where)
-        token = str(sample["sample_token"])
+        _need(sample, _SAMPLE, f"{name}, results[{number}]")
+        token, vectors = sample["sample_token"], sample["vectors"]
+        if not isinstance(token, str):
+            raise MapLLaVAError(
+                f"{name}, results[{number}]: sample_token is {short(token)}, not a text; write the file again"
+            )
+        where = f"{name}, results[{number}], sample {token}"
         if token in maps:
             raise MapLLaVAError(
-                f"{where}: sample {token} comes a second time: every sample has one map, so write the file "
-                "again from one run"
+                f"{where}: the sample comes a second time: every sample has one map, so write the file again "
+                "from one run"
             )
-        if not isinstance(sample["vectors"], list):
-            raise MapLLaVAError(f"{where}: 'vectors' is a {type(sample['vectors']).__name__}, not a list")
-        maps[token] = _sample_map(sample["vectors"], where, classes)
+        if not isinstance(vectors, list):
+            raise MapLLaVAError(f"{where}: 'vectors' is {short(vectors)}, not a list; write the file again")
+        maps[token] = _sample_map(vectors, where, classes)
     return maps
 
 
 def _sample_map(vectors: list[Any], where: str, classes: Sequence[str]) -> dict[str, Any]:
     for k, vector in enumerate(vectors):
-        _need(vector, _VECTOR, f"{where}.vectors[{k}]")
+        _need(vector, _VECTOR, f"{where}: vectors[{k}]")
         if vector["cls_name"] not in classes:
             raise MapLLaVAError(
-                f"{where}.vectors[{k}]: cls_name {vector['cls_name']!r} is not among the classes "
+                f"{where}: vectors[{k}].cls_name {short(vector['cls_name'])} is not among the classes "
                 f"{'/'.join(classes)}: use a GT cache of the classes the model was trained on"
             )
-        if "pts_num" in vector and vector["pts_num"] != len(vector["pts"]):
+        pts = vector["pts"]
+        if not isinstance(pts, list):
             raise MapLLaVAError(
-                f"{where}.vectors[{k}]: pts_num is {vector['pts_num']!r}, but there are {len(vector['pts'])} "
-                "pts; write the file again"
+                f"{where}: vectors[{k}].pts is {short(pts)}, not a list of [x, y]; write the file again"
+            )
+        if "pts_num" in vector and vector["pts_num"] != len(pts):
+            raise MapLLaVAError(
+                f"{where}: vectors[{k}].pts_num is {short(vector['pts_num'])}, but there are {len(pts)} pts; "
+                "write the file again"
             )
     return {
         "points": [vector["pts"] for vector in vectors],
@@ -81,7 +94,9 @@ def _sample_map(vectors: list[Any], where: str, classes: Sequence[str]) -> dict[
 def _need(value: Any, keys: Sequence[str], where: str) -> None:
     missing = [key for key in keys if not isinstance(value, Mapping) or key not in value]
     if missing:
-        raise MapLLaVAError(f"{where} lacks {missing}: it is no results file of MapTR")
+        raise MapLLaVAError(
+            f"{where} lacks {missing}: it is no results file of MapTR, or a damaged one; write the file again"
+        )
 
 
 def dump(maps: Iterable[tuple[str, Mapping[str, Any]]], classes: Sequence[str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.json_file import short
 
 LABELS = ("ped_crossing", "divider", "boundary")
 """Class of each label in the file."""
@@ -27,6 +28,9 @@ _META = {
     "output_format": "vector",
 }
 _KEYS = ("vectors", "scores", "labels")
+LINE, SCORE = "vectors[{}]", "scores[{}]"
+"""What the format calls a line and its score."""
+
 _EXTRA: dict[str, tuple[str, ...]] = {
     "streammapnet": ("prop",),
     "maptracker": ("props", "track_vectors", "track_scores", "track_labels"),
@@ -59,7 +63,10 @@ def parse(body: Mapping[str, Any], name: str, classes: Sequence[str]) -> dict[st
     """
     output = body["meta"].get("output_format") if isinstance(body.get("meta"), Mapping) else None
     if output not in (None, "vector"):
-        raise MapLLaVAError(f"{name}: meta.output_format is {output!r}, only vector maps can be read")
+        raise MapLLaVAError(
+            f"{name}: meta.output_format is {short(output)}, only vector maps can be read: write it with "
+            "output_format 'vector'"
+        )
     return {
         token: _sample_map(entry, f"{name}, sample {token}", classes)
         for token, entry in body["results"].items()
@@ -69,14 +76,24 @@ def parse(body: Mapping[str, Any], name: str, classes: Sequence[str]) -> dict[st
 def _sample_map(entry: Any, where: str, classes: Sequence[str]) -> dict[str, Any]:
     missing = [key for key in _KEYS if not isinstance(entry, Mapping) or key not in entry]
     if missing:
-        raise MapLLaVAError(f"{where} lacks {missing}: it is no submission_vector.json")
+        raise MapLLaVAError(
+            f"{where} lacks {missing}: it is no submission_vector.json, or a damaged one; write the "
+            "file again"
+        )
+    if not isinstance(entry["labels"], list):
+        raise MapLLaVAError(
+            f"{where}: 'labels' is {short(entry['labels'])}, not a list; write the file again"
+        )
     labels = []
-    for label in entry["labels"]:
+    for k, label in enumerate(entry["labels"]):
         if isinstance(label, bool) or label not in range(len(LABELS)):
-            raise MapLLaVAError(f"{where}: label {label!r} is not one of 0, 1, 2 ({', '.join(LABELS)})")
+            raise MapLLaVAError(
+                f"{where}: labels[{k}] is {short(label)}, not one of 0, 1, 2 ({', '.join(LABELS)}); write "
+                "the file again"
+            )
         if LABELS[int(label)] not in classes:
             raise MapLLaVAError(
-                f"{where}: label {label} is a {LABELS[int(label)]}, which is not among the classes "
+                f"{where}: labels[{k}] is {label}, a {LABELS[int(label)]}, which is not among the classes "
                 f"{'/'.join(classes)}: use a GT cache that has it"
             )
         labels.append(list(classes).index(LABELS[int(label)]))

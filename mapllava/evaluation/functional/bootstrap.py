@@ -43,7 +43,11 @@ def bootstrap_ap(matches: Matches, groups: np.ndarray, draws: np.ndarray) -> np.
         draws: ``(N, S)`` counts, from :func:`draw_groups`.
 
     Returns:
-        ``(N, T, C)`` float64 in [0, 1]; 0 where a draw holds no line of the class.
+        ``(N, T, C)`` float64 in [0, 1]. A draw that happens to hold no line of a class that the set
+        does hold has nan there: it says nothing about finding what it has none of, and a 0 would
+        stretch the interval of a rare class without cause. Every mean that the class belongs to is
+        nan for that draw too; leaving only the class out would average other classes than the
+        reported mAP does. A class without a line in the whole set is 0 in every draw, as in the score.
 
     Source: Efron, "Bootstrap methods: another look at the jackknife", 1979.
     """
@@ -60,6 +64,8 @@ def bootstrap_ap(matches: Matches, groups: np.ndarray, draws: np.ndarray) -> np.
         for start in range(0, num_draws, step):
             block = slice(start, start + step)
             ap[block, :, label] = _areas(draws[block], group, found, num_gt[block])
+        if lines.any():
+            ap[num_gt == 0, :, label] = np.nan
     return ap
 
 
@@ -85,18 +91,24 @@ def bootstrap_interval(estimate: np.ndarray, values: np.ndarray, level: float = 
 
     AP is too high on small sets, because the envelope takes the best of chance, and a draw with its
     repeated scenes is too high once more. Mirroring takes the second excess off, where the plain
-    percentiles would add it to the first.
+    percentiles would add it to the first. Neither interval need hold the estimate itself: where nearly
+    every draw lies on one side of it, as with a handful of scenes, so does the interval. An end may
+    lie outside [0, 1].
 
     Args:
         estimate: ``(...)`` value of the whole set.
-        values: ``(N, ...)`` values of the draws.
+        values: ``(N, ...)`` values of the draws; those that are nan are left out.
         level: Share in (0, 1) of sets whose interval should hold the truth.
 
     Returns:
-        ``(2, ...)``: lower and upper end.
+        ``(2, ...)``: lower and upper end; nan where every draw is.
 
     Source: Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 5.2.
     """
     tail = 50 * (1 - level)
-    low, high = np.percentile(values, [tail, 100 - tail], axis=0)
-    return np.stack([2 * estimate - high, 2 * estimate - low])
+    columns = values.reshape(len(values), -1).T
+    ends = np.full((2, len(columns)), np.nan)
+    for place, column in enumerate(columns):
+        if (known := ~np.isnan(column)).any():
+            ends[:, place] = np.percentile(column[known], [100 - tail, tail])
+    return 2 * np.asarray(estimate) - ends.reshape(2, *values.shape[1:])

@@ -66,7 +66,11 @@ def chamfer_of_indices(first: np.ndarray, second: np.ndarray, i: np.ndarray, j: 
 
 
 def _chamfer_block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """One block of pairs; pairs lie along the last axis, so that every operation runs over them."""
+    """One block of pairs; pairs lie along the last axis, so that every operation runs over them.
+
+    Sums are running ones: ``mean`` adds in another order when a block has one pair only, and equal
+    distances must stay equal for ties.
+    """
     (ax, ay), (bx, by) = (np.ascontiguousarray(lines.transpose(2, 1, 0)) for lines in (first, second))
     there, back = np.empty_like(ax), np.full_like(bx, np.inf)
     dx, dy = np.empty_like(bx), np.empty_like(bx)
@@ -78,7 +82,8 @@ def _chamfer_block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         np.add(dx, dy, out=dx)
         np.minimum(back, dx, out=back)
         np.min(dx, axis=0, out=there[k])
-    return (np.sqrt(there).mean(axis=0) + np.sqrt(back).mean(axis=0)) / 2
+    there, back = (np.cumsum(np.sqrt(square), axis=0)[-1] / len(square) for square in (there, back))
+    return (there + back) / 2
 
 
 def chamfer_lower_bound(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from mapllava.evaluation.functional.matches import Matches, match_maps
 from mapllava.evaluation.functional.protocols import Protocol
 
@@ -28,20 +30,26 @@ def chamfer_average_precision(
         ground_truth: Likewise, without scores.
         class_names: C names; label k is ``class_names[k]``.
         protocol: Name of a protocol (see :data:`PROTOCOLS`) or one of your own.
-        thresholds: Metres; ``None`` takes the protocol's.
+        thresholds: Metres, in any order; ``None`` takes the protocol's.
 
     Returns:
-        ``ap`` (T, C) in [0, 1] (0 for a class without ground truth), ``mAP`` their mean,
+        ``ap`` (T, C) in [0, 1] (0 for a class without ground truth), a row per threshold in the order
+        given, ``mAP`` their mean,
         ``num_gt`` and ``num_pred`` (C,), ``num_samples``, ``thresholds``, ``class_names`` and
         ``protocol`` (the name).
 
     Raises:
-        ValueError: If the lists differ in length, or a sample's points, labels or scores do not
-            fit together, are not finite or name no class; the message names the sample.
+        ValueError: If the lists differ in length, or a sample's points, labels or scores are missing,
+            do not fit together, are not finite or name no class; the message names the sample.
 
     Source: Liao et al., "MapTR", ICLR 2023, and its evaluator; restated, equal to it within 1e-6.
     """
-    return score_of(match_maps(predictions, ground_truth, class_names, protocol, thresholds))
+    score = score_of(match_maps(predictions, ground_truth, class_names, protocol, thresholds))
+    if thresholds is not None:
+        given = np.array(thresholds, dtype=np.float64)
+        score["ap"] = score["ap"][np.argsort(np.argsort(given))]
+        score["thresholds"] = tuple(given.tolist())
+    return score
 
 
 def score_of(matches: Matches) -> dict[str, Any]:

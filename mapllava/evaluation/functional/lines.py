@@ -38,8 +38,8 @@ def gather_lines(samples: Sequence[Mapping[str, Any]], num_classes: int, what: s
         scored: Whether there are scores; scored lines of fewer than 2 points are dropped.
 
     Raises:
-        ValueError: If a sample's points, labels or scores do not fit together, are not finite or
-            name no class; the message names the sample.
+        ValueError: If a sample's points, labels or scores are missing, do not fit together, are not
+            finite or name no class; the message names the sample.
     """
     points: list[np.ndarray] = []
     empty = np.zeros(0, dtype=np.int64)
@@ -59,6 +59,9 @@ def gather_lines(samples: Sequence[Mapping[str, Any]], num_classes: int, what: s
 def _read_sample(
     sample: Mapping[str, Any], num_classes: int, name: str, scored: bool
 ) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
+    missing = [key for key in ("points", "labels", "scores")[: 2 + scored] if key not in sample]
+    if missing:
+        raise ValueError(f"{name} has no {' and no '.join(missing)}")
     lines = [np.asarray(line, dtype=np.float64) for line in sample["points"]]
     labels = np.asarray(sample["labels"]).reshape(-1)
     scores = np.asarray(sample["scores"], dtype=np.float64).reshape(-1) if scored else np.zeros(len(lines))

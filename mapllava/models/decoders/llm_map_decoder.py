@@ -13,6 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mapllava.checkpoint import WeightSource, decoder_table
+from mapllava.errors import MapLLaVAError
 from mapllava.models.hf_backbone import (
     RANDOM_STD,
     build_backbone,
@@ -25,6 +26,9 @@ from mapllava.models.hf_backbone import (
 )
 from mapllava.models.map_queries import BaseMapQueries
 from mapllava.registry import MODELS
+
+_ATTENTION = {"sdpa": "sdpa", "flex": "flex_attention"}  # ours to transformers' names
+_OLD_ROPE_KEYS = {"rope_theta", "rope_scaling"}  # of config.json before transformers 5
 
 
 @MODELS.register_module()
@@ -46,6 +50,8 @@ class LLMMapDecoder(BaseModule):
         frozen: keep the language model as it is; gradients still reach scene tokens and queries.
         gradient_checkpointing: recompute its activations in the backward pass.
         dtype: the backbone's dtype, ``float32`` if None; ``bfloat16`` for a large frozen one.
+        attention: ``sdpa``, or ``flex`` for FlexAttention with the same rules as a block mask, which
+            trains on a GPU only.
 
     Raises:
         ValueError: if neither ``pretrained`` nor ``architecture`` is given, or one is wrong.
@@ -60,19 +66,23 @@ class LLMMapDecoder(BaseModule):
         frozen: bool = True,
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
+        attention: str = "sdpa",
     ) -> None:
         super().__init__()
         source = open_source(pretrained, architecture, "LLMMapDecoder")
         config = _config_of(source) if source is not None else _config_from(architecture or {})
         if frozen:
             without_dropout(config)
-        config.use_cache = False
+        config.use_cache = config.output_hidden_states = config.output_attentions = False
+        if attention not in _ATTENTION:
+            raise ValueError(f"attention '{attention}' is not one of {', '.join(_ATTENTION)}")
+        self.attention = attention
         torch_dtype = resolve_dtype(dtype)
 
         def construct() -> nn.Module:
             from transformers import AutoModel
 
-            return AutoModel.from_config(config, dtype=torch_dtype, attn_implementation="sdpa")
+            return AutoModel.from_config(config, dtype=torch_dtype, attn_implementation=_ATTENTION[attention])
 
         self.backbone: Any = build_backbone(construct, source, decoder_table(_base_prefix(config)))
         self.base_weights = None if source is None else source.describe()
@@ -106,6 +116,7 @@ class LLMMapDecoder(BaseModule):
         Raises:
             ValueError: if a prompt id is outside the vocabulary, or there is neither a prompt nor a
                 BOS token.
+            MapLLaVAError: if FlexAttention is to train on a CPU.
         """
         batch = len(scene_tokens)
         prompt = self.backbone.get_input_embeddings()(self._prompt(prompt_ids, scene_tokens))
@@ -113,14 +124,24 @@ class LLMMapDecoder(BaseModule):
         parts = [prompt, self.project(scene_tokens) * self.scale, tokens]
         embeddings = torch.cat([part.to(prompt.dtype) for part in parts], dim=1)
         length = embeddings.shape[1]
-        mask = queries.attention_mask(length - tokens.shape[1], embeddings.device)
         decoded = self.backbone(
             inputs_embeds=embeddings,
-            attention_mask=mask[None, None],
+            attention_mask=self._mask(queries, embeddings, length - tokens.shape[1]),
             position_ids=torch.arange(length, device=embeddings.device).unsqueeze(0),
             use_cache=False,
         ).last_hidden_state[:, -tokens.shape[1] :]
         return decoded.to(tokens.dtype)
+
+    def _mask(self, queries: BaseMapQueries, embeddings: Tensor, prefix_len: int) -> Any:
+        """Who may attend to whom, as the attention wants it."""
+        if self.attention == "sdpa":
+            return queries.attention_mask(prefix_len, embeddings.device)[None, None]
+        if embeddings.device.type == "cpu" and torch.is_grad_enabled():
+            raise MapLLaVAError(
+                "attention='flex' has no backward pass on a CPU: train with model.decoder.attention='sdpa', "
+                "or on a GPU"
+            )
+        return queries.block_mask(prefix_len, embeddings.device)
 
     def _prompt(self, prompt_ids: Tensor | None, scene_tokens: Tensor) -> Tensor:
         """Token ids (B, T) of the prompt, checked the first time."""
@@ -159,10 +180,11 @@ def _config_of(source: WeightSource) -> Any:
 
     raw = source.config()
     if str(raw.get("model_type", "")).startswith("llava") and "text_config" not in raw:
-        # LLaVA's original checkpoints: a LLaMA config with keys of the vision side between
-        llama = CONFIG_MAPPING["llama"]
-        known = set(llama().to_dict()) - {"model_type"}
-        return llama(**{key: value for key, value in raw.items() if key in known})
+        # LLaVA's original checkpoints: a language model's config with keys of the vision side between
+        family = raw["model_type"].removeprefix("llava_")  # llava, llava_llama, llava_qwen2, …
+        config_class = CONFIG_MAPPING[family if family in CONFIG_MAPPING and family != "llava" else "llama"]
+        known = (set(config_class().to_dict()) | _OLD_ROPE_KEYS) - {"model_type"}
+        return config_class(**{key: value for key, value in raw.items() if key in known})
     return AutoConfig.from_pretrained(source.folder).get_text_config()
 
 

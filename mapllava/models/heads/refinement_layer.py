@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mapllava.models.look_up import bilinear_corners, gather_rows
+from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
 
 
@@ -137,7 +138,7 @@ class RefinementLayer(BaseModule):
         (rows, cols), looks = bev.shape[-2:], 1 + self.num_samples
         cells = bev.flatten(2).transpose(1, 2)
         table = F.linear(cells, self.look.weight.unflatten(1, (looks, -1)).transpose(0, 1).flatten(0, 1))
-        with torch.autocast(bev.device.type, enabled=False):
+        with full_precision(bev):
             places = torch.cat([references.unsqueeze(-2), references.unsqueeze(-2) + offsets], dim=-2)
             size = places.new_tensor([cols, rows])
             x, y = (places * size - 0.5).unbind(-1)

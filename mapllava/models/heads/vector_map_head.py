@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mapllava.models.heads.refinement_layer import mover
+from mapllava.models.precision import full_precision
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.registry import MODELS, TASK_UTILS
@@ -99,7 +100,7 @@ class VectorMapHead(BaseModule):
         index = torch.arange(num_instances)
         x = ((index % cols).float() + 0.5) / cols
         y = (torch.div(index, cols, rounding_mode="floor").float() + 0.5) / rows
-        along = torch.linspace(-0.5, 0.5, self.num_points) * (1.5 / rows)
+        along = torch.linspace(-0.5, 0.5, self.num_points, device=index.device) * (1.5 / rows)
         points = torch.stack([x[:, None].expand(-1, self.num_points), y[:, None] + along], dim=-1)
         return inverse_sigmoid(points.clamp(0.02, 0.98))
 
@@ -141,7 +142,7 @@ class VectorMapHead(BaseModule):
             points: (L, B, I, P, 2) in [0, 1].
             data_samples: with ``gt_instances``.
         """
-        with torch.autocast(logits.device.type, enabled=False):
+        with full_precision(logits):
             targets = MapTargets.from_samples(data_samples, self.map_spec, self.num_points, logits.device)
             pairs: Assignment = self.assigner(logits, points, targets)
             positives = torch.tensor(float(targets.num_elements), device=logits.device)
@@ -149,7 +150,9 @@ class VectorMapHead(BaseModule):
             positives = (positives / get_world_size()).clamp(min=1.0)
             layers = self._layer_losses(logits, points, targets, pairs, positives)
         names = [f"d{index}." for index in range(len(logits) - 1)] + [""]
-        return {f"{p}loss_{key}": value[i] for i, p in enumerate(names) for key, value in layers.items()}
+        return {
+            f"{p}loss_{key}": value[i].clone() for i, p in enumerate(names) for key, value in layers.items()
+        }
 
     def _layer_losses(
         self, logits: Tensor, points: Tensor, targets: MapTargets, pairs: Assignment, positives: Tensor

@@ -14,9 +14,11 @@ from torch.nn import functional as F
 
 from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
+from mapllava.models.losses.reduction import sum_over_processes
 from mapllava.models.necks.base import MapNeck, NeckOutput
 from mapllava.models.necks.bev_grid import cell_centres, grid_shape
 from mapllava.models.necks.ground_sampling import bilinear_footprint
+from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
@@ -42,17 +44,18 @@ class BEVQFormerNeck(MapNeck):
     several heights (zero where no camera sees it). Small convolutions turn this into a BEV map.
     The queries of the Q-Former stand on a coarser grid: each starts from the BEV features around
     its place and attends, in the Q-Former's cross-attention, to the patches whose viewing ray
-    meets the ground within a radius of it. An auxiliary segmentation of the BEV map
-    trains the sampling directly.
+    meets the ground within a radius of it. What a query learns of its own starts from BLIP-2's 32
+    tokens where the Q-Former has its weights. An auxiliary segmentation of the BEV map trains the
+    sampling directly.
 
     Args:
         in_channels: C, channels of the patch features (given by the detector).
         map_spec: frame, ROI and classes (given by the detector).
-        qformer: config of the Q-Former core, with its ``architecture``.
+        qformer: config of the Q-Former core, with ``pretrained`` or ``architecture``.
         bev_dims: channels of the BEV map.
         cell: size of a BEV cell in metres.
         heights: heights in metres of the map frame at which a cell looks into the images.
-        token_stride: BEV cells per query along both axes.
+        token_stride: BEV cells per query along both axes, or (rows, columns) of them.
         dilations: dilation of each BEV convolution.
         attention: ``dict(radius=…, pool=…)``: metres around its place within which a query may
             read patches, and the patches per side averaged into one before it does.
@@ -67,7 +70,7 @@ class BEVQFormerNeck(MapNeck):
         bev_dims: int,
         cell: float,
         heights: Sequence[float],
-        token_stride: int,
+        token_stride: int | Sequence[int],
         dilations: Sequence[int],
         attention: dict[str, float],
         loss_bev: dict[str, float],
@@ -88,19 +91,19 @@ class BEVQFormerNeck(MapNeck):
         self.blocks = nn.Sequential(*(_BEVBlock(bev_dims, dilation) for dilation in dilations))
         self.segment = nn.Conv2d(bev_dims, len(map_spec.classes), 1)
 
-        self.token_shape = (-(-self.shape[0] // token_stride), -(-self.shape[1] // token_stride))
+        strides = (token_stride, token_stride) if isinstance(token_stride, int) else tuple(token_stride)
+        self.token_shape = (-(-self.shape[0] // strides[0]), -(-self.shape[1] // strides[1]))
         self.register_buffer("token_places", cell_centres(map_spec, self.token_shape), persistent=False)
         self.qformer = MODELS.build(dict(qformer, encoder_dims=in_channels))
         self.embed_dims = self.qformer.embed_dims
         self.to_query = nn.Linear(bev_dims, self.embed_dims)
-        self.query_tokens = nn.Parameter(torch.empty(len(self.token_places), self.embed_dims))
-        nn.init.normal_(self.query_tokens, std=0.02)
+        self.query_tokens = nn.Parameter(self.qformer.initial_queries(len(self.token_places)))
 
     def forward(self, feats: Tensor, grid: tuple[int, int], cameras: Cameras) -> NeckOutput:
         """Patch features (B, N, P, C) to scene tokens (B, S, D) and a BEV map (B, C_bev, Y, X)."""
         batch = feats.shape[0]
         rows, cols = self.shape
-        with torch.autocast(feats.device.type, enabled=False):
+        with full_precision(feats):
             indices, weights = bilinear_footprint(self.points, cameras, grid)
             sampled = gather_rows(feats.flatten(1, 2), indices, weights)
         sampled = sampled.view(batch, self.num_heights, rows * cols, -1)
@@ -134,7 +137,7 @@ class BEVQFormerNeck(MapNeck):
         return mask | ~mask.any(-1, keepdim=True)
 
     def loss(self, out: NeckOutput, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
-        """Segmentation of the BEV map: binary cross-entropy and Dice per class.
+        """Segmentation of the BEV map: binary cross-entropy and Dice per class, over all processes.
 
         Args:
             out: this neck's output.
@@ -153,8 +156,8 @@ class BEVQFormerNeck(MapNeck):
         target = torch.stack([sample.gt_bev.data for sample in data_samples]).to(logits)
         bce = F.binary_cross_entropy_with_logits(logits, target)
         probability = logits.sigmoid()
-        overlap = (probability * target).sum((0, 2, 3))
-        size = probability.sum((0, 2, 3)) + target.sum((0, 2, 3))
+        overlap = sum_over_processes((probability * target).sum((0, 2, 3)))
+        size = sum_over_processes(probability.sum((0, 2, 3)) + target.sum((0, 2, 3)))
         dice = (1 - (2 * overlap + 1) / (size + 1)).mean()
         return {
             "loss_bev_bce": self.loss_weights["bce"] * bce,

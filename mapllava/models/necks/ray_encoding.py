@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mapllava.models.camera import Cameras
+from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
 
 _EPS = 1e-3  # keeps the inverse sigmoid within ±6.9
@@ -89,7 +90,7 @@ class RayEncoding(BaseModule):
 
     def forward(self, cameras: Cameras, grid: tuple[int, int]) -> Tensor:
         """Encode the rays of a patch grid (h, w): (B, N, P, C) float32."""
-        with torch.autocast(self.depths.device.type, enabled=False):
+        with full_precision(self.depths):
             origin, direction = cameras.patch_rays(grid)
             points = origin.unsqueeze(3) + direction.unsqueeze(3) * self.depths[:, None]
             place = ((points - self.lower) / self.extent).clamp(_EPS, 1 - _EPS)

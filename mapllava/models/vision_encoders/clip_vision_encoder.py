@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
 from torch import nn
 
-from mapllava.checkpoint import CLIP_VISION
+from mapllava.checkpoint import CLIP_VISION, LLAVA_TOWER, WeightSource
 from mapllava.models.vision_encoders.hf_vision_encoder import HFVisionEncoder
 from mapllava.registry import MODELS
 
@@ -14,7 +18,8 @@ class CLIPVisionEncoder(HFVisionEncoder):
     """CLIP's ViT, without the norm and projection of its pooled output.
 
     Takes the arguments of :class:`HFVisionEncoder`; ``architecture`` has the keys of
-    ``CLIPVisionConfig``. Features are those of the last layer.
+    ``CLIPVisionConfig``. ``pretrained`` may be a CLIP, its vision tower alone, or a LLaVA: in LLaVA's
+    original layout the weights come from the CLIP that it names unless it holds its own.
 
     Source: CLIP, arXiv:2103.00020, in transformers' implementation.
     """
@@ -30,7 +35,28 @@ class CLIPVisionEncoder(HFVisionEncoder):
         frozen: bool = True,
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
+        feature_layer: int = -1,
     ) -> None:
-        super().__init__(pretrained, architecture, frozen, gradient_checkpointing, dtype)
+        super().__init__(pretrained, architecture, frozen, gradient_checkpointing, dtype, feature_layer)
         # only the pooled output goes through it: as a parameter it would never get a gradient
         self.backbone.post_layernorm = nn.Identity()
+
+    def _source(self, pretrained: str | None, architecture: dict | None) -> WeightSource | None:
+        source = super()._source(pretrained, architecture)
+        tower = _named_tower(source)
+        if source is None or tower is None:
+            return source
+        has_own = any(re.match(LLAVA_TOWER, key) for key, _ in source.tensors(lambda _: False))
+        return source if has_own else tower
+
+    def _config(self, source: WeightSource | None, architecture: dict | None) -> Any:
+        return super()._config(_named_tower(source) or source, architecture)
+
+
+def _named_tower(source: WeightSource | None) -> WeightSource | None:
+    """The CLIP that a LLaVA in its original layout names; its folder may be inside LLaVA's."""
+    name = None if source is None else source.config().get("mm_vision_tower")
+    if source is None or name is None:
+        return None
+    inside: Path = source.folder / name
+    return WeightSource(inside if inside.is_dir() else name)

@@ -21,13 +21,14 @@ from mapllava.models.hf_backbone import (
     settle,
     without_dropout,
 )
+from mapllava.models.vision_encoders.position_embeddings import KeptPositionEmbeddings
 
 
 class HFVisionEncoder(BaseModule):
     """A vision transformer's patch features, without its class token.
 
     Images of any size that is a multiple of the patch: position embeddings are interpolated
-    (bicubic) from the square they were trained on.
+    (bicubic) from the square they were trained on, once per size where they are frozen.
 
     Args:
         pretrained: folder or hub id; its ``config.json`` decides the architecture.
@@ -35,6 +36,8 @@ class HFVisionEncoder(BaseModule):
         frozen: keep the encoder as it is; it then keeps no activations.
         gradient_checkpointing: recompute activations in the backward pass.
         dtype: the backbone's dtype, ``float32`` if None; features come out as float32.
+        feature_layer: the layer whose features are given, counted from the end: -1 is the last, -2
+            what LLaVA-1.5 reads of CLIP. Layers behind it are neither built nor loaded.
 
     Attributes:
         embed_dims: C.
@@ -55,10 +58,12 @@ class HFVisionEncoder(BaseModule):
         frozen: bool = True,
         gradient_checkpointing: bool = False,
         dtype: str | None = None,
+        feature_layer: int = -1,
     ) -> None:
         super().__init__()
-        source = open_source(pretrained, architecture, type(self).__name__)
+        source = self._source(pretrained, architecture)
         config = self._config(source, architecture)
+        table = self._cut(config, feature_layer)
         if frozen:
             without_dropout(config)
         torch_dtype = resolve_dtype(dtype)
@@ -69,12 +74,32 @@ class HFVisionEncoder(BaseModule):
             model_class = getattr(transformers, self.model_name)
             return model_class._from_config(config, dtype=torch_dtype, attn_implementation="sdpa")
 
-        self.backbone = build_backbone(construct, source, self.table)
+        self.backbone: Any = build_backbone(construct, source, table)
+        self.positions = KeptPositionEmbeddings(self.backbone.embeddings)
+        self.backbone.embeddings.interpolate_pos_encoding = self.positions
+        if source is not None:
+            names = (name for name, p in self.backbone.named_parameters() if p is self.positions.weight)
+            self.backbone.load_report.interpolated.extend(names)
         self.base_weights = None if source is None else source.describe()
         self.frozen = frozen
         settle(self.backbone, frozen, gradient_checkpointing)
         self.embed_dims: int = config.hidden_size
         self.patch_size = int(config.patch_size)
+
+    def _source(self, pretrained: str | None, architecture: dict | None) -> WeightSource | None:
+        """Where the tower's weights are, or None for a random start."""
+        return open_source(pretrained, architecture, type(self).__name__)
+
+    def _cut(self, config: Any, feature_layer: int) -> KeyTable:
+        """Take the layers behind the one that is read out of the config; the table drops theirs."""
+        layers = config.num_hidden_layers
+        if not -layers <= feature_layer <= -1:
+            raise ValueError(
+                f"{type(self).__name__}: feature_layer={feature_layer} is none of -1 (the last) to {-layers}"
+            )
+        config.num_hidden_layers = layers + feature_layer + 1
+        unread = "|".join(map(str, range(config.num_hidden_layers, layers)))
+        return self.table.without(rf".*encoder\.layers\.({unread})\.") if unread else self.table
 
     def _config(self, source: WeightSource | None, architecture: dict | None) -> Any:
         """The vision tower's config, from a folder of the tower alone or of the whole model."""
@@ -95,6 +120,7 @@ class HFVisionEncoder(BaseModule):
     def train(self, mode: bool = True) -> HFVisionEncoder:
         """Set the mode; a frozen encoder stays in evaluation mode."""
         super().train(mode)
+        self.positions.forget()
         if self.frozen:
             keep_frozen(self.backbone, mode)
         return self

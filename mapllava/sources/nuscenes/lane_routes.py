@@ -22,7 +22,8 @@ from mapllava.geometry.clip import Window, clip_path
 SIMPLIFY = 0.2
 """Tolerance of the Douglas-Peucker simplification of a way, metres."""
 MAX_ROUTES = 10_000
-_SAME_PLACE = 1e-6
+SHORTEST = 1e-6
+"""Metres up to which two points are one place; a shorter stretch in the ROI is no line and is left out."""
 
 
 @dataclass
@@ -62,7 +63,8 @@ class LaneGraph:
             window: Where to cut.
 
         Returns:
-            Lines ``(n, 2)`` float64, metres in the map frame, ordered by the lane that they begin with.
+            Lines ``(n, 2)`` float64, metres in the map frame, ordered by the lane that they begin with;
+            none shorter than :data:`SHORTEST`.
 
         Raises:
             MapLLaVAError: If there are more than 10,000.
@@ -76,7 +78,12 @@ class LaneGraph:
                 continue
             for way in _ways(pieces, start):
                 used.update(way)
-                routes.append(_joined([pieces[index].points for index in way]))
+                points = _without_repeats(np.concatenate([pieces[index].points for index in way]))
+                if len(points) < 2:
+                    continue
+                routes.append(
+                    shapely.get_coordinates(shapely.simplify(shapely.linestrings(points), SIMPLIFY))
+                )
                 if len(routes) > MAX_ROUTES:
                     raise MapLLaVAError(
                         f"more than {MAX_ROUTES} ways lead through the ROI at world ({window.x:.1f}, "
@@ -91,8 +98,11 @@ class LaneGraph:
         last: dict[int, int] = {}
         for index in hits.tolist():
             local = window.to_local(self.lines[index : index + 1])
-            for piece in clip_path(shapely.get_coordinates(local), window.roi):
-                pieces.append(_Piece(*piece))
+            for points, begins, ends in clip_path(shapely.get_coordinates(local), window.roi):
+                whole = begins and ends  # however short, it joins its neighbours
+                if not whole and np.hypot(*np.diff(points, axis=0).T).sum() <= SHORTEST:
+                    continue
+                pieces.append(_Piece(points, begins, ends))
                 first.setdefault(index, len(pieces) - 1)
                 last[index] = len(pieces) - 1
         for index, at in last.items():
@@ -115,8 +125,6 @@ def _ways(pieces: list[_Piece], start: int) -> Iterator[list[int]]:
         stack += [[*way, index] for index in reversed(onward)]
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    points = np.concatenate(parts)
-    fresh = np.hypot(*np.diff(points, axis=0).T) > _SAME_PLACE
-    points = points[np.concatenate([[True], fresh])]
-    return shapely.get_coordinates(shapely.simplify(shapely.linestrings(points), SIMPLIFY))
+def _without_repeats(points: np.ndarray) -> np.ndarray:
+    fresh = np.hypot(*np.diff(points, axis=0).T) > SHORTEST
+    return points[np.concatenate([[True], fresh])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mapllava.errors import MapLLaVAError
 
 OFFICIAL_SPLITS = ("train", "val", "mini_train", "mini_val")
 MINI_VERSION = "v1.0-mini"
+TEST_VERSION = "v1.0-test"
 NAMED_SPLITS: dict[str, Path] = {
     path.stem: path for path in sorted(Path(__file__).with_name("split_lists").glob("*.json"))
 }
@@ -43,6 +45,13 @@ def official_scene_names(split: str) -> list[str]:
     from nuscenes.utils import splits
 
     return list(getattr(splits, split))
+
+
+def test_scene_names() -> list[str]:
+    """The scenes that nuScenes publishes in :data:`TEST_VERSION`; some of the named splits draw on them."""
+    from nuscenes.utils import splits
+
+    return list(splits.test)
 
 
 def split_label(version: str, split: str) -> str:
@@ -119,6 +128,42 @@ def expand_split(split: str) -> tuple[str, ...]:
         content = json.loads(NAMED_SPLITS[split].read_text(encoding="utf-8"))
         return tuple(f"{split}:{key}" for key, value in content.items() if isinstance(value, list))
     return (split,)
+
+
+def split_source(split: str) -> str:
+    """What :func:`resolve_split` takes, good in any working folder: a user's file by its absolute path."""
+    file = _file_and_key(split)
+    if not file or file[0] in NAMED_SPLITS.values():
+        return split
+    path, key = file
+    return f"{path.resolve()}:{key}" if key else str(path.resolve())
+
+
+def source_of_label(version: str, label: str, folders: Iterable[Path]) -> str:
+    """What :func:`resolve_split` takes for the split that a cache's file name carries.
+
+    Args:
+        version: Version folder, e.g. ``v1.0-trainval``.
+        label: What :func:`split_label` gave, e.g. ``lists-val``.
+        folders: Where a user's file may lie.
+
+    Returns:
+        The label itself for a split that everyone knows; ``<folder>/lists.json:val`` where one of the
+        folders has that file; else with a gap for the folder that nobody knows.
+    """
+    try:
+        split_label(version, label)
+    except MapLLaVAError:
+        pass
+    else:
+        return label
+    cuts = [k for k, letter in enumerate(label) if letter == "-"]
+    names = [(f"{label}.json", ""), *((f"{label[:k]}.json", f":{label[k + 1 :]}") for k in cuts)]
+    for folder in folders:
+        for name, key in names:
+            if (folder / name).is_file():
+                return f"{(folder / name).resolve()}{key}"
+    return f"<folder>/{names[-1][0]}{names[-1][1]}"
 
 
 def _file_and_key(split: str) -> tuple[Path, str] | None:

@@ -42,10 +42,7 @@ class NuScenesTables:
                 "its maps/*.png are needed too"
             ) from error
         except (ValueError, KeyError) as error:
-            raise MapLLaVAError(
-                f"the tables in {self.dataroot / version} are damaged ({type(error).__name__}: {error}): "
-                "unpack the version's metadata archive again"
-            ) from error
+            raise damaged_tables(self.dataroot / version, error) from error
         self._scenes = {scene["name"]: scene for scene in self._devkit.scene}
 
     def present(self, scene_names: Sequence[str]) -> list[str]:
@@ -66,13 +63,6 @@ class NuScenesTables:
     def location(self, scene_name: str) -> str:
         """Name of the map that a scene was recorded on."""
         return self._devkit.get("log", self._scenes[scene_name]["log_token"])["location"]
-
-    def positions(self, scene_name: str) -> Iterator[np.ndarray]:
-        """Where the car was at a scene's key frames, ``(2,)`` in the world, metres, in time order."""
-        for sample in self._samples(scene_name):
-            lidar = self._devkit.get("sample_data", sample["data"]["LIDAR_TOP"])
-            pose = self._devkit.get("ego_pose", lidar["ego_pose_token"])
-            yield np.array(pose["translation"][:2], dtype=np.float64)
 
     def entries(self, scene_name: str) -> Iterator[dict[str, Any]]:
         """Entries of a scene's key frames in time order, without their polylines.
@@ -161,6 +151,28 @@ def check_layout(dataroot: Path, version: str) -> None:
     Raises:
         MapLLaVAError: Naming what is missing and where it comes from.
     """
+    check_version_folder(dataroot, version, _DEVKIT_TABLES)
+    if not (dataroot / "maps" / "expansion").is_dir():
+        raise MapLLaVAError(
+            f"{dataroot / 'maps' / 'expansion'} is missing: unpack the 'Map expansion' archive (v1.3) of "
+            f"nuscenes.org into {dataroot / 'maps'}"
+        )
+
+
+def damaged_tables(folder: Path, error: Exception) -> MapLLaVAError:
+    """What to say when tables are there but cannot be read."""
+    return MapLLaVAError(
+        f"the tables in {folder} are damaged ({type(error).__name__}: {error}): "
+        "unpack the version's metadata archive again"
+    )
+
+
+def check_version_folder(dataroot: Path, version: str, tables: Sequence[str]) -> Path:
+    """The folder of a version, after a check that root, folder and tables are there.
+
+    Raises:
+        MapLLaVAError: Naming what is missing and where it comes from.
+    """
     if not dataroot.is_dir():
         raise MapLLaVAError(
             f"data root {dataroot} is not a folder: pass --dataroot the folder that holds {version}/"
@@ -170,14 +182,10 @@ def check_layout(dataroot: Path, version: str) -> None:
         versions = sorted(path.parent.name for path in dataroot.glob("*/sample.json"))
         hint = f"versions there: {', '.join(versions)}" if versions else "it holds no version at all"
         raise MapLLaVAError(f"{folder} is missing; {hint}. Pass another --version, or unpack {version} there")
-    missing = [name for name in _DEVKIT_TABLES if not (folder / f"{name}.json").is_file()]
+    missing = [name for name in tables if not (folder / f"{name}.json").is_file()]
     if missing:
         raise MapLLaVAError(
             f"{folder} lacks {', '.join(f'{name}.json' for name in missing)}: "
             "unpack the version's metadata archive again"
         )
-    if not (dataroot / "maps" / "expansion").is_dir():
-        raise MapLLaVAError(
-            f"{dataroot / 'maps' / 'expansion'} is missing: unpack the 'Map expansion' archive (v1.3) of "
-            f"nuscenes.org into {dataroot / 'maps'}"
-        )
+    return folder

@@ -1,11 +1,12 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation import MapResults, load_results, save_results, score_results
-from mapllava.evaluation.formats import read_results, write_results
+from mapllava.evaluation.formats import KINDS, arrange, read_results, write_results
 from mapllava.structures import ROI, MapSpec
 
 FOREIGN = ("maptr", "streammapnet", "maptracker")
@@ -40,6 +41,10 @@ CACHE = {
 }
 
 
+def cache_of(spec):
+    return {**CACHE, "metainfo": {**CACHE["metainfo"], **spec.to_config()}}
+
+
 def results(cache=CACHE):
     maps = {
         e["sample_token"]: {
@@ -68,7 +73,7 @@ def maptr(*vectors, token="late"):
 
 
 def submission(vectors, labels, scores=None, token="late", **extra):
-    case = {"vectors": vectors, "labels": labels, "scores": scores or [0.5] * len(labels), **extra}
+    case = {"vectors": vectors, "labels": labels, "scores": scores or [0.5] * len(vectors), **extra}
     return {"meta": {"output_format": "vector"}, "results": {token: case}}
 
 
@@ -109,7 +114,7 @@ def test_maptr_by_hand(tmp_path):
 def test_maptr_type_is_theirs_whatever_our_order(tmp_path):
     spec = MapSpec(classes=("boundary", "divider"))
     ours = MapResults(spec, "val", {"late": {"points": [AHEAD], "labels": [0], "scores": [0.5]}})
-    body = json.loads(write_results(tmp_path / "x.json", ours, "maptr", CACHE).read_text())
+    body = json.loads(write_results(tmp_path / "x.json", ours, "maptr", cache_of(spec)).read_text())
     assert (body["results"][2]["vectors"][0]["cls_name"], body["results"][2]["vectors"][0]["type"]) == (
         "boundary",
         2,
@@ -140,6 +145,14 @@ def test_submission_that_could_be_either_must_be_named(tmp_path):
     np.testing.assert_allclose(other.results["late"]["points"][0], AHEAD + np.array([0, 0.94]), atol=1e-9)
 
 
+@pytest.mark.parametrize(("kind", "other"), [FOREIGN[1:], FOREIGN[:0:-1]])
+def test_origins_are_not_mixed_up(tmp_path, kind, other):
+    path = write_results(tmp_path / "x.json", results(), kind, CACHE)
+    with pytest.raises(MapLLaVAError, match=rf"x\.json' is {kind}'s by .*, not {other}'s.*leave --from out"):
+        read_results(path, CACHE, other)
+    assert read_results(path, CACHE, kind).results.keys() == results().results.keys()
+
+
 def test_cache_in_the_ego_frame(tmp_path):
     ego = {**CACHE, "metainfo": {**CACHE["metainfo"], "frame": "ego", "roi": [-30.0, -15.0, 30.0, 15.0]}}
     read = read_results(write(tmp_path, maptr(vector())), ego)
@@ -159,22 +172,29 @@ def test_our_own_file_is_told_by_its_content(tmp_path):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (maptr(vector(cls_name="stop_line")), r"results\[0\].vectors\[0\]: cls_name 'stop_line' .*use a GT"),
+        (maptr(vector(cls_name="stop_line")), r"\[0\], sample late: vectors\[0\].cls_name 'stop_l.*use a"),
         (maptr({"pts": []}), r"vectors\[0\] lacks \['cls_name', 'confidence_level'\]"),
-        (maptr(vector(pts_num=3)), "pts_num is 3, but there are 2"),
-        (maptr(vector(pts=[[0, float("nan")], [1, 1]])), "sample late: line 0 .*not finite"),
-        (maptr(vector(pts=[[0, float("inf")], [1, 1]])), "sample late: line 0 .*not finite"),
+        (maptr(vector(pts_num=3)), r"sample late: vectors\[0\].pts_num is 3, but there are 2"),
+        (maptr(vector(pts=[[0, float("nan")], [1, 1]])), r"late: vectors\[0\].pts .*not finite; write the f"),
+        (maptr(vector(pts=[[0, float("inf")], [1, 1]])), r"late: vectors\[0\].pts .*not finite"),
+        (maptr(vector(pts=5)), r"sample late: vectors\[0\].pts is 5, not a list .*; write the file again"),
         (maptr(vector(pts=[[0, 0, 0], [1, 1, 1]])), r"shape \(2, 3\)"),
-        (maptr(vector(confidence_level=None)), "sample late: .*not finite|sample late: .*float"),
+        (maptr(vector(confidence_level=None)), r"late: vectors\[0\].confidence_level is None, not"),
+        (maptr(vector(confidence_level=float("nan"))), r"vectors\[0\].confidence_level is nan, not a finite"),
+        (maptr(vector(), token=5), r"results\[0\]: sample_token is 5, not a text; write"),
         (maptr(vector(), token="x"), "sample x is not in the GT cache .split val.: use the cache"),
         (maptr(vector(pts=[[0, 0], [1, 49.0]])), r"\(1.0, 49.0\) m, outside .* x -15..15, y -30..30"),
         (maptr(vector(pts=[[0, 0], [28, 0]])), "of another frame than maptr's"),
         ({"results": [{"vectors": []}]}, r"results\[0\] lacks \['sample_token'\]"),
-        ({"results": [{"sample_token": "late", "vectors": 3}]}, "'vectors' is a int"),
+        ({"results": [{"sample_token": "late", "vectors": 3}]}, "sample late: 'vectors' is 3, not a list"),
         ({"results": 4}, "no results file of mapllava, maptr"),
         ({"pred": []}, "it has no 'results'"),
-        (submission([[[1, 1], [2, 2]]], [3], prop=[0]), r"sample late: label 3 is not one of 0, 1, 2"),
-        (submission([[[1, 1], [2, 2]]], [0, 1], prop=[0]), "1 lines, 2 labels, 2 scores"),
+        (submission([[[1, 1], [2, 2]]], [3], prop=[0]), r"late: labels\[0\] is 3, not one of 0, 1, 2 .*"),
+        (submission([], 3, [1], prop=[0]), "sample late: 'labels' is 3, not a list; write the file again"),
+        (submission([[[0, float("nan")], [1, 1]]], [1], prop=[0]), r"sample late: vectors\[0\] .*not finite"),
+        (submission([[[1, 1], [2, 2]]], [1], [float("inf")], prop=[0]), r"late: scores\[0\] is inf, not a f"),
+        (submission([], [], token="x", prop=[]), "sample x is not in the GT cache"),
+        (submission([[[1, 1], [2, 2]]], [0, 1], [1, 1], prop=[0]), "1 lines, 2 labels, 2 scores"),
         ({"results": {"late": {"vectors": [], "labels": [], "prop": []}}}, r"sample late lacks \['scores'\]"),
         ({"meta": {"output_format": "raster"}, "results": {"late": {"prop": []}}}, "format is 'raster'"),
     ],
@@ -187,7 +207,9 @@ def test_what_does_not_fit_is_refused(tmp_path, body, message):
 def test_two_maps_for_one_sample_are_refused(tmp_path):
     twice = maptr(vector())
     twice["results"] *= 2
-    with pytest.raises(MapLLaVAError, match=r"foreign\.json.*results\[1\]: sample late comes a second time"):
+    with pytest.raises(
+        MapLLaVAError, match=r"foreign\.json.*results\[1\], sample late: the sample comes a second time"
+    ):
         read_results(write(tmp_path, twice), CACHE)
     case = '{"vectors": [], "labels": [], "scores": [], "prop": []}'
     with pytest.raises(MapLLaVAError, match=r"foreign\.json.*key 'late' twice.*every sample has one map"):
@@ -197,13 +219,13 @@ def test_two_maps_for_one_sample_are_refused(tmp_path):
 def test_classes_that_the_cache_or_the_format_lacks(tmp_path):
     two = {**CACHE, "metainfo": {**CACHE["metainfo"], "classes": ["divider", "boundary"]}}
     path = write(tmp_path, submission([[[1, 1], [2, 2]]], [0], prop=[0]))
-    with pytest.raises(MapLLaVAError, match="label 0 is a ped_crossing, which is not among"):
+    with pytest.raises(MapLLaVAError, match=r"labels\[0\] is 0, a ped_crossing, which is not among"):
         read_results(path, two)
     spec = MapSpec(classes=("divider", "centerline"))
     ours = MapResults(spec, "val", {"late": {"points": [AHEAD], "labels": [1], "scores": [0.5]}})
     with pytest.raises(MapLLaVAError, match=r"sample late holds lines of \['centerline'\]"):
-        write_results(tmp_path / "x.json", ours, "streammapnet", CACHE)
-    assert write_results(tmp_path / "x.json", ours, "maptr", CACHE).is_file()
+        write_results(tmp_path / "x.json", ours, "streammapnet", cache_of(spec))
+    assert write_results(tmp_path / "x.json", ours, "maptr", cache_of(spec)).is_file()
 
 
 def test_kind_and_file_must_agree(tmp_path):
@@ -212,8 +234,38 @@ def test_kind_and_file_must_agree(tmp_path):
         read_results(path, CACHE, "mapqr")
     with pytest.raises(MapLLaVAError, match="no results file of streammapnet"):
         read_results(path, CACHE, "streammapnet")
-    with pytest.raises(MapLLaVAError, match="1 samples are not in the GT cache, the first of them x"):
+    with pytest.raises(
+        MapLLaVAError, match=r"1 samples \(split val\) are not in the GT cache .*first of them x"
+    ):
         write_results(tmp_path / "y.json", MapResults(MapSpec(), "val", {"x": {}}), "maptr", CACHE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split": "train"}, "predicted on split train, the GT cache holds split val: use the cache"),
+        (
+            {"version": "v1.0-trainval"},
+            "predicted on version v1.0-trainval, the GT cache holds v1.0-mini: use",
+        ),
+        ({"map_spec": MapSpec(roi=ROI(-25, -50, 25, 50))}, "it holds maps of 100x50 .* holds 60x30 .*use"),
+        ({"results": {}}, "it holds no sample at all: predict again"),
+    ],
+)
+def test_what_is_of_another_cache_is_not_written(tmp_path, kind, changes, message):
+    ours = replace(results(), source="own.json", **changes)
+    with pytest.raises(MapLLaVAError, match=f"results file 'own.json': .*{message}"):
+        write_results(tmp_path / "x.json", ours, kind, CACHE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrange_gives_the_samples_that_the_file_holds():
+    assert list(arrange(results(), "maptr", CACHE).results) == ["early", "none", "late"]
+    assert list(arrange(results(), "maptracker", CACHE).results) == ["late", "early"]
+    unknown = replace(results(), split="unknown", version=None)
+    arranged = arrange(unknown, "mapllava", CACHE)
+    assert (arranged.split, arranged.version) == ("val", "v1.0-mini")
 
 
 def test_larger_regions_are_read_with_their_cache(tmp_path):

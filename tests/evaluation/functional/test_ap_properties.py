@@ -46,6 +46,22 @@ def test_equals_the_score_written_pair_by_pair(seed, size, num_samples):
     np.testing.assert_allclose(chamfer_average_precision(preds, truth, NAMES)["ap"], plain, atol=1e-9)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.integers(1, 6))
+def test_of_equal_lines_the_first_is_the_nearest(seed, num_samples):
+    # Maps do hold a line twice, as road and as lane divider; then only one prediction may find it.
+    rng = np.random.default_rng(seed)
+    preds, truth = [], []
+    for _ in range(num_samples):
+        line = rng.uniform(-1, 3, (rng.integers(2, 9), 2)).cumsum(axis=0)
+        near = line + rng.normal(0, 0.3, 2)
+        truth.append({"points": [line] * 3, "labels": [0] * 3})
+        preds.append({"points": [near, near, near, line[::-1]], "labels": [0] * 4, "scores": rng.random(4)})
+    got = chamfer_average_precision(preds, truth, NAMES)["ap"]
+    np.testing.assert_allclose(got, naive_average_precision(preds, truth, 2), atol=1e-9)
+    assert got.max() <= 1 / 3
+
+
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.integers(1, 90), st.sampled_from(["maptr", "strict", "far", "streammapnet"]))
 def test_a_perfect_detector_scores_one_at_any_size(seed, num_samples, protocol):

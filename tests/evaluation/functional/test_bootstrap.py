@@ -83,6 +83,26 @@ def test_interval_is_the_central_one_mirrored_at_the_estimate():
     assert bootstrap_interval(np.array(500.0), np.arange(1001.0), level=0.5) == pytest.approx([250, 750])
 
 
+def test_draws_without_a_rare_class_are_left_out_of_its_interval_and_of_the_means():
+    line, names = np.array([[0.0, 0.0], [0.0, 10.0]]), ("common", "rare", "absent")
+    truth = [{"points": [line], "labels": [k == 0]} for k in range(4)]  # scene 0 has the only rare line
+    preds = [{**sample, "scores": [0.9]} for sample in truth]
+    matches = match_maps(preds, truth, names)
+    ap = bootstrap_ap(matches, np.arange(4), np.array([[1, 1, 1, 1], [0, 2, 1, 1], [4, 0, 0, 0]]))
+    nan = np.nan
+    np.testing.assert_array_equal(ap[:, 0], [[1, 1, 0], [1, nan, 0], [nan, 1, 0]])
+    np.testing.assert_array_equal(np.isnan(ap.mean(axis=(1, 2))), [False, True, True])
+    # the rare line is found whenever it is there: no doubt about it, where zeros would have spread it
+    draws = bootstrap_ap(matches, np.arange(4), draw_groups(4, 300))
+    assert np.isnan(draws[:, 0, 1]).mean() == pytest.approx(0.75**4, abs=0.1)
+    assert bootstrap_interval(np.array(1.0), draws[:, 0, 1]).tolist() == [1.0, 1.0]
+    assert np.isnan(bootstrap_interval(np.array(1.0), np.full(5, nan))).all()
+
+
+def test_an_interval_need_not_hold_the_estimate():
+    assert bootstrap_interval(np.array(0.5), np.linspace(0.6, 0.7, 101), 0.9) == pytest.approx([0.305, 0.395])
+
+
 @pytest.mark.parametrize(("groups", "draws"), [(1, 10), (5, 0)])
 def test_too_few_scenes_or_draws(groups, draws):
     with pytest.raises(ValueError, match="at least 2 scenes and 1 draw"):

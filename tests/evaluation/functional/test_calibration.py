@@ -29,6 +29,20 @@ def test_edges_and_empty_bins():
     assert result["edges"].tolist() == [0, 0.25, 0.5, 0.75, 1]
 
 
+def test_scores_on_an_edge_belong_to_the_bin_above():
+    scores = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    result = calibration_error(scores, np.zeros((1, 11), bool), num_bins=10)
+    assert result["count"].tolist() == [1] * 9 + [2]
+    assert result["mean_score"] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.95])
+    just_below = np.nextafter(scores[1:-1], 0)
+    below = calibration_error(just_below, np.zeros((1, 9), bool), num_bins=10)
+    assert below["count"].tolist() == [1] * 9 + [0]
+    # [.2, .3) holds .25, found; [.3, .4) holds .3 and .35, found once
+    mixed = calibration_error(np.array([0.25, 0.3, 0.35]), np.array([[True, False, True]]), num_bins=10)
+    assert mixed["count"].tolist() == [0, 0, 1, 2, 0, 0, 0, 0, 0, 0]
+    assert mixed["ece"][0] == pytest.approx((0.75 + 2 * abs(0.5 - 0.325)) / 3)
+
+
 def test_no_prediction_has_no_error_to_tell():
     assert np.isnan(calibration_error(np.zeros(0), np.zeros((2, 0), bool))["ece"]).all()
 

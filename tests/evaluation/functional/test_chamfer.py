@@ -46,3 +46,10 @@ def test_lower_bound_is_tight_for_parallel_straight_lines(shift):
     line = np.stack([np.zeros(50), np.linspace(0, 10, 50)], axis=1)[None]
     bound = chamfer_lower_bound(line, line + np.array(shift), (np.array([0]), np.array([0])))
     assert bound[0] == pytest.approx(4.0)
+
+
+def test_a_distance_is_the_same_number_whichever_pairs_are_taken_with_it():
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, 257, 100, 2))
+    together = chamfer_of_pairs(first, second)
+    assert all(chamfer_of_pairs(first[k : k + 1], second[k : k + 1])[0] == together[k] for k in range(257))

@@ -29,6 +29,16 @@ def test_thresholds_by_hand():
     assert (score["protocol"], score["thresholds"], score["num_samples"]) == ("maptr", (0.5, 1.0, 1.5), 1)
 
 
+def test_thresholds_come_back_in_the_order_given():
+    maps = [sample((0, upright(0.7)))], [sample((0, upright(0.0)))], NAMES
+    score = chamfer_average_precision(*maps, thresholds=[1.5, 0.3, 0.5, 1])
+    assert score["thresholds"] == (1.5, 0.3, 0.5, 1.0)
+    assert score["ap"][:, 0].tolist() == [1.0, 0.0, 0.0, 1.0]
+    score = chamfer_average_precision(*maps, thresholds=np.array([0.8]))
+    assert score["thresholds"] == (0.8,)
+    assert score["ap"].tolist() == [[1.0, 0.0, 0.0]]
+
+
 def test_threshold_itself_counts_as_found():
     assert divider_ap([sample((0, upright(0.5)))], [sample((0, upright(0.0)))]) == [1.0, 1.0, 1.0]
 
@@ -102,6 +112,14 @@ def test_predictions_of_one_point_are_dropped_and_zero_length_ones_are_false():
     assert divider_ap([sample((0, np.zeros((2, 2))), (0, upright(0.0)))], gts) == [0.5] * 3
 
 
+@pytest.mark.parametrize("far", [1e6, 1e12, 1e18, 1e100, 1e300])
+def test_a_line_that_runs_off_is_false_and_harms_no_other(far):
+    wild = np.array([[0.0, 0.0], [far, -far], [0.0, far]])
+    lines = [(0, upright(0.3)), (0, upright(3.2, -4.0, 7.0))]
+    preds = [sample((1, wild), *lines, scores=[0.9, 0.8, 0.7]) for _ in range(3)]
+    assert divider_ap(preds, [sample(*lines)] * 3, thresholds=[1e-9]) == [1.0]
+
+
 def test_a_line_behind_the_prefilter_gives_way_to_the_next():
     # The nearest line continues the prediction end to end (strips apart); the one beside it counts.
     preds = [sample((0, upright(0.0, 0.0, 0.2)))]
@@ -139,6 +157,15 @@ def test_what_does_not_fit_is_refused():
         chamfer_average_precision([sample((0, np.zeros((2, 3))))], [one], NAMES)
     with pytest.raises(ValueError, match="line 0 has fewer than 2 points"):
         chamfer_average_precision([one], [sample((0, np.zeros((1, 2))))], NAMES)
+
+
+def test_what_is_missing_is_named():
+    whole = sample((0, upright(0.0)))
+    bare = {"points": whole["points"]}
+    with pytest.raises(ValueError, match="prediction of sample number 1 has no labels and no scores"):
+        chamfer_average_precision([whole, bare], [whole, whole], NAMES)
+    with pytest.raises(ValueError, match="ground truth of sample t has no labels"):
+        chamfer_average_precision([whole], [{**bare, "sample_token": "t"}], NAMES)
 
 
 def test_no_samples_at_all_is_zero():

@@ -12,11 +12,11 @@ D, S, C = 32, 6, 10
 PROMPT = torch.tensor([[1, 7, 9]])
 
 
-def make_decoder(kind: str, num_layers: int = 1) -> nn.Module:
+def make_decoder(kind: str, num_layers: int = 1, **options) -> nn.Module:
     torch.manual_seed(0)
     if kind == "llm":
         architecture = {**TINY_LLAMA, "model_type": "llama", "num_hidden_layers": num_layers}
-        return LLMMapDecoder(C, architecture=architecture).eval()
+        return LLMMapDecoder(C, architecture=architecture, **options).eval()
     return TransformerMapDecoder(C, D, num_layers, 4).eval()
 
 
@@ -83,3 +83,51 @@ def test_samples_of_a_batch_do_not_mix(kind):
         before, after = (decoder(PROMPT.expand(2, -1), x, queries) for x in (scene, other))
     assert torch.equal(before[0], after[0])
     assert not torch.equal(before[1], after[1])
+
+
+class FromLeaf(nn.Module):
+    """Map queries whose tokens are a given leaf."""
+
+    def __init__(self, queries, tokens):
+        super().__init__()
+        self.queries, self.tokens = queries, tokens
+
+    def forward(self, batch_size):
+        return self.tokens.expand(batch_size, -1, -1)
+
+    def attention_mask(self, prefix_len, device):
+        return self.queries.attention_mask(prefix_len, device)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layout", ["points", "instances"])
+def test_training_moves_and_reaches_exactly_what_may_be_seen(layout, layers, frozen, checkpointing):
+    """Forward bits and gradients, with and without recomputation.
+
+    Through several layers a token reaches what those that see it are seen by: the mask's power.
+    """
+    options = {"frozen": frozen, "gradient_checkpointing": checkpointing}
+    decoder, queries = make_decoder("llm", layers, **options).train(), make_queries(layout)
+    prefix = PROMPT.shape[1] + S
+    mask = queries.attention_mask(prefix)
+    seen = torch.linalg.matrix_power(mask.float(), layers) > 0
+    scene = torch.randn(1, S, C)
+    hidden, recomputed = [], []
+    decoder.backbone.register_forward_hook(lambda _, __, out: hidden.append(out.last_hidden_state))
+    decoder.backbone.layers[0].self_attn.register_forward_hook(lambda *_: recomputed.append(1))
+
+    decoder(PROMPT, scene, queries)
+    for token in range(queries.num_tokens):
+        decoder(PROMPT, scene, Pushed(queries, token))
+        moved = (hidden[0] != hidden[-1]).any(-1)[0]
+        assert torch.equal(moved, seen[:, prefix + token]), f"token {token}"
+
+    leaf = queries(1)[0].detach().requires_grad_()
+    decoder(PROMPT, scene, FromLeaf(queries, leaf))
+    before = len(recomputed)
+    for row in range(len(mask)):
+        (gradient,) = torch.autograd.grad(hidden[-1][0, row].sum(), leaf, retain_graph=True)
+        assert torch.equal((gradient != 0).any(-1), seen[row, prefix:]), f"row {row}"
+    assert (len(recomputed) > before) is checkpointing

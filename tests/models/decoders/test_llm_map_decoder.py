@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.models.map_queries import InstanceMapQueries, PointMapQueries
 from mapllava.testing import check_decoder, write_tiny_blip2, write_tiny_llama
 from mapllava.testing.tiny_hf import TINY_LLAMA
+from tests.models.decoders.causal import CausalQueries
 
 ARCHITECTURE = {**TINY_LLAMA, "model_type": "llama"}
 D, S, C = 32, 6, 10
@@ -29,21 +29,6 @@ def scene():
     return torch.randn(2, S, C)
 
 
-class CausalQueries(nn.Module):
-    """Queries under the mask a language model knows."""
-
-    def __init__(self):
-        super().__init__()
-        self.tokens = nn.Parameter(torch.randn(9, D) * 0.02)
-
-    def forward(self, batch_size):
-        return self.tokens.expand(batch_size, -1, -1)
-
-    def attention_mask(self, prefix_len, device):
-        length = prefix_len + len(self.tokens)
-        return torch.ones(length, length, dtype=torch.bool, device=device).tril()
-
-
 def reference(folder) -> LlamaForCausalLM:
     model = LlamaForCausalLM(LlamaConfig.from_pretrained(folder))
     model.load_state_dict(load_file(folder / "model.safetensors"))
@@ -57,7 +42,7 @@ def embeddings(decoder, model, scene, queries):
 
 
 def test_parity_with_transformers_under_a_causal_mask(llama, scene):
-    decoder, queries = LLMMapDecoder(C, pretrained=str(llama)), CausalQueries()
+    decoder, queries = LLMMapDecoder(C, pretrained=str(llama)), CausalQueries(9, D)
     model = reference(llama)
     with torch.no_grad():
         ours = decoder(PROMPT.expand(2, -1), scene, queries)

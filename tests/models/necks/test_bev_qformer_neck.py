@@ -3,17 +3,21 @@
 import pytest
 import torch
 from mmengine.structures import PixelData
+from safetensors.torch import load_file
+from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
 from mapllava.models.necks.bev_grid import cell_centres, grid_shape
 from mapllava.models.necks.bev_qformer_neck import BEVQFormerNeck
 from mapllava.structures.frames import ROI, MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
+from mapllava.testing import check_neck, write_tiny_blip2
+from mapllava.testing.tiny_hf import TINY_QFORMER
 
 SPEC = MapSpec("lidar", ROI(-8, -16, 8, 16), ("divider", "ped_crossing", "boundary"))
 GRID, CHANNELS = (6, 12), 10
 
 
-def make() -> BEVQFormerNeck:
+def make(**changes) -> BEVQFormerNeck:
     torch.manual_seed(0)
     architecture = dict(
         hidden_size=16,
@@ -24,7 +28,7 @@ def make() -> BEVQFormerNeck:
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
-    neck = BEVQFormerNeck(
+    settings = dict(
         in_channels=CHANNELS,
         map_spec=SPEC,
         qformer=dict(type="QFormerCore", architecture=architecture),
@@ -36,7 +40,7 @@ def make() -> BEVQFormerNeck:
         attention=dict(radius=6.0, pool=1),
         loss_bev=dict(bce=1.0, dice=1.0),
     )
-    return neck.eval()
+    return BEVQFormerNeck(**{**settings, **changes}).eval()
 
 
 def run(neck, feats, views):
@@ -108,3 +112,52 @@ def test_another_grid_is_refused(feats, cameras):
     sample.gt_bev = PixelData(data=torch.zeros(3, 32, 16, dtype=torch.uint8))
     with pytest.raises(ValueError, match="RasterizeBEV"):
         neck.loss(run(neck, feats, cameras()), [sample])
+
+
+def test_a_stride_per_axis(feats, cameras):
+    neck = make(token_stride=(4, 2))
+    assert neck.token_shape == (4, 4)
+    assert run(neck, feats, cameras()).scene_tokens.shape == (1, 16, 16)
+
+
+class TestWithBlip2sWeights:
+    """Tiny folder: features of 32 channels, 8 query tokens of 24."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        return write_tiny_blip2(tmp_path, num_query_tokens=3)
+
+    @pytest.fixture
+    def neck(self, folder):
+        return make(in_channels=32, qformer=dict(type="QFormerCore", pretrained=str(folder)))
+
+    @pytest.fixture
+    def tensors(self, folder):
+        return {key: t for file in folder.glob("*.safetensors") for key, t in load_file(file).items()}
+
+    def test_contract(self, neck):
+        check_neck(neck, 32)
+
+    def test_queries_on_the_ground_start_from_blip2s(self, neck, tensors):
+        tokens = tensors["query_tokens"][0]
+        for i, query in enumerate(neck.query_tokens.detach()):  # 8 places, 3 tokens in turn
+            assert torch.nn.functional.cosine_similarity(query, tokens[i % 3], dim=0) > 0.95
+        assert len(torch.unique(neck.query_tokens, dim=0)) == 8
+
+    def test_the_core_is_blip2s_under_the_geometrys_mask(self, neck, tensors, cameras):
+        reference = Blip2QFormerModel(Blip2QFormerConfig(**TINY_QFORMER))
+        state = {k.removeprefix("qformer."): t for k, t in tensors.items() if k.startswith("qformer.")}
+        reference.load_state_dict(state)
+        reference.set_attn_implementation("eager")
+        feats = torch.randn(1, 2, GRID[0] * GRID[1], 32)
+        inputs = []
+        neck.qformer.register_forward_hook(lambda _, args, __: inputs.append(args))
+        ours = run(neck, feats, cameras()).scene_tokens
+        queries, states, mask = inputs[0]
+        additive = torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))[:, None]
+        with torch.no_grad():
+            theirs = reference.eval()(
+                query_embeds=queries, encoder_hidden_states=states, encoder_attention_mask=additive
+            ).last_hidden_state
+        assert 0 < int(mask.sum()) < mask.numel()
+        assert (ours - theirs).abs().max() <= 1e-5

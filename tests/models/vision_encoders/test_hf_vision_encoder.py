@@ -1,5 +1,7 @@
 """BLIP-2's and CLIP's vision towers: parity with transformers, sizes, freezing, loading."""
 
+import copy
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -7,7 +9,7 @@ from transformers import Blip2VisionConfig, Blip2VisionModel, CLIPVisionConfig, 
 
 from mapllava.errors import MapLLaVAError
 from mapllava.models.vision_encoders import Blip2VisionEncoder, CLIPVisionEncoder
-from mapllava.testing import check_vision_encoder, write_tiny_blip2, write_tiny_clip
+from mapllava.testing import check_vision_encoder, write_tiny_blip2, write_tiny_clip, write_tiny_llava
 from mapllava.testing.tiny_hf import TINY_VISION
 
 FAMILIES = {
@@ -100,3 +102,115 @@ def test_another_familys_folder_is_refused(tmp_path):
         Blip2VisionEncoder(pretrained=str(write_tiny_clip(tmp_path / "clip")))
     with pytest.raises(MapLLaVAError, match="neither a folder here nor a hub id"):
         Blip2VisionEncoder(pretrained=str(tmp_path / "nowhere"))
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Counts how often position embeddings are really interpolated."""
+    calls = []
+    real = torch.nn.functional.interpolate
+    monkeypatch.setattr(
+        "torch.nn.functional.interpolate", lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs)
+    )
+    return calls
+
+
+def test_a_frozen_towers_positions_are_interpolated_once_per_size(family, counted):
+    encoder = family[0](pretrained=family[1])
+    wide, tall = torch.randn(1, 1, 3, 28, 84), torch.randn(1, 1, 3, 84, 28)
+    first = encoder(wide)
+    assert torch.equal(encoder(wide), first)
+    assert len(counted) == 1
+    encoder(tall)
+    encoder(wide)
+    assert len(counted) == 2
+
+
+def test_kept_positions_follow_the_weights(family, counted):
+    encoder = family[0](pretrained=family[1])
+    img = torch.randn(1, 1, 3, 28, 84)
+    before = encoder(img)
+    state = {key: value.clone() for key, value in encoder.state_dict().items()}
+    name = next(key for key in state if "position_embedding" in key)
+    encoder.load_state_dict({**state, name: state[name] + torch.randn_like(state[name])})
+    assert not torch.equal(encoder(img), before)
+    encoder.load_state_dict(state)
+    assert torch.equal(encoder(img), before)
+    assert encoder.to(torch.float64)(img).dtype == torch.float32
+    assert torch.allclose(encoder(img), before, atol=1e-4)
+
+
+def test_copies_keep_positions_of_their_own(family):
+    encoder = family[0](pretrained=family[1])
+    img = torch.randn(1, 1, 3, 28, 84)
+    before = encoder(img)
+    twin = copy.deepcopy(encoder)
+    twin.positions.weight.add_(1.0)
+    assert not torch.equal(twin(img), before)
+    assert torch.equal(encoder(img), before)
+
+
+def test_positions_kept_in_inference_mode_serve_training(family):
+    encoder = family[0](pretrained=family[1])
+    img = torch.randn(1, 1, 3, 28, 84)
+    with torch.inference_mode():
+        encoder(img)
+    encoder.backbone.embeddings.patch_embedding.requires_grad_(True)
+    encoder(img).sum().backward()
+
+
+def test_trained_positions_are_interpolated_every_time(family, counted):
+    encoder = family[0](pretrained=family[1], frozen=False)
+    img = torch.randn(1, 1, 3, 28, 84)
+    encoder(img)
+    encoder(img).square().sum().backward()
+    assert len(counted) == 2
+    assert encoder.positions.weight.grad.abs().sum() > 0
+
+
+def test_an_earlier_layer_is_read_and_later_ones_are_not_built(family):
+    encoder_class, folder, reference = family
+    encoder = encoder_class(pretrained=folder, feature_layer=-2)
+    assert len(encoder.backbone.encoder.layers) == 1
+    img = torch.randn(1, 2, 3, 56, 56)
+    with torch.no_grad():
+        theirs = reference(pixel_values=img[0], output_hidden_states=True).hidden_states[-2]
+        if encoder_class is Blip2VisionEncoder:
+            theirs = reference.post_layernorm(theirs)
+    assert (encoder(img)[0] - theirs[:, 1:]).abs().max() <= 1e-5
+    with pytest.raises(ValueError, match=r"feature_layer=-3 is none of -1 \(the last\) to -2"):
+        encoder_class(pretrained=folder, feature_layer=-3)
+
+
+def state_of(path) -> dict:
+    return CLIPVisionEncoder(pretrained=str(path)).backbone.state_dict()
+
+
+@pytest.mark.parametrize("layout", ["transformers", "original", "original without the tower"])
+def test_the_tower_of_a_llava_folder(layout, tmp_path):
+    folder = write_tiny_llava(tmp_path, layout.split()[0], with_tower="without" not in layout)
+    encoder = CLIPVisionEncoder(pretrained=str(folder))
+    source = folder / "clip" if "without" in layout else folder
+    assert encoder.base_weights["id"] == str(source)
+    own = {}
+    for file in [*source.glob("*.safetensors"), *source.glob("*.bin")]:
+        own.update(load_file(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True))
+    end = "encoder.layers.1.self_attn.q_proj.bias"
+    expected = [value for key, value in own.items() if key.endswith(end) and "text" not in key]
+    assert torch.equal(encoder.backbone.state_dict()[end], *expected)
+
+
+def test_a_vision_tower_saved_alone(tmp_path):
+    model = CLIPVisionModel(CLIPVisionConfig(**TINY_VISION))
+    model.save_pretrained(tmp_path)
+    weight = state_of(tmp_path)["encoder.layers.0.mlp.fc1.weight"]
+    assert torch.equal(weight, model.state_dict()["encoder.layers.0.mlp.fc1.weight"])
+
+
+def test_position_ids_of_older_files_are_left_out(tmp_path):
+    folder = write_tiny_clip(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["vision_model.embeddings.position_ids"] = torch.arange(17)[None]
+    (folder / "model.safetensors").unlink()
+    torch.save(tensors, folder / "pytorch_model.bin")
+    assert torch.equal(state_of(folder)["pre_layrnorm.bias"], tensors["vision_model.pre_layrnorm.bias"])

@@ -110,3 +110,23 @@ def test_a_map_read_without_lanes_says_so(tiny):
     layers = MapLayers.load(tiny, "boston-seaport")
     with pytest.raises(MapLLaVAError, match=r"class centerline: boston-seaport was read without lane"):
         layers.polylines(np.eye(4), SPEC)
+
+
+@pytest.mark.parametrize("reach", [1e-7, 1e-9])
+def test_a_lane_that_hardly_reaches_into_the_region_is_no_line(reach):
+    grazing = [(20, 5), (15 - reach, 5)]
+    assert routes([grazing], [[]]) == []
+    assert routes([grazing[::-1]], [[]]) == []
+    across_the_corner = [(16 - reach, 29), (14 - reach, 31)]
+    assert routes([across_the_corner], [[]]) == []
+
+
+def test_a_fork_just_inside_the_edge_gives_one_way_not_two():
+    lane, left, right = [(0, 0), (15 - 1e-7, 0)], [(15 - 1e-7, 0), (20, 1)], [(15 - 1e-7, 0), (20, -1)]
+    assert len(routes([lane, left, right], [[1, 2], [], []])) == 1
+
+
+def test_a_lane_of_no_length_still_joins_its_neighbours():
+    lanes = [[(0, -10), (0, 0)], [(0, 0), (0, 1e-7)], [(0, 1e-7), (0, 10)]]
+    assert routes(lanes, [[1], [2], []]) == [[[0, -10], [0, 10]]]
+    assert routes([lanes[1]], [[]]) == []
