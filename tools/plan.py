@@ -16,11 +16,11 @@ from rich.console import Console
 from mapllava.engine import inject_map_spec
 from mapllava.engine.command_line import load_config, run_tool
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.json_file import write_object
 from mapllava.profiling import PlanOptions, choose, make_plans, model_parts
 from mapllava.profiling.memory_plan import build
 from mapllava.profiling.model_parts import without_quantization
 from mapllava.profiling.plan_report import plan_report, plan_values
+from mapllava.whole_file import write_json
 
 DESCRIPTION = """\
 Count parameters, memory and arithmetic of a config's training step, and try batch sizes, gradient
@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     chosen = choose(plans)
     Console(width=None if sys.stdout.isatty() else 110).print(plan_report(parts, plans, chosen, options))
     if args.json is not None:
-        write_object(args.json, plan_values(args.config, parts, plans, chosen, options))
+        write_json(args.json, plan_values(args.config, parts, plans, chosen, options))
     return 0 if chosen is not None else 1
 
 
