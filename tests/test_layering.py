@@ -25,7 +25,7 @@ ALLOWED = {
     "engine": LOWER | {"datasets", "evaluation", "visualization"},
     "apis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
     "testing": LOWER | {"datasets", "models", "evaluation", "synthetic"},
-    "profiling": LOWER | {"models", "testing"},
+    "profiling": LOWER | {"models", "engine", "testing"},
     "doctor": LOWER | {
         "sources", "datasets", "models", "engine", "evaluation", "visualization", "synthetic", "apis",
         "testing",

@@ -34,7 +34,8 @@ EPILOG = """\
 examples:
   python tools/plan.py configs/stage2/trainval.py --gpus 8 --gpu-memory 24
   python tools/plan.py configs/stage2/trainval.py --batch 1 2 4 8 --gpu-memory 80 --json plan.json
-  python tools/plan.py configs/stage2/trainval.py --cfg-options model.decoder.frozen=False --gpus 8 --gpu-memory 80
+  python tools/plan.py configs/stage2/trainval.py --gpus 8 --gpu-memory 80 \\
+      --cfg-options model.decoder.frozen=False model.decoder.dtype=float32
 
 exit status: 0 if something fits, 1 if nothing does, 2 for bad input (the message says what to do)
 """

@@ -42,7 +42,8 @@ def gpu_rules() -> Iterator[None]:
         x: Tensor, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
     ) -> Tensor:
         if torch.is_autocast_enabled("cpu"):
-            x, weight, bias = (None if value is None else value.float() for value in (x, weight, bias))
+            weight, bias = (None if value is None else value.float() for value in (weight, bias))
+            x = x.float()
         return layer_norm(x, shape, weight, bias, eps)
 
     def attention_without_dropout(
@@ -97,10 +98,10 @@ def record_step(
     Returns:
         The recorder; weights and buffers are its ``held`` bytes.
     """
-    recorder = StepRecorder(model)
     with ExitStack() as stack:
         stack.enter_context(FakeTensorMode(allow_non_fake_inputs=True))
         _become_fake(model)
+        recorder = StepRecorder(model)  # of the parameters there are now
         model.train()
         if hasattr(model.head, "assigner"):
             model.head.assigner = _OnePairPerElement()
@@ -119,7 +120,8 @@ def _become_fake(model: nn.Module) -> None:
     """Give every parameter and buffer a fake storage, shared ones one."""
     known: dict[int, Tensor] = {}
     for module in model.modules():
-        for store in (module._parameters, module._buffers):
+        stores: tuple[Any, Any] = (module._parameters, module._buffers)
+        for store in stores:
             for name, tensor in list(store.items()):
                 if tensor is None:
                     continue

@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from mapllava.engine.fsdp2_wrapper import TRANSFORMER_BLOCKS
+from mapllava.engine.memory import StateMemory, state_memory
 from mapllava.errors import MapLLaVAError
 from mapllava.profiling.example_batch import SampleShape, example_batch
 from mapllava.profiling.fake_step import build_meta, record_step
@@ -16,8 +18,6 @@ from mapllava.profiling.model_parts import (
     buffer_bytes,
     components,
     dequantized_bytes,
-    gradient_bytes,
-    largest_block_bytes,
     model_parts,
     optimizer_bytes,
     with_checkpointing,
@@ -30,6 +30,7 @@ CUDA_CONTEXT = 0.6 * GIB  # driver, kernels and cuBLAS workspaces of one process
 SLACK = 0.05  # of activations and gradients: what PyTorch's allocator loses to fragmentation
 AS_CONFIGURED = "as configured"
 PHASES = ("forward", "recompute", "backward")
+_NEARLY = 1.05  # arithmetic that is worth a larger batch
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def make_plans(cfg: Any, options: PlanOptions, progress: Callable[[str], None] |
     shape, dtype = SampleShape.from_config(cfg), cfg["optim_wrapper"].get("dtype")
     plans = []
     for checkpointing, model_cfg in _checkpointing_choices(plain):
-        costs = _Costs(build(model_cfg), cfg["optim_wrapper"], options)
+        costs = _Costs(build(model_cfg), cfg, options)
         for batch in options.batches:
             if progress is not None:
                 progress(f"checkpointing {checkpointing}, batch {batch}")
@@ -107,24 +108,26 @@ def make_plans(cfg: Any, options: PlanOptions, progress: Callable[[str], None] |
             record = record_step(build(model_cfg), samples, dtype)
             for name, quantized in _weight_choices(plain, bits, options):
                 plans.append(costs.replicated(record, (name, checkpointing, batch), quantized))
-            if options.gpus > 1 and not bits and costs.mostly_trainable:
+            if costs.shards is not None and not bits:
                 record = record_step(build(model_cfg), samples, dtype, cache=False)
                 plans.append(costs.sharded(record, (AS_CONFIGURED, checkpointing, batch)))
     return plans
 
 
 def choose(plans: Sequence[Plan]) -> Plan | None:
-    """The best that fits: weights as configured before 4-bit, then less arithmetic, then more samples.
+    """The best that fits: weights as configured before 4-bit, whole before sharded, then most samples.
 
-    Recomputation is arithmetic too, so checkpointing is left off where that fits.
+    Recomputation is arithmetic too, so checkpointing is left off where that fits, unless it costs less than
+    a twentieth and makes room for a larger batch.
     """
     fitting = [plan for plan in plans if plan.fits]
-    order = {"one GPU": 0, "DDP": 0, "FSDP2": 1}
-    return min(
-        fitting,
-        key=lambda p: (p.weights == "4-bit", order[p.strategy], round(p.flops_of(*PHASES) / 1e9), -p.batch),
-        default=None,
-    )
+    if not fitting:
+        return None
+    first = min((plan.weights == "4-bit", plan.strategy == "FSDP2") for plan in fitting)
+    fitting = [plan for plan in fitting if (plan.weights == "4-bit", plan.strategy == "FSDP2") == first]
+    least = min(plan.flops_of(*PHASES) for plan in fitting)
+    near = [plan for plan in fitting if plan.flops_of(*PHASES) <= _NEARLY * least]
+    return max(near, key=lambda plan: (plan.batch, -plan.flops_of(*PHASES)))
 
 
 def build(model_cfg: Any) -> nn.Module:
@@ -164,17 +167,31 @@ class _Costs:
 
     Args:
         model: on the meta device.
-        optim_wrapper: the config's.
+        cfg: the full config.
         options: what is tried.
+
+    Attributes:
+        shards: what FSDP2 keeps and gathers; None where it is not worth trying.
     """
 
-    def __init__(self, model: nn.Module, optim_wrapper: Any, options: PlanOptions) -> None:
+    def __init__(self, model: nn.Module, cfg: Any, options: PlanOptions) -> None:
         self.model, self.options = model, options
-        self.gradients, self.buffers = gradient_bytes(model), buffer_bytes(model)
-        self.state, self.scratch = optimizer_bytes(model, optim_wrapper)
-        total = sum(p.numel() for p in model.parameters())
-        trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        self.mostly_trainable = trainable > total / 2
+        self.whole, self.buffers = state_memory(model, options.gpus), buffer_bytes(model)
+        self.state, self.scratch = optimizer_bytes(model, cfg["optim_wrapper"])
+        self.shards = self._shards(cfg.get("model_wrapper_cfg") or {}, cfg["optim_wrapper"].get("dtype"))
+
+    def _shards(self, wrapper: Any, dtype: str | None) -> StateMemory | None:
+        """For a config that asks for FSDP2, or trains more than it keeps frozen and has units to gather."""
+        asked = wrapper.get("type") == "FSDP2Wrapper"
+        units = tuple(wrapper.get("units", TRANSFORMER_BLOCKS)) if asked else TRANSFORMER_BLOCKS
+        names = {base.__name__ for module in self.model.modules() for base in type(module).__mro__}
+        total = sum(p.numel() for p in self.model.parameters())
+        trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        worthwhile = trainable > total / 2 and names.issuperset(units)
+        if self.options.gpus == 1 or not (asked or worthwhile):
+            return None
+        param_dtype = wrapper.get("param_dtype") if asked else dtype
+        return state_memory(self.model, self.options.gpus, True, units, param_dtype)
 
     def replicated(self, record: StepRecorder, choice: tuple[str, str, int], bits: dict[str, int]) -> Plan:
         """Whole weights on every GPU; more than one exchange gradients through DDP's buckets.
@@ -184,29 +201,29 @@ class _Costs:
             choice: weights, checkpointing and batch, as :class:`Plan` names them.
             bits: bits of the quantised parts.
         """
-        several = self.options.gpus > 1
         memory = {
             "weights": sum(part.weight_bytes for part in model_parts(self.model, bits)),
             "buffers": float(self.buffers),
             "optimiser": self.state,
             **self._moment(record, self._accumulation(choice[2])),
-            "DDP buckets": float(self.gradients if several else 0),
+            "DDP buckets": float(self.whole.exchange),
             "unpacked weight": float(dequantized_bytes(self.model, bits)),
         }
-        return self._plan("DDP" if several else "one GPU", choice, memory, record)
+        return self._plan("DDP" if self.options.gpus > 1 else "one GPU", choice, memory, record)
 
     def sharded(self, record: StepRecorder, choice: tuple[str, str, int]) -> Plan:
-        """Weights, gradients and state divided over the GPUs, two blocks gathered at a time."""
-        gpus = self.options.gpus
+        """Weights, gradients and state divided over the GPUs; gradients exchanged with every micro-step."""
+        gpus, shards = self.options.gpus, self.shards
+        if shards is None:
+            raise ValueError("this config has no shards")
         moment = self._moment(record, self._accumulation(choice[2]))
         divided = ("gradients", "optimiser's scratch")
         memory = {
-            "weights": sum(part.weight_bytes for part in model_parts(self.model, {})) / gpus,
+            "weights": float(shards.parameters),
             "buffers": float(self.buffers),
             "optimiser": self.state / gpus,
             **{name: size / gpus if name in divided else size for name, size in moment.items()},
-            # this block, the next one, and this one's gradients
-            "gathered blocks": float(3 * largest_block_bytes(self.model)),
+            "gathered units": float(shards.exchange),
         }
         return self._plan("FSDP2", choice, memory, record)
 
@@ -215,10 +232,10 @@ class _Costs:
 
     def _moment(self, record: StepRecorder, accumulation: int) -> dict[str, float]:
         """The fuller of two moments: inside of forward and backward, or the optimiser's step."""
-        kept = self.gradients if accumulation > 1 else record.peak_grads
+        kept = self.whole.gradients if accumulation > 1 else record.peak_grads
         activations = record.peak_activations if accumulation > 1 else record.peak - record.held - kept
-        if self.gradients + self.scratch > kept + activations:
-            return {"gradients": float(self.gradients), "optimiser's scratch": self.scratch}
+        if self.whole.gradients + self.scratch > kept + activations:
+            return {"gradients": float(self.whole.gradients), "optimiser's scratch": self.scratch}
         return {"gradients": float(kept), "activations": float(activations)}
 
     def _plan(

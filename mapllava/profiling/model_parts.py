@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mapllava.profiling.training_step import build_optimizer
 from mapllava.registry import MODELS, OPTIMIZERS
@@ -108,20 +108,9 @@ def dequantized_bytes(model: nn.Module, bits: dict[str, int]) -> int:
     return max((2 * weight.numel() for weight, _ in _linear_weights(model, bits)), default=0)
 
 
-def gradient_bytes(model: nn.Module) -> int:
-    """Bytes of all gradients."""
-    return sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-
-
 def buffer_bytes(model: nn.Module) -> int:
     """Bytes of all buffers."""
     return sum(b.numel() * b.element_size() for b in model.buffers())
-
-
-def largest_block_bytes(model: nn.Module) -> int:
-    """Bytes of the largest module that is repeated (a transformer layer), which FSDP2 gathers whole."""
-    blocks = [child for m in model.modules() if isinstance(m, nn.ModuleList) for child in m]
-    return max((sum(p.numel() * p.element_size() for p in block.parameters()) for block in blocks), default=0)
 
 
 def optimizer_bytes(model: nn.Module, optim_wrapper: dict) -> tuple[float, float]:
@@ -157,7 +146,7 @@ def optimizer_bytes(model: nn.Module, optim_wrapper: dict) -> tuple[float, float
     return state, scratch
 
 
-def _linear_weights(model: nn.Module, bits: dict[str, int]) -> Iterator[tuple[nn.Parameter, int]]:
+def _linear_weights(model: nn.Module, bits: dict[str, int]) -> Iterator[tuple[Tensor, int]]:
     for path, width in bits.items():
         component: Any = model.get_submodule(path)
         for module in getattr(component, "backbone", component).modules():

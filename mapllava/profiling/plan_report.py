@@ -14,10 +14,10 @@ from mapllava.profiling.model_parts import Part
 from mapllava.profiling.step_recorder import OUTSIDE
 
 NOTES = (
-    f"GiB are 2^30 bytes. 'allocated' compares with torch.cuda.max_memory_allocated(); the total adds a CUDA "
-    f"context of {CUDA_CONTEXT / GIB:.1f} GiB and {SLACK:.0%} of gradients and activations for fragmentation, "
-    "both assumed. Activations are counted operator by operator, without the operators' own scratch memory. "
-    "Quantised weights and FSDP2 are arithmetic."
+    "GiB are 2^30 bytes. 'allocated' compares with torch.cuda.max_memory_allocated(); the total adds a CUDA "
+    f"context of {CUDA_CONTEXT / GIB:.1f} GiB and {SLACK:.0%} of gradients and activations for "
+    "fragmentation, both assumed. Activations are counted operator by operator, without the operators' own "
+    "scratch memory. Quantised weights and FSDP2 are arithmetic; FSDP2 exchanges gradients with every batch."
 )
 
 
@@ -41,10 +41,13 @@ def advice(chosen: Plan | None, options: PlanOptions) -> str:
     if chosen is None:
         return (
             f"Nothing fits {options.gpu_memory:g} GiB on {options.gpus} GPU(s): try a smaller --batch, fewer "
-            "scene tokens (model.neck.num_queries) or map queries (InstanceMapQueries), more --gpus for a full "
-            "fine-tune, or larger ones."
+            "scene tokens (model.neck.num_queries) or map queries (InstanceMapQueries), more --gpus for a "
+            "full fine-tune, or larger ones."
         )
-    words = [f"{chosen.strategy}, train_dataloader.batch_size={chosen.batch}"]
+    strategy = chosen.strategy
+    if strategy == "FSDP2":
+        strategy += " (configs/_base_/sharding/fsdp2.py with defer_reduction=False)"
+    words = [f"{strategy}, train_dataloader.batch_size={chosen.batch}"]
     words.append(f"optim_wrapper.accumulative_counts={chosen.accumulation}")
     if chosen.checkpointing != "as configured":
         words.append(f"gradient_checkpointing={chosen.checkpointing == 'on'} in every part that takes it")
@@ -85,10 +88,15 @@ def _table(title: str, columns: Iterable[str]) -> Table:
 
 def _parameters(parts: Sequence[Part]) -> Table:
     table = _table("Parameters", ("part", "millions", "trainable", "GiB"))
-    rows = [(part.name, part.total, part.trainable, part.weight_bytes) for part in parts]
-    total = ("total", *(sum(row[i] for row in rows) for i in (1, 2, 3)))
-    for name, count, trainable, size in (*rows, total):
-        table.add_row(name, f"{count / 1e6:.1f}", f"{trainable / 1e6:.1f}", f"{size / GIB:.2f}")
+    whole = Part(
+        "total",
+        sum(part.total for part in parts),
+        sum(part.trainable for part in parts),
+        sum(part.weight_bytes for part in parts),
+    )
+    for part in (*parts, whole):
+        counts = (f"{count / 1e6:.1f}" for count in (part.total, part.trainable))
+        table.add_row(part.name, *counts, f"{part.weight_bytes / GIB:.2f}")
     return table
 
 
@@ -106,7 +114,10 @@ def _arithmetic(plan: Plan) -> Table:
 
 
 def _combinations(plans: Sequence[Plan], chosen: Plan | None, options: PlanOptions) -> Table:
-    title = f"Combinations on {options.gpus} GPU(s) of {options.gpu_memory:g} GiB, {options.total_batch} an update"
+    title = (
+        f"Combinations on {options.gpus} GPU(s) of {options.gpu_memory:g} GiB, "
+        f"{options.total_batch} samples an update"
+    )
     columns = ("strategy", "weights", "checkpointing", "batch", "accumulation", "allocated", "total GiB", "")
     table = _table(title, columns)
     for plan in plans:
@@ -125,8 +136,8 @@ def _combinations(plans: Sequence[Plan], chosen: Plan | None, options: PlanOptio
 
 
 def _memory(plan: Plan) -> Table:
-    title = f"Memory: {plan.strategy}, weights {plan.weights}, checkpointing {plan.checkpointing}, batch {plan.batch}"
-    table = _table(title, ("for", "GiB"))
+    title = f"Memory at batch {plan.batch}: {plan.strategy}, weights {plan.weights}, "
+    table = _table(f"{title}checkpointing {plan.checkpointing}", ("for", "GiB"))
     for name, size in (*plan.memory.items(), ("total", plan.total)):
         table.add_row(name, f"{size / GIB:.2f}")
     return table
