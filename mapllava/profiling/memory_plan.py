@@ -42,14 +42,16 @@ class PlanOptions:
         gpu_memory: GiB of each.
         batches: samples per GPU and micro-step.
         total_batch: samples per update of all GPUs; accumulation follows from it.
-        try_4bit: also try frozen parts in 4 bits.
+        vary: also try frozen parts in 4 bits, and checkpointing off and on everywhere.
+        gpu: count as on a GPU, see :func:`~mapllava.profiling.fake_step.gpu_rules`.
     """
 
     gpus: int
     gpu_memory: float
     batches: Sequence[int]
     total_batch: int
-    try_4bit: bool = True
+    vary: bool = True
+    gpu: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,17 +101,17 @@ def make_plans(cfg: Any, options: PlanOptions, progress: Callable[[str], None] |
     plain, bits = without_quantization(cfg["model"])
     shape, dtype = SampleShape.from_config(cfg), cfg["optim_wrapper"].get("dtype")
     plans = []
-    for checkpointing, model_cfg in _checkpointing_choices(plain):
+    for checkpointing, model_cfg in _checkpointing_choices(plain, options):
         costs = _Costs(build(model_cfg), cfg, options)
         for batch in options.batches:
             if progress is not None:
                 progress(f"checkpointing {checkpointing}, batch {batch}")
             samples = example_batch(shape, batch)
-            record = record_step(build(model_cfg), samples, dtype)
+            record = record_step(build(model_cfg), samples, dtype, options.gpu)
             for name, quantized in _weight_choices(plain, bits, options):
                 plans.append(costs.replicated(record, (name, checkpointing, batch), quantized))
             if costs.shards is not None and not bits:
-                record = record_step(build(model_cfg), samples, dtype, cache=False)
+                record = record_step(build(model_cfg), samples, dtype, options.gpu, cache=False)
                 plans.append(costs.sharded(record, (AS_CONFIGURED, checkpointing, batch)))
     return plans
 
@@ -142,9 +144,11 @@ def build(model_cfg: Any) -> nn.Module:
         raise MapLLaVAError(f"the config's model cannot be built without its weights: {error}") from error
 
 
-def _checkpointing_choices(model_cfg: Any) -> list[tuple[str, Any]]:
+def _checkpointing_choices(model_cfg: Any, options: PlanOptions) -> list[tuple[str, Any]]:
     """The config as it is, and with checkpointing off and on in all parts, where that differs."""
     choices = [(AS_CONFIGURED, model_cfg)]
+    if not options.vary:
+        return choices
     for name, enabled in (("off", False), ("on", True)):
         changed, places = with_checkpointing(model_cfg, enabled)
         if places:
@@ -159,7 +163,7 @@ def _weight_choices(
     frozen = {
         path: 4 for path, component in components(model_cfg) if component.get("frozen") and path not in bits
     }
-    return [*choices, ("4-bit", {**bits, **frozen})] if frozen and options.try_4bit else choices
+    return [*choices, ("4-bit", {**bits, **frozen})] if frozen and options.vary else choices
 
 
 class _Costs:
