@@ -116,7 +116,8 @@ def rates(row: dict[str, Any], model_flops: float, peak_tflops: float | None) ->
 def rows_of(cfg: Any, args: argparse.Namespace) -> list[dict[str, Any]]:
     """What each batch size costs, planned and measured; those that do not fit say so."""
     options = PlanOptions(1, float("inf"), args.batch, total_batch=1, vary=False, gpu=args.device != "cpu")
-    plans, shape = make_plans(cfg, options), SampleShape.from_config(cfg, args.elements)
+    without_average = dict(cfg, custom_hooks=[])
+    plans, shape = make_plans(without_average, options), SampleShape.from_config(cfg, args.elements)
     trainer, rows = None, []
     for plan in plans:
         row = {

@@ -182,19 +182,22 @@ class _Costs:
         self.model, self.options = model, options
         self.whole, self.buffers = state_memory(model, options.gpus), buffer_bytes(model)
         self.state, self.scratch = optimizer_bytes(model, cfg["optim_wrapper"])
-        self.shards = self._shards(cfg.get("model_wrapper_cfg") or {}, cfg["optim_wrapper"].get("dtype"))
+        averages = any("EMA" in str(hook["type"]) for hook in cfg.get("custom_hooks") or ())
+        self.average = self.whole.gradients if averages else 0
+        self.shards = self._shards(cfg.get("model_wrapper_cfg") or {}, cfg["optim_wrapper"])
 
-    def _shards(self, wrapper: Any, dtype: str | None) -> StateMemory | None:
-        """For a config that asks for FSDP2, or trains more than it keeps frozen and has units to gather."""
+    def _shards(self, wrapper: Any, optim_wrapper: Any) -> StateMemory | None:
+        """For a config that asks for FSDP2, or trains more than it keeps frozen and could be sharded."""
         asked = wrapper.get("type") == "FSDP2Wrapper"
         units = tuple(wrapper.get("units", TRANSFORMER_BLOCKS)) if asked else TRANSFORMER_BLOCKS
         names = {base.__name__ for module in self.model.modules() for base in type(module).__mro__}
         total = sum(p.numel() for p in self.model.parameters())
         trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         worthwhile = trainable > total / 2 and names.issuperset(units)
+        worthwhile &= optim_wrapper["optimizer"]["type"] != "MuonAdamW"  # which needs whole gradients
         if self.options.gpus == 1 or not (asked or worthwhile):
             return None
-        param_dtype = wrapper.get("param_dtype") if asked else dtype
+        param_dtype = wrapper.get("param_dtype") if asked else optim_wrapper.get("dtype")
         return state_memory(self.model, self.options.gpus, True, units, param_dtype)
 
     def replicated(self, record: StepRecorder, choice: tuple[str, str, int], bits: dict[str, int]) -> Plan:
@@ -209,6 +212,7 @@ class _Costs:
             "weights": sum(part.weight_bytes for part in model_parts(self.model, bits)),
             "buffers": float(self.buffers),
             "optimiser": self.state,
+            "average": float(self.average),
             **self._moment(record, self._accumulation(choice[2])),
             "DDP buckets": float(self.whole.exchange),
             "unpacked weight": float(dequantized_bytes(self.model, bits)),
@@ -226,6 +230,7 @@ class _Costs:
             "weights": float(shards.parameters),
             "buffers": float(self.buffers),
             "optimiser": self.state / gpus,
+            "average": self.average / gpus,
             **{name: size / gpus if name in divided else size for name, size in moment.items()},
             "gathered units": float(shards.exchange),
         }

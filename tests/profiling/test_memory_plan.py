@@ -63,8 +63,10 @@ def test_checkpointing_takes_memory_down_and_arithmetic_up(full_size):
 
 
 def test_memory_adds_up_and_grows_with_the_batch(read):
-    plans, _ = plans_of(read("synthetic"), batches=(1, 2))
+    cfg = read("synthetic")
+    plans, _ = plans_of(cfg, batches=(1, 2))
     one, two = (plan for plan in plans if plan.checkpointing == "as configured")
+    assert "average" not in plans_of({**cfg, "custom_hooks": []})[0][0].memory
     for plan in (one, two):
         assert plan.total == pytest.approx(sum(plan.memory.values()))
         assert plan.allocated < plan.total
@@ -75,6 +77,7 @@ def test_memory_adds_up_and_grows_with_the_batch(read):
 
 def test_several_gpus_exchange_gradients_or_share_everything(read):
     cfg = read("synthetic")
+    cfg.optim_wrapper = {"dtype": "bfloat16", "optimizer": {"type": "AdamW", "lr": 1e-4}}
     alone, _ = plans_of(cfg)
     plans, _ = plans_of(cfg, gpus=4)
     ddp, sharded = (next(p for p in plans if p.strategy == name) for name in ("DDP", "FSDP2"))
@@ -84,6 +87,8 @@ def test_several_gpus_exchange_gradients_or_share_everything(read):
     assert ddp.accumulation == 2
     assert sharded.memory["weights"] == pytest.approx(ddp.memory["weights"] / 4, rel=0.1)
     assert sharded.memory["optimiser"] == ddp.memory["optimiser"] / 4
+    assert (ddp.memory["optimiser"], ddp.memory["average"]) == (2 * trained, trained)
+    assert sharded.memory["average"] == trained / 4
     assert sharded.memory["gathered units"] > 0
 
 
