@@ -28,6 +28,7 @@ from mapllava.profiling.step_recorder import StepRecorder
 GIB = 2**30
 CUDA_CONTEXT = 0.6 * GIB  # driver, kernels and cuBLAS workspaces of one process
 SLACK = 0.05  # of activations and gradients: what PyTorch's allocator loses to fragmentation
+USABLE = 0.95  # of a card: the rest is the driver's and other programs', and the estimate's error
 AS_CONFIGURED = "as configured"
 PHASES = ("forward", "recompute", "backward")
 _NEARLY = 1.05  # arithmetic that is worth a larger batch
@@ -68,7 +69,7 @@ class Plan:
         allocated: bytes that PyTorch's allocator hands out (``torch.cuda.max_memory_allocated``).
         total: these, and what the process takes besides.
         flops: (phase, part) to operations per sample.
-        fits: whether the total is within the GPU's memory.
+        fits: whether the total is within the usable part of the GPU's memory.
     """
 
     strategy: str
@@ -265,6 +266,6 @@ class _Costs:
             memory=memory,
             allocated=allocated,
             total=total,
-            fits=total <= self.options.gpu_memory * GIB,
+            fits=total <= USABLE * self.options.gpu_memory * GIB,
             flops={key: count / batch for key, count in record.flops.items()},
         )

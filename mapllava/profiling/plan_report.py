@@ -9,15 +9,16 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from mapllava.profiling.memory_plan import CUDA_CONTEXT, GIB, PHASES, SLACK, Plan, PlanOptions
+from mapllava.profiling.memory_plan import CUDA_CONTEXT, GIB, PHASES, SLACK, USABLE, Plan, PlanOptions
 from mapllava.profiling.model_parts import Part
 from mapllava.profiling.step_recorder import OUTSIDE
 
 NOTES = (
     "GiB are 2^30 bytes. 'allocated' compares with torch.cuda.max_memory_allocated(); the total adds a CUDA "
     f"context of {CUDA_CONTEXT / GIB:.1f} GiB and {SLACK:.0%} of gradients and activations for "
-    "fragmentation, both assumed. Activations are counted operator by operator, without the operators' own "
-    "scratch memory. Quantised weights and FSDP2 are arithmetic; FSDP2 exchanges gradients with every batch."
+    f"fragmentation, both assumed, and {1 - USABLE:.0%} of the card stay free. Activations are counted operator "
+    "by operator, without the operators' own scratch memory. Quantised weights and FSDP2 are arithmetic; FSDP2 "
+    "exchanges gradients with every batch."
 )
 
 
@@ -66,7 +67,7 @@ def plan_values(
         "gpu_memory_gib": options.gpu_memory,
         "total_batch": options.total_batch,
         "parameters": [vars(part) for part in parts],
-        "assumed": {"cuda_context_bytes": CUDA_CONTEXT, "fragmentation": SLACK},
+        "assumed": {"cuda_context_bytes": CUDA_CONTEXT, "fragmentation": SLACK, "usable": USABLE},
         "plans": [_values(plan) for plan in plans],
         "chosen": None if chosen is None else list(plans).index(chosen),
     }

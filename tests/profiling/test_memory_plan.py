@@ -70,6 +70,10 @@ def test_memory_adds_up_and_grows_with_the_batch(read):
     for plan in (one, two):
         assert plan.total == pytest.approx(sum(plan.memory.values()))
         assert plan.allocated < plan.total
+        assert plan.fits
+    full = one.total / GIB  # a card of exactly this size: nothing would stay free
+    options = {"gpu_memory": full, "batches": (1,)}
+    assert not next(p for p in plans_of(cfg, **options)[0] if p.checkpointing == "as configured").fits
     assert (one.accumulation, two.accumulation) == (8, 4)
     assert 1.5 < two.memory["activations"] / one.memory["activations"] < 2.2
     assert two.flops_of(*PHASES) == pytest.approx(one.flops_of(*PHASES), rel=0.01), "of one sample"
