@@ -16,9 +16,9 @@ from mapllava.profiling.step_recorder import OUTSIDE
 NOTES = (
     "GiB are 2^30 bytes. 'allocated' compares with torch.cuda.max_memory_allocated(); the total adds a CUDA "
     f"context of {CUDA_CONTEXT / GIB:.1f} GiB and {SLACK:.0%} of gradients and activations for "
-    f"fragmentation, both assumed, and {1 - USABLE:.0%} of the card stay free. Activations are counted operator "
-    "by operator, without the operators' own scratch memory. Quantised weights and FSDP2 are arithmetic; FSDP2 "
-    "exchanges gradients with every batch."
+    f"fragmentation, both assumed, and {1 - USABLE:.0%} of the card stay free. Activations are counted "
+    "operator by operator, without the operators' own scratch memory. Quantised weights and FSDP2 are "
+    "arithmetic; FSDP2 exchanges gradients with every batch."
 )
 
 
