@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mapllava.engine import build_runner, inject_map_spec
 from mapllava.engine.command_line import add_run_options, choose_work_dir, load_config, run_tool
 from mapllava.engine.data_check import check_data, check_validation
-from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
+from mapllava.engine.resume import resume_point
 from mapllava.errors import MapLLaVAError
 
 
@@ -29,7 +29,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="auto|CHECKPOINT",
-        help="go on from a checkpoint; auto (or nothing) takes the run folder's newest",
+        help="go on from a checkpoint; auto (or nothing) takes the run folder's newest that is whole",
     )
     parser.add_argument("--amp", action="store_true", help="bf16 autocast, on CPU and GPU")
     parser.add_argument(
@@ -44,9 +44,7 @@ def configure(args: argparse.Namespace) -> Config:
     cfg = load_config(args)
     cfg.work_dir = choose_work_dir(cfg, args.work_dir, args.resume)
     if args.resume:
-        latest = latest_checkpoint(cfg.work_dir) if args.resume == "auto" else Path(args.resume)
-        if latest is not None and not latest.is_file():
-            raise MapLLaVAError(f"checkpoint '{latest}' is not there; --resume auto looks in the run folder")
+        latest = resume_point(cfg.work_dir, args.resume)
         if latest is None:
             sys.stderr.write(f"nothing to resume in {cfg.work_dir}: a new run starts\n")
         else:

@@ -114,20 +114,29 @@ def choose_work_dir(cfg: Config, asked: str | None, resume: str | None) -> str:
             return str(same[0])
     elif resume:
         return str(Path(resume).parent)
-    stamp = os.environ.get("MAPLLAVA_RUN_STAMP") or time.strftime("%Y%m%d_%H%M%S")
-    return str(RUNS / f"{prefix}_{stamp}")
+    if os.environ.get("MAPLLAVA_RUN_STAMP"):  # the launcher's, the same in all processes
+        return str(RUNS / f"{prefix}_{os.environ['MAPLLAVA_RUN_STAMP']}")
+    return str(_new_folder(RUNS / f"{prefix}_{time.strftime('%Y%m%d_%H%M%S')}"))
 
 
 def run_tool(main: Callable[[], int]) -> int:
     """Run a command; an error that the user can put right becomes one message and status 2."""
     try:
         return main()
-    except (MapLLaVAError, FileNotFoundError) as error:
+    except (MapLLaVAError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+
+
+def _new_folder(path: Path) -> Path:
+    """Two runs in a second, or a clock that was put back, must not share a folder."""
+    number = 1
+    while (found := path if number == 1 else path.with_name(f"{path.name}_{number}")).exists():
+        number += 1
+    return found
 
 
 def _import_file(path: Path) -> None:

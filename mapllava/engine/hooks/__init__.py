@@ -1,6 +1,7 @@
 """Hooks of a run, one per file."""
 
 from mapllava.engine.hooks.ablation_hook import AblationHook
+from mapllava.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mapllava.engine.hooks.map_visualization_hook import MapVisualizationHook
 from mapllava.engine.hooks.nonfinite_loss_hook import NonFiniteLossHook
 from mapllava.engine.hooks.reproducible_epochs_hook import ReproducibleEpochsHook
@@ -13,6 +14,7 @@ from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 
 __all__ = [
     "AblationHook",
+    "GracefulStopHook",
     "MapVisualizationHook",
     "NonFiniteLossHook",
     "ReproducibleEpochsHook",
