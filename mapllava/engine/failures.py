@@ -14,7 +14,7 @@ from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.memory import state_memory
 from mapllava.errors import MapLLaVAError
 
-ROLL_CALL_SECONDS = 10.0
+ROLL_CALL_SECONDS = 5.0
 _OWN_ERROR = re.compile(r"^mapllava\.errors\.MapLLaVAError: (.*)", re.MULTILINE | re.DOTALL)
 _CPU_MEMORY = ("DefaultCPUAllocator", "not enough memory", "Cannot allocate memory")
 _PROCESSES = (
@@ -50,9 +50,8 @@ def explain(error: Exception, runner: Runner) -> MapLLaVAError | None:
         return MapLLaVAError(out_of_memory(runner, text))
     if isinstance(error, RuntimeError) and "DataLoader worker" in text:
         return MapLLaVAError(_worker_died(text))
-    if isinstance(error, RuntimeError) and dist.is_initialized():
-        if isinstance(error, dist.DistError) or any(words in text for words in _PROCESSES):
-            return MapLLaVAError(_processes_parted(text, runner))
+    if isinstance(error, RuntimeError) and dist.is_initialized() and _is_of_processes(error):
+        return MapLLaVAError(_processes_parted(text, runner))
     return None
 
 
@@ -113,6 +112,10 @@ def absent_ranks(seconds: float = ROLL_CALL_SECONDS) -> list[int] | None:
             time.sleep(0.2)
     except RuntimeError:
         return None
+
+
+def _is_of_processes(error: RuntimeError) -> bool:
+    return isinstance(error, dist.DistError) or any(words in str(error) for words in _PROCESSES)
 
 
 def _answer(rank: int) -> str:
