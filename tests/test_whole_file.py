@@ -48,7 +48,7 @@ def test_it_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda *a: done.append("fsync") or fsync(*a))
     monkeypatch.setattr(os, "replace", lambda *a: done.append("replace") or replace(*a))
     write_json(tmp_path / "a.json", {})
-    assert done == ["fsync", "replace"]
+    assert done == ["fsync", "replace", "fsync"], "the file, then its name in the folder"
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])

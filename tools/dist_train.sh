@@ -57,7 +57,14 @@ fi
 
 script=${MAPLLAVA_TOOL:-train.py}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-export MAPLLAVA_RUN_STAMP=${MAPLLAVA_RUN_STAMP:-$(date +%Y%m%d_%H%M%S)}
+if [ -z "${MAPLLAVA_RUN_STAMP:-}" ]; then
+    MAPLLAVA_RUN_STAMP=$(date +%Y%m%d_%H%M%S)
+    while compgen -G "outputs/*_$MAPLLAVA_RUN_STAMP" >/dev/null; do # the clock was put back
+        sleep 1
+        MAPLLAVA_RUN_STAMP=$(date +%Y%m%d_%H%M%S)
+    done
+fi
+export MAPLLAVA_RUN_STAMP
 
 if [ "$nodes" = 1 ] && [ -z "$port" ]; then
     where=(--standalone)

@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         nargs="?",
         const="auto",
         metavar="auto|CHECKPOINT",
-        help="go on from a checkpoint; auto (or nothing) takes the run folder's newest",
+        help="go on from a checkpoint; auto (or nothing) takes the run folder's newest that is whole",
     )
     parser.add_argument("--amp", action="store_true", help="bf16 autocast, on CPU and GPU")
     parser.add_argument(

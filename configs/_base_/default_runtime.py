@@ -10,6 +10,7 @@ custom_hooks = [
     dict(type="ProgressBarHook"),
     dict(type="RunCheckpointHook", interval=1, max_keep=3, metric="mAP"),
     dict(type="SafeCheckpointHook"),
+    dict(type="GracefulStopHook"),
     dict(type="MapVisualizationHook", num_samples=4),
     dict(type="WarmupEMAHook", decay=0.998),
 ]
@@ -20,7 +21,12 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     checkpoint=None,  # RunCheckpointHook writes them
 )
-env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    # seconds that a process waits for the others; the score and the checkpoint are one process's work
+    dist_cfg=dict(backend="nccl", timeout=600),
+)
 randomness = dict(seed=0)
 log_level = "INFO"
 visualizer = dict(

@@ -12,7 +12,6 @@ Layout, format 2 (tensors and plain values only, so ``torch.load(weights_only=Tr
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,10 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
+from mapllava.checkpoint.plain_file import read_plain
 from mapllava.errors import MapLLaVAError
 from mapllava.version import __version__
+from mapllava.whole_file import whole_file
 
 FORMAT_VERSION = 2
 DESCRIPTION = (
@@ -71,14 +72,7 @@ def read_model_file(path: str | Path) -> ModelFile:
     path = Path(path)
     if not path.is_file():
         raise MapLLaVAError(f"model file '{path}' is not there: give a run folder's best_model.pth")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise MapLLaVAError(
-            f"'{path}' cannot be read as tensors and plain values ({type(error).__name__}: {reason}): it is "
-            "cut short, or no file that mapllava has written; copy it again from the run folder"
-        ) from error
+    content = read_plain(path)
     state, meta = (content.get(key) if isinstance(content, dict) else None for key in ("state_dict", "meta"))
     if not _is_state(state) or not isinstance(meta, dict) or "format_version" not in meta:
         raise MapLLaVAError(
@@ -91,12 +85,9 @@ def read_model_file(path: str | Path) -> ModelFile:
 
 def write_model_file(path: str | Path, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:
     """Write a model file whole or not at all; returns its path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    torch.save({"meta": dict(meta), "state_dict": dict(state)}, temporary)
-    os.replace(temporary, path)
-    return path
+    with whole_file(path) as partial, partial.open("wb") as stream:
+        torch.save({"meta": dict(meta), "state_dict": dict(state)}, stream)
+    return Path(path)
 
 
 def _is_state(state: Any) -> TypeGuard[dict[str, Tensor]]:

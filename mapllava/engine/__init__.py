@@ -7,6 +7,7 @@ from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.map_log_processor import MapLogProcessor
 from mapllava.engine.map_runner import MapRunner
 from mapllava.engine.map_spec_injection import inject_map_spec
+from mapllava.engine.map_train_loop import MapTrainLoop
 from mapllava.engine.memory import StateMemory, state_memory
 from mapllava.engine.muon_adamw import MuonAdamW
 from mapllava.engine.optim_wrapper_constructor import MapOptimWrapperConstructor
@@ -17,6 +18,7 @@ __all__ = [
     "MapLogProcessor",
     "MapOptimWrapperConstructor",
     "MapRunner",
+    "MapTrainLoop",
     "MuonAdamW",
     "StateMemory",
     "build_runner",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -85,7 +86,10 @@ def _prepare_processes(cfg: Config) -> None:
     if torch.cuda.is_available():
         return
     if launcher == "pytorch" and not dist.is_initialized():
-        dist.init_process_group(backend="gloo")
+        seconds = ((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
+        dist.init_process_group(
+            backend="gloo", timeout=None if seconds is None else timedelta(seconds=seconds)
+        )
     wrapper = cfg.setdefault("model_wrapper_cfg", ConfigDict())
     kind = MODEL_WRAPPERS.get(wrapper.setdefault("type", "MMDistributedDataParallel"))
     if kind is None or not issubclass(kind, DistributedDataParallel):

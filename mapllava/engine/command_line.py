@@ -15,6 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
+from mapllava.engine.resume import resume_point
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import SCOPE
 
@@ -114,8 +115,9 @@ def choose_work_dir(cfg: Config, asked: str | None, resume: str | None) -> str:
             return str(same[0])
     elif resume:
         return str(Path(resume).parent)
-    stamp = os.environ.get("MAPLLAVA_RUN_STAMP") or time.strftime("%Y%m%d_%H%M%S")
-    return str(RUNS / f"{prefix}_{stamp}")
+    if os.environ.get("MAPLLAVA_RUN_STAMP"):  # the launcher's, the same in all processes
+        return str(RUNS / f"{prefix}_{os.environ['MAPLLAVA_RUN_STAMP']}")
+    return str(_new_folder(RUNS / f"{prefix}_{time.strftime('%Y%m%d_%H%M%S')}"))
 
 
 def choose_checkpoint(work_dir: str, resume: str | None) -> Path | None:
@@ -131,13 +133,11 @@ def choose_checkpoint(work_dir: str, resume: str | None) -> Path | None:
         None where the run starts anew.
 
     Raises:
-        MapLLaVAError: If the checkpoint that was asked for is not there.
+        MapLLaVAError: See :func:`mapllava.engine.resume.resume_point`.
     """
-    found = latest_checkpoint(work_dir) if resume == "auto" or restarts() else None
+    found = resume_point(work_dir, "auto") if resume == "auto" or restarts() else None
     if found is None and resume not in (None, "auto"):
-        found = Path(str(resume))
-        if not found.is_file():
-            raise MapLLaVAError(f"checkpoint '{found}' is not there; --resume auto looks in the run folder")
+        found = resume_point(work_dir, str(resume))
     return found
 
 
@@ -151,12 +151,20 @@ def run_tool(main: Callable[[], int]) -> int:
     """Run a command; an error that the user can put right becomes one message and status 2."""
     try:
         return main()
-    except (MapLLaVAError, FileNotFoundError) as error:
+    except (MapLLaVAError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+
+
+def _new_folder(path: Path) -> Path:
+    """Two runs in a second, or a clock that was put back, must not share a folder."""
+    number = 1
+    while (found := path if number == 1 else path.with_name(f"{path.name}_{number}")).exists():
+        number += 1
+    return found
 
 
 def _import_file(path: Path) -> None:

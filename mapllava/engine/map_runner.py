@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
 from mmengine.dist import broadcast
 from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import OptimWrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mapllava.checkpoint.plain_file import read_plain
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
+from mapllava.engine.failures import explain
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
+from mapllava.engine.map_train_loop import MapTrainLoop
 from mapllava.engine.sharding import whole_state
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, RUNNERS
 
 
@@ -26,6 +32,36 @@ class MapRunner(Runner):
     sharded or not. Before gathering, hooks that have a method ``gather_checkpoint(runner)`` are
     called in every process, to gather sharded tensors of their own.
     """
+
+    def train(self) -> nn.Module:
+        """MMEngine's; what other libraries raise says what to do, where that is known.
+
+        Raises:
+            MapLLaVAError: See :func:`mapllava.engine.failures.explain`.
+        """
+        with self._failures_explained():
+            return super().train()
+
+    def test(self) -> dict:
+        """MMEngine's; see :meth:`train`."""
+        with self._failures_explained():
+            return super().test()
+
+    @contextmanager
+    def _failures_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            explained = explain(error, self)
+            if explained is None:
+                raise
+            raise explained from error
+
+    def build_train_loop(self, loop: Any) -> BaseLoop:
+        """MMEngine's; a loop over epochs is one that can start within an epoch."""
+        if isinstance(loop, Mapping) and loop.get("by_epoch"):
+            loop = {"type": "MapTrainLoop", **{k: v for k, v in loop.items() if k != "by_epoch"}}
+        return super().build_train_loop(loop)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model; one that will be sharded never lies on one device as a whole."""
@@ -84,11 +120,51 @@ class MapRunner(Runner):
         with whole_state(module, optimizer, leave_out=frozen):
             super().save_checkpoint(out_dir, filename, **options)
 
+    def load_checkpoint(self, filename: str, *args: Any, **options: Any) -> dict:
+        """MMEngine's, of a file that was found whole and harmless.
+
+        Raises:
+            MapLLaVAError: If it is damaged, or holds more than tensors and plain values.
+        """
+        if Path(filename).expanduser().is_file():
+            read_plain(Path(filename).expanduser())
+        return super().load_checkpoint(filename, *args, **options)
+
     def resume(self, filename: str, *args: Any, map_location: Any = "default", **options: Any) -> None:
-        """MMEngine's; whole tensors of a model that is sharded stay off the GPU."""
+        """MMEngine's, also from within an epoch; whole tensors of a sharded model stay off the GPU."""
         if map_location == "default" and isinstance(self.model, FSDP2Wrapper):
             map_location = "cpu"
         super().resume(filename, *args, map_location=map_location, **options)
+
+    def start_within_epoch(self, meta: Mapping[str, Any]) -> None:
+        """Go on after the batches of an epoch that a checkpoint has behind it.
+
+        Args:
+            meta: Of the checkpoint; with ``batch`` and ``samples_per_step`` where it is of within an epoch.
+
+        Raises:
+            MapLLaVAError: If the training loop cannot, or the samples make no whole number of batches.
+        """
+        batch = int(meta.get("batch", 0))
+        if not batch:
+            return
+        if not isinstance(self.train_loop, MapTrainLoop):
+            raise MapLLaVAError(
+                "the checkpoint is from within an epoch: set train_cfg.type = 'MapTrainLoop', or resume from "
+                "a checkpoint_epoch_N.pth"
+            )
+        samples, now = batch * int(meta["samples_per_step"]), self.samples_per_step()
+        if samples % now:
+            raise MapLLaVAError(
+                f"the checkpoint has {samples} samples of its epoch behind it, which is no whole number of "
+                f"batches of {now} (all processes together): resume with as many processes and the same "
+                "batch_size, or from a checkpoint_epoch_N.pth"
+            )
+        self.train_loop.start_batch = samples // now
+
+    def samples_per_step(self) -> int:
+        """Training samples of one batch, all processes together."""
+        return self.world_size * int(self.train_dataloader.batch_sampler.batch_size)
 
 
 def _shards(model_wrapper_cfg: Mapping[str, Any] | None) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch.utils.data import get_worker_info
 
 
 def derive_seed(*parts: int) -> int:
@@ -40,15 +39,8 @@ class SeedSample:
         self._epoch.fill_(epoch)
 
     def __call__(self, results: dict) -> dict:
-        """Seed by ``results['sample_idx']`` and hand the results on.
-
-        PyTorch's generator is left alone in the main process, where the model draws from it.
-        """
-        seed = derive_seed(self.seed, int(self._epoch), int(results["sample_idx"]))
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        if get_worker_info() is not None:
-            torch.manual_seed(seed)
+        """Seed by ``results['sample_idx']`` and hand the results on."""
+        seed_all(derive_seed(self.seed, int(self._epoch), int(results["sample_idx"])))
         return results
 
     def __repr__(self) -> str:

@@ -1,5 +1,5 @@
 # From scratch on two CPU cores: a few minutes, short warm-up, cosine.
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=3, val_interval=3)
+train_cfg = dict(type="MapTrainLoop", max_epochs=3, val_interval=3)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(

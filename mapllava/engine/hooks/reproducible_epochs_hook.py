@@ -1,4 +1,4 @@
-"""Makes every epoch depend on the seed and its number only, so that a resumed run is the same run."""
+"""Makes every step depend on the seed and its position only, so that a resumed run is the same run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from mapllava.registry import HOOKS
 
 @HOOKS.register_module()
 class ReproducibleEpochsHook(Hook):
-    """Reseeds at each epoch's start, and each training sample by (seed, epoch, index).
+    """Seeds each step by (seed, epoch, batch, rank), and each training sample by (seed, epoch, index).
 
     The order of samples is MMEngine's sampler's affair, which already goes by seed and epoch. What
     a transform draws is then independent of the number of workers, of whether they persist, and of
-    everything that ran before; so a run resumed after epoch N goes on exactly as the one that was
-    not stopped.
+    everything that ran before, what the model draws of everything before the step; so a run resumed
+    anywhere goes on exactly as the one that was not stopped, and no generator's state need be saved,
+    in any process.
     """
 
     priority = "VERY_HIGH"
@@ -35,14 +36,7 @@ class ReproducibleEpochsHook(Hook):
         """Tell the workers the epoch."""
         for seeder in self._seeders:
             seeder.set_epoch(runner.epoch)
-        self._seed(runner)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
-        """Seed again before an epoch's first step: starting workers draws from the generator once."""
-        if batch_idx == 0:
-            self._seed(runner)
-
-    @staticmethod
-    def _seed(runner: Runner) -> None:
-        """Seed this process by (seed, epoch, rank)."""
-        seed_all(derive_seed(runner.seed, runner.epoch, runner.rank))
+        """Seed this process before it computes a batch."""
+        seed_all(derive_seed(runner.seed, runner.epoch, batch_idx, runner.rank))

@@ -1,12 +1,12 @@
-"""The checkpoints of a run: one per epoch, the best, and the final one."""
+"""The checkpoints of a run: one per epoch, within an epoch where wanted, the best, and the final one."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
@@ -15,9 +15,9 @@ from mmengine.runner import Runner
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
-from mapllava.whole_file import write_json
+from mapllava.whole_file import remove_partial_files, whole_file, write_json
 
-_EPOCH_FILE = re.compile(r"checkpoint_epoch_(\d+)\.pth")
+_FILE = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pth")
 BEST, FINAL, BEST_RECORD = "best_model.pth", "final_model.pth", "best_model.json"
 
 
@@ -25,13 +25,17 @@ BEST, FINAL, BEST_RECORD = "best_model.pth", "final_model.pth", "best_model.json
 class RunCheckpointHook(Hook):
     """Writes ``checkpoint_epoch_N.pth``, ``best_model.pth`` and ``final_model.pth``.
 
-    Each file appears whole or not at all. ``best_model.json`` says by which metric, on which split
-    and after which epoch the best was chosen.
+    Each file appears whole or not at all; what a killed run has left half-written is removed at the
+    start. ``best_model.json`` says by which metric, on which split and after which epoch the best was
+    chosen. ``checkpoint_epoch_N_step_S.pth`` is from within epoch N, after S of its batches: a run
+    resumed from it goes on with batch S + 1. It stays until its epoch's checkpoint is written.
 
     Args:
         interval: Epochs between two checkpoints; the last epoch always gets one.
         max_keep: How many epoch checkpoints stay; the older ones are deleted. None keeps all.
         metric: The metric that chooses the best model, with or without its prefix.
+        every_steps: Batches between two checkpoints within an epoch, None for none; where gradients
+            are accumulated, the next update of the weights after these is waited for.
 
     Raises:
         MapLLaVAError: If an argument is below 1.
@@ -39,33 +43,88 @@ class RunCheckpointHook(Hook):
 
     priority = "VERY_LOW"
 
-    def __init__(self, interval: int = 1, max_keep: int | None = None, metric: str = "mAP") -> None:
-        if interval < 1 or (max_keep is not None and max_keep < 1):
+    def __init__(
+        self,
+        interval: int = 1,
+        max_keep: int | None = None,
+        metric: str = "mAP",
+        every_steps: int | None = None,
+    ) -> None:
+        if interval < 1 or (max_keep is not None and max_keep < 1) or (every_steps or 1) < 1:
             raise MapLLaVAError(
-                f"RunCheckpointHook(interval={interval}, max_keep={max_keep}): both must be >= 1"
+                f"RunCheckpointHook(interval={interval}, max_keep={max_keep}, every_steps={every_steps}): "
+                "all must be >= 1"
             )
         self.interval = interval
         self.max_keep = max_keep
         self.metric = metric
+        self.every_steps = every_steps
         self.best: float | None = None
         self._training = False
+        self._since = 0
 
     def before_train(self, runner: Runner) -> None:
         """A resumed run goes on with the best score so far; a new one starts without."""
         self._training = True
+        if is_main_process():
+            for path in remove_partial_files(runner.work_dir):
+                runner.logger.warning(f"Removed {path.name}, which a stopped run had not finished writing")
         record = Path(runner.work_dir) / BEST_RECORD
         if getattr(runner, "_resume", False) and record.is_file():
             self.best = float(json.loads(record.read_text())["score"])
         runner.logger.info(f"Checkpoints go to {runner.work_dir}")
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """A run that is resumed from within an epoch starts there."""
+        start = getattr(runner, "start_within_epoch", None)
+        if getattr(runner, "_resume", False) and start is not None:
+            start(checkpoint.get("meta", {}))
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Save within the epoch, where that is wanted."""
+        self._since += 1
+        if self.every_steps is None or self._since < self.every_steps:
+            return
+        if runner.optim_wrapper.should_update() and not self.is_last_train_iter_of_epoch(runner, batch_idx):
+            self.save_within_epoch(runner, batch_idx)
+
+    def is_last_train_iter_of_epoch(self, runner: Runner, batch_idx: int) -> bool:
+        """Whether the epoch's own checkpoint comes next."""
+        return batch_idx + 1 >= len(runner.train_dataloader)
+
+    def save_within_epoch(self, runner: Runner, batch_idx: int) -> str:
+        """Save after a batch, in every process; call it after an update of the weights only.
+
+        Args:
+            runner: The runner, in ``after_train_iter``.
+            batch_idx: Number of the batch within the epoch, from 0.
+
+        Returns:
+            The file's name.
+        """
+        self._since = 0
+        name = f"checkpoint_epoch_{runner.epoch + 1}_step_{batch_idx + 1}.pth"
+        position = {
+            "epoch": runner.epoch,
+            "iter": runner.iter + 1,
+            "batch": batch_idx + 1,
+            "samples_per_step": getattr(runner, "samples_per_step", lambda: 0)(),
+        }
+        self._save(runner, name, position, optimizer=True)
+        self._forget_steps(runner, name)
+        return name
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Save the epoch's checkpoint."""
         if not (self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner)):
             return
         epoch = runner.epoch + 1
-        self._save(
-            runner, f"checkpoint_epoch_{epoch}.pth", {"epoch": epoch, "iter": runner.iter}, optimizer=True
-        )
+        name = f"checkpoint_epoch_{epoch}.pth"
+        self._since = 0
+        self._save(runner, name, {"epoch": epoch, "iter": runner.iter, "batch": 0}, optimizer=True)
+        self._forget_steps(runner, name)
         self._forget_old(runner)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -96,9 +155,8 @@ class RunCheckpointHook(Hook):
         """The last epoch's checkpoint is the final model."""
         last = latest_checkpoint(runner.work_dir)
         if last is not None:
-            temporary = last.with_name(f".{FINAL}.tmp")
-            shutil.copyfile(last, temporary)
-            os.replace(temporary, last.with_name(FINAL))
+            with whole_file(last.with_name(FINAL)) as partial:
+                shutil.copyfile(last, partial)
 
     def _score(self, metrics: dict[str, float]) -> float:
         for name, value in metrics.items():
@@ -111,12 +169,12 @@ class RunCheckpointHook(Hook):
 
     @staticmethod
     def _save(runner: Runner, name: str, meta: dict, optimizer: bool) -> None:
-        temporary = f".{name}.tmp"
-        runner.save_checkpoint(
-            runner.work_dir, temporary, save_optimizer=optimizer, save_param_scheduler=optimizer, meta=meta
-        )
-        if is_main_process():
-            os.replace(Path(runner.work_dir) / temporary, Path(runner.work_dir) / name)
+        options: dict = {"save_optimizer": optimizer, "save_param_scheduler": optimizer, "meta": meta}
+        if not is_main_process():
+            runner.save_checkpoint(runner.work_dir, name, **options)
+            return
+        with whole_file(Path(runner.work_dir) / name) as partial:
+            runner.save_checkpoint(str(partial.parent), partial.name, **options)
 
     @master_only
     def _forget_old(self, runner: Runner) -> None:
@@ -124,16 +182,31 @@ class RunCheckpointHook(Hook):
             for path in epoch_checkpoints(runner.work_dir)[: -self.max_keep]:
                 path.unlink()
 
+    @master_only
+    def _forget_steps(self, runner: Runner, newest: str) -> None:
+        for path in checkpoints(runner.work_dir):
+            if "_step_" in path.name and path.name != newest:
+                path.unlink()
+
+
+def checkpoints(work_dir: str | Path) -> list[Path]:
+    """All checkpoints of a run folder that training can go on from, oldest first."""
+    found = [(match, path) for path in Path(work_dir).glob("*.pth") if (match := _FILE.fullmatch(path.name))]
+    return [path for _, path in sorted(found, key=lambda pair: _position(pair[0]))]
+
 
 def epoch_checkpoints(work_dir: str | Path) -> list[Path]:
     """The epoch checkpoints of a run folder, oldest first."""
-    found = [
-        (match, path) for path in Path(work_dir).glob("*.pth") if (match := _EPOCH_FILE.fullmatch(path.name))
-    ]
-    return [path for _, path in sorted(found, key=lambda pair: int(pair[0].group(1)))]
+    return [path for path in checkpoints(work_dir) if "_step_" not in path.name]
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The newest epoch checkpoint of a run folder, or None."""
-    found = epoch_checkpoints(work_dir)
+    """The newest checkpoint of a run folder, or None."""
+    found = checkpoints(work_dir)
     return found[-1] if found else None
+
+
+def _position(match: re.Match) -> tuple[int, int]:
+    """Epochs finished, and batches of the next one."""
+    epoch, step = int(match.group(1)), match.group(2)
+    return (epoch, 0) if step is None else (epoch - 1, int(step))

@@ -10,8 +10,11 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 from mapllava.whole_file import write_json
+
+METRICS = "metrics.json"
 
 
 @HOOKS.register_module()
@@ -20,10 +23,10 @@ class RunFolderHook(Hook):
 
     MMEngine itself writes the resolved ``.py`` and the log. ``metrics.json`` is a list of entries
     with ``stage`` (val or test), ``epoch``, ``split``, the ``ablation`` where one was asked for, and
-    ``metrics``.
+    ``metrics``. A validation's entry is written last: what else it leads to is then done.
     """
 
-    priority = "LOW"
+    priority = "LOWEST"
 
     @master_only
     def before_train(self, runner: Runner) -> None:
@@ -40,15 +43,21 @@ class RunFolderHook(Hook):
 
     @master_only
     def _append(self, runner: Runner, stage: str, dataset: Any, metrics: dict[str, float] | None) -> None:
-        path = Path(runner.work_dir) / "metrics.json"
-        entries = json.loads(path.read_text()) if path.is_file() else []
+        path = Path(runner.work_dir) / METRICS
+        entries = _entries(path)
         entry = {"stage": stage, "split": split_name(dataset), "metrics": metrics or {}}
         if stage == "val":
             entry["epoch"] = runner.epoch
+            entries = [old for old in entries if (old["stage"], old.get("epoch")) != (stage, runner.epoch)]
         else:
             entry["checkpoint"] = runner.cfg.get("load_from")
             entry["ablation"] = runner.cfg.get("ablation")
         write_json(path, [*entries, entry], default=_plain)
+
+
+def validated_epochs(work_dir: str | Path) -> set[int]:
+    """The epochs after which a run has validated, as its ``metrics.json`` has them."""
+    return {entry["epoch"] for entry in _entries(Path(work_dir) / METRICS) if entry["stage"] == "val"}
 
 
 def split_name(dataset: Any) -> str | None:
@@ -56,6 +65,13 @@ def split_name(dataset: Any) -> str | None:
     meta = getattr(dataset, "metainfo", {})
     parts = [str(meta[key]) for key in ("version", "split") if meta.get(key)]
     return " ".join(parts) or None
+
+
+def _entries(path: Path) -> list[dict]:
+    try:
+        return json.loads(path.read_text()) if path.is_file() else []
+    except ValueError as error:
+        raise MapLLaVAError(f"'{path}' is no JSON ({error}): move it away, a new one is made") from error
 
 
 def _plain(value: Any) -> Any:

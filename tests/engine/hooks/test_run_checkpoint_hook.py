@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from toy import ToyMetric, toy_config
@@ -60,12 +62,13 @@ def test_a_save_that_dies_leaves_the_older_file_whole(tmp_path, monkeypatch):
     runner.train()
     before = (tmp_path / "best_model.pth").read_bytes()
 
-    def die(*args, **kwargs):
-        (tmp_path / ".best_model.pth.tmp").write_bytes(b"half")
-        raise OSError("disk full")
+    def die(folder, name, **kwargs):
+        Path(folder, name).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(runner, "save_checkpoint", die)
     hook = next(hook for hook in runner.hooks if isinstance(hook, RunCheckpointHook))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(MapLLaVAError, match=r"best_model.pth' cannot be written: No space .* make room"):
         hook.after_val_epoch(runner, {"mAP": 1e9})
     assert (tmp_path / "best_model.pth").read_bytes() == before
+    assert not list(tmp_path.glob(".*"))

@@ -1,0 +1,59 @@
+"""Reads a ``.pth`` file that may be damaged or hostile: nothing in it runs, a flipped bit is found."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mapllava.errors import MapLLaVAError
+
+
+def read_plain(path: str | Path) -> Any:
+    """Load tensors and plain values to the CPU, after a look at every byte.
+
+    ``torch.load`` does not compare the checksums that ``torch.save`` writes, so a flipped bit would
+    become a wrong weight; here it is an error.
+
+    Args:
+        path: A file that ``torch.save`` has written.
+
+    Returns:
+        Its contents; tensors are mapped, not read.
+
+    Raises:
+        MapLLaVAError: If the file is missing, cut short, damaged, or holds more than tensors and plain
+            values; names it.
+    """
+    path = Path(path)
+    damaged = _first_damage(path)
+    if damaged is not None:
+        raise MapLLaVAError(
+            f"'{path}' is damaged ({damaged}): copy it again, or take an older checkpoint of the run"
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        raise MapLLaVAError(
+            f"'{path}' cannot be read as tensors and plain values ({type(error).__name__}: {reason}): it is "
+            "cut short, or no file that mapllava has written, and nothing in it was run; copy it again from "
+            "the run folder"
+        ) from error
+
+
+def _first_damage(path: Path) -> str | None:
+    """What is wrong with the archive, or None; torch's older format is none and has no checksums."""
+    try:
+        with path.open("rb") as stream:
+            if stream.read(4) != b"PK\x03\x04":
+                return None
+        with zipfile.ZipFile(path) as archive:
+            record = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+        return f"cut short? {error}, {path.stat().st_size:,} bytes"
+    except OSError as error:
+        raise MapLLaVAError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    return None if record is None else f"checksum of {record} is wrong"
