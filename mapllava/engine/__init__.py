@@ -8,6 +8,7 @@ from mapllava.engine.map_log_processor import MapLogProcessor
 from mapllava.engine.map_runner import MapRunner
 from mapllava.engine.map_spec_injection import inject_map_spec
 from mapllava.engine.map_train_loop import MapTrainLoop
+from mapllava.engine.map_val_loop import MapValLoop
 from mapllava.engine.memory import StateMemory, state_memory
 from mapllava.engine.muon_adamw import MuonAdamW
 from mapllava.engine.optim_wrapper_constructor import MapOptimWrapperConstructor
@@ -19,6 +20,7 @@ __all__ = [
     "MapOptimWrapperConstructor",
     "MapRunner",
     "MapTrainLoop",
+    "MapValLoop",
     "MuonAdamW",
     "StateMemory",
     "build_runner",

@@ -1,7 +1,7 @@
 # Stage 2 at full size: 24 epochs, warm-up of 500 updates, cosine. Pretrained Q-Former weights move
 # slowly, new parts ten times faster; norms, biases and embeddings do not decay.
 train_cfg = dict(type="MapTrainLoop", max_epochs=24, val_interval=1)
-val_cfg = dict(type="ValLoop")
+val_cfg = dict(type="MapValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(
     type="AutocastOptimWrapper",

@@ -1,6 +1,6 @@
 # From scratch on two CPU cores: a few minutes, short warm-up, cosine.
 train_cfg = dict(type="MapTrainLoop", max_epochs=3, val_interval=3)
-val_cfg = dict(type="ValLoop")
+val_cfg = dict(type="MapValLoop")
 test_cfg = dict(type="TestLoop")
 optim_wrapper = dict(
     type="AutocastOptimWrapper",

@@ -13,11 +13,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mapllava.engine.hooks.run_folder_hook import split_name
+from mapllava.engine.hooks.warmup_ema_hook import AVERAGE, RAW, RAW_WEIGHTS, average_of
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 from mapllava.whole_file import remove_partial_files, whole_file, write_json
 
 _FILE = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pth")
+_IN_WORDS = {AVERAGE: "averaged weights", RAW_WEIGHTS: "raw weights"}
 BEST, FINAL, BEST_RECORD = "best_model.pth", "final_model.pth", "best_model.json"
 
 
@@ -27,8 +29,9 @@ class RunCheckpointHook(Hook):
 
     Each file appears whole or not at all; what a killed run has left half-written is removed at the
     start. ``best_model.json`` says by which metric, on which split and after which epoch the best was
-    chosen. ``checkpoint_epoch_N_step_S.pth`` is from within epoch N, after S of its batches: a run
-    resumed from it goes on with batch S + 1. It stays until its epoch's checkpoint is written.
+    chosen, and whether it is the average of the weights or the weights themselves.
+    ``checkpoint_epoch_N_step_S.pth`` is from within epoch N, after S of its batches: a run resumed
+    from it goes on with batch S + 1. It stays until its epoch's checkpoint is written.
 
     Args:
         interval: Epochs between two checkpoints; the last epoch always gets one.
@@ -135,19 +138,22 @@ class RunCheckpointHook(Hook):
         """
         if not self._training:
             return
-        score = self._score(metrics or {})
+        main = RAW_WEIGHTS if average_of(runner) is None else AVERAGE
+        weights, score = self._score(metrics or {}, main)
         if self.best is not None and score <= self.best:
             return
         self.best = score
         split = split_name(runner.val_dataloader.dataset)
-        record = {"metric": self.metric, "score": score, "epoch": runner.epoch, "split": split}
+        chosen = {"metric": self.metric, "score": score, "weights": weights}
+        record = {**chosen, "epoch": runner.epoch, "split": split}
         self._save(
             runner, BEST, {"epoch": runner.epoch, "iter": runner.iter, "best": record}, optimizer=False
         )
         if is_main_process():
             write_json(Path(runner.work_dir) / BEST_RECORD, record)
         runner.logger.info(
-            f"Best model so far: {self.metric} {score:.4f} on {split or 'the validation data'}, {BEST}"
+            f"Best model so far: {self.metric} {score:.4f} of the {_IN_WORDS[weights]} on "
+            f"{split or 'the validation data'}, {BEST}"
         )
 
     @master_only
@@ -158,10 +164,15 @@ class RunCheckpointHook(Hook):
             with whole_file(last.with_name(FINAL)) as partial:
                 shutil.copyfile(last, partial)
 
-    def _score(self, metrics: dict[str, float]) -> float:
+    def _score(self, metrics: dict[str, float], main: str) -> tuple[str, float]:
+        """The weights that scored higher, and how high; of equal ones those that ``main`` names."""
+        found: dict[str, float] = {}
         for name, value in metrics.items():
+            weights = RAW_WEIGHTS if name.startswith(RAW) else main
             if name == self.metric or name.endswith(f"/{self.metric}"):
-                return float(value)
+                found.setdefault(weights, float(value))
+        if found:
+            return max(found.items(), key=lambda entry: (entry[1], entry[0] == main))
         raise MapLLaVAError(
             f"validation gave no '{self.metric}' to choose the best model by, only {sorted(metrics)}: "
             "set RunCheckpointHook's metric to one of these"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -13,6 +16,11 @@ from mapllava.engine.sharding import gather, local_part, shard_like
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 
+AVERAGE, RAW_WEIGHTS = "average", "raw"
+"""What a best model's record calls the weights that were chosen."""
+RAW = "raw/"
+"""Before the names of metrics of the weights in training, where the others are of their average."""
+
 
 @HOOKS.register_module()
 class WarmupEMAHook(Hook):
@@ -22,7 +30,8 @@ class WarmupEMAHook(Hook):
     the random weights of the start are forgotten within a few updates (the rule of
     TensorFlow's ``ExponentialMovingAverage(num_updates=…)``). Frozen weights are neither copied nor
     averaged. A checkpoint's ``state_dict`` is the average, ready to be used; where the optimiser's
-    state is saved too, ``ema_state_dict`` holds the weights that training goes on with.
+    state is saved too, ``ema_state_dict`` holds the weights that training goes on with. Only a best
+    model whose raw weights scored higher (``meta.best.weights`` is ``raw``) holds these instead.
 
     Args:
         decay: The share kept in the long run, in (0, 1).
@@ -76,13 +85,23 @@ class WarmupEMAHook(Hook):
         """Go on with the weights in training."""
         self._swap(runner.model)
 
+    @contextmanager
+    def set_aside(self, model: nn.Module) -> Iterator[None]:
+        """Within a validation: for a while, the model has the weights in training again."""
+        self._swap(model)
+        try:
+            yield
+        finally:
+            self._swap(model)
+
     def gather_checkpoint(self, runner: Runner) -> None:
         """Called in every process before a checkpoint of a sharded model."""
         self._whole = gather(self.average)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the average where a model's weights are looked for, and the weights aside."""
-        if not self.average:
+        if not self.average or checkpoint.get("meta", {}).get("best", {}).get("weights") == RAW_WEIGHTS:
+            self._whole = {}
             return
         state = checkpoint["state_dict"]
         if "optimizer" in checkpoint:
@@ -123,6 +142,11 @@ class WarmupEMAHook(Hook):
             kept = current.detach().clone()
             current.copy_(average)
             average.copy_(kept)
+
+
+def average_of(runner: Runner) -> WarmupEMAHook | None:
+    """The hook that averages a run's weights, once it has an average; None where there is none."""
+    return next((hook for hook in runner.hooks if isinstance(hook, WarmupEMAHook) and hook.average), None)
 
 
 def _averaged(model: nn.Module) -> dict[str, Tensor]:
