@@ -8,7 +8,7 @@ PYTHON ?= python3
 BASE_PYTHON ?= $(PYTHON)
 VENV ?= .venv
 TORCH ?= torch==2.13.0
-EXTRAS ?= dev,tensorboard
+EXTRAS ?= dev,tensorboard,lora,quant
 
 TEST_WORKERS ?= 2
 READY := $(VENV)/.mapllava-ready

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from extras import need_extras
 from mmengine.config import Config
 
 from mapllava.checkpoint import count_parameters, stored_bytes
@@ -31,14 +32,6 @@ EXPECTED_MILLIONS = {
     "stage2/synthetic_points.py": (3.0, 3.0),
     "stage2/synthetic_qformer.py": (2.7, 2.7),
 }
-
-
-def need_extras(model: dict) -> None:
-    for part in ("vision_encoder", "decoder"):
-        if "quantization" in model[part]:
-            pytest.importorskip("bitsandbytes")
-        if "lora" in model[part]:
-            pytest.importorskip("peft")
 
 
 def load(path: Path) -> Config:
