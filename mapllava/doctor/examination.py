@@ -25,7 +25,7 @@ class Check:
         name: what ``--skip`` and ``--only`` call it.
         group: the part of the report.
         function: ``module:function`` below ``mapllava.doctor``; takes the context, yields findings.
-        needs: checks without which this one is not made where they have failed.
+        needs: checks (or packages) that must not have failed for this one to be made.
     """
 
     name: str
@@ -39,7 +39,7 @@ CHECKS = (
     Check("packages", ENVIRONMENT, "packages:packages"),
     Check("commands", ENVIRONMENT, "machine:commands"),
     Check("driver", ENVIRONMENT, "machine:driver"),
-    Check("gpu", ENVIRONMENT, "gpu:gpu"),
+    Check("gpu", ENVIRONMENT, "gpu:gpu", ("torch",)),
     Check("disk", ENVIRONMENT, "machine:disk"),
     Check("shm", ENVIRONMENT, "machine:shared_memory"),
     Check("file", CONFIG, "config_keys:file"),
@@ -90,8 +90,8 @@ def examine(context: Context, checks: Collection[Check]) -> Iterator[tuple[Check
     """
     failed: set[str] = set()
     for check in checks:
-        missing = [] if check.group == ENVIRONMENT and check.name != "gpu" else context.unusable
-        blocking = [*missing, *(name for name in check.needs if name in failed)]
+        needs = check.needs if check.group == ENVIRONMENT else [*context.unusable, *check.needs]
+        blocking = [name for name in needs if name in failed or name in context.unusable]
         if blocking:
             failed.add(check.name)
             yield check, Finding(check.name, SKIP, f"not looked at: {', '.join(blocking)} failed")

@@ -23,7 +23,7 @@ def gpu(context: Context) -> Iterator[Finding]:
     if shutil.which("nvidia-smi") is None:
         reason = f"no GPU ({build}): training runs on the CPU, which the synthetic configs are made for"
         yield Finding("gpu", WARN, reason, "nuScenes at full size needs a GPU machine")
-    elif hidden is not None and not any(word.isdigit() or "-" in word[1:] for word in hidden.split(",")):
+    elif hidden is not None and hidden.strip() in ("", "-1"):
         yield Finding("gpu", FAIL, f"CUDA_VISIBLE_DEVICES={hidden!r} hides every GPU", "unset CUDA_VISIBLE_DEVICES")
     elif torch.version.cuda is None:
         remedy = "pip install --force-reinstall torch from its CUDA index: see 'Install' in docs/en/get_started.md"
