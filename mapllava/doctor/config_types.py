@@ -43,12 +43,17 @@ class Component:
     Attributes:
         where: its place, e.g. ``model.neck``.
         kind: its ``type``.
-        arguments: the other keys.
+        node: the dict.
     """
 
     where: str
     kind: Any
-    arguments: frozenset[str]
+    node: Mapping[str, Any]
+
+    @property
+    def arguments(self) -> set[str]:
+        """The keys that go to its constructor."""
+        return set(self.node) - {"type", "_scope_"}
 
 
 def types(context: Context) -> Iterator[Finding]:
@@ -97,15 +102,15 @@ def components(cfg: Mapping[str, Any]) -> Iterator[Component]:
         yield from _below(key, cfg[key])
     wrapper = cfg.get("optim_wrapper")
     if isinstance(wrapper, Mapping) and wrapper.get("constructor"):
-        yield Component("optim_wrapper.constructor", wrapper["constructor"], frozenset())
+        yield Component("optim_wrapper.constructor", wrapper["constructor"], {})
     if cfg.get("runner_type"):
-        yield Component("runner_type", cfg["runner_type"], frozenset())
+        yield Component("runner_type", cfg["runner_type"], {})
 
 
 def _below(where: str, node: Any) -> Iterator[Component]:
     if isinstance(node, Mapping):
         if "type" in node:
-            yield Component(where, node["type"], frozenset(node) - {"type", "_scope_"})
+            yield Component(where, node["type"], node)
         for key, value in node.items():
             if key != _VALUES_ONLY:
                 yield from _below(f"{where}.{key}", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import dedent
 
 OK, WARN, FAIL, SKIP = "ok", "warn", "fail", "skip"
 
@@ -34,9 +35,8 @@ def from_error(name: str, error: BaseException, remedy: str = "") -> Finding:
         remedy: where the text has none.
     """
     reason, _, told = str(error).strip().partition("\n")
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
     reason = reason.removesuffix(":").removesuffix(". Rebuild it").removesuffix(". Build it")
-    return Finding(name, FAIL, reason, "\n".join(lines) or remedy)
+    return Finding(name, FAIL, reason, dedent(told).strip() or remedy)
 
 
 def gigabytes(size: float) -> str:

@@ -1,0 +1,172 @@
+"""Pretrained weights: on this disk and complete, or within reach."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, WeightSource
+from mapllava.doctor.config_types import Component, candidates, components
+from mapllava.doctor.context import Context
+from mapllava.doctor.finding import FAIL, OK, SKIP, Finding, from_error, gigabytes
+from mapllava.errors import MapLLaVAError
+
+KEY = "pretrained"
+_SECONDS = 8.0
+_HASH = 12  # digits shown
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+_ELSEWHERE = (
+    "download the model into a folder and name that in 'pretrained', or name a mirror before starting Python: "
+    "export HF_ENDPOINT=https://…"
+)
+
+
+def weights(context: Context) -> Iterator[Finding]:
+    """One line per folder or hub id that the config names."""
+    users: dict[str, list[Component]] = {}
+    for component in components(context.cfg.to_dict()):
+        if isinstance(component.node.get(KEY), str):
+            users.setdefault(component.node[KEY], []).append(component)
+    for name, using in users.items():
+        folder = local_folder(name)
+        if folder is None:
+            yield _on_the_hub(name)
+            continue
+        names = {candidate.__name__ for each in using for candidate, _ in candidates(each.kind)}
+        if any("Tokenizer" in kind for kind in names):
+            yield _tokenizer(name, folder)
+        models = [each for each in using if "Tokenizer" not in str(each.kind)]
+        if models:
+            yield _complete(name, folder, models)
+    if not users:
+        yield Finding("weights", SKIP, "none are named: the model starts from random weights")
+
+
+def local_folder(name: str) -> Path | None:
+    """Folder that a name means on this disk: itself, or the hub's snapshot in the cache; None if neither.
+
+    Asks nobody and fetches nothing.
+    """
+    if Path(name).expanduser().exists():
+        return Path(name).expanduser()
+    import huggingface_hub
+
+    repo, _, revision = name.partition("@")
+    try:
+        return Path(huggingface_hub.snapshot_download(repo, revision=revision or None, local_files_only=True))
+    except (OSError, ValueError):  # not cached; not a hub id
+        return None
+
+
+def localised(cfg: Any) -> Any:
+    """A copy of a config whose pretrained weights are named by their folders on this disk, where they are."""
+    if isinstance(cfg, Mapping):
+        copied = {key: localised(value) for key, value in cfg.items()}
+        if isinstance(copied.get(KEY), str):
+            copied[KEY] = str(local_folder(copied[KEY]) or copied[KEY])
+        return copied
+    if isinstance(cfg, (list, tuple)):
+        return [localised(value) for value in cfg]
+    return cfg
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Weight files of a model's folder."""
+    return sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+
+
+def _complete(name: str, folder: Path, users: Sequence[Component]) -> Finding:
+    again = f"download {name} again, all files of it"
+    try:
+        source = WeightSource(folder)
+        kind = source.config().get("model_type", "unknown")
+        wanted = [_wants(component) for component in users]
+        read = sum(get is not None for _, get in source.tensors(lambda key: any(want(key) for want in wanted)))
+        digest = str(source.describe()["hash"])[:_HASH]
+    except MapLLaVAError as error:
+        return from_error(f"weights {name}", error, again)
+    except Exception as error:  # of safetensors, pickle or JSON, none of which share a class
+        text = " ".join(str(error).split())
+        reason = f"a file in {folder} is damaged or cut short ({type(error).__name__}: {text})"
+        return Finding(f"weights {name}", FAIL, reason, again)
+    if not read:
+        reason = f"{folder} ({kind}) has no tensor for {', '.join(each.where for each in users)}"
+        return Finding(f"weights {name}", FAIL, reason, "name the right model in 'pretrained'")
+    size = gigabytes(sum(path.stat().st_size for path in weight_files(folder)))
+    return Finding(f"weights {name}", OK, f"{folder}: {kind}, {size}, {read} tensors, hash {digest}")
+
+
+def _wants(component: Component) -> Callable[[str], bool]:
+    for built, _ in candidates(component.kind):
+        if hasattr(built, "table"):
+            return built.table.wants
+        if built.__name__ == "QFormerCore":
+            return lambda key: BLIP2_QFORMER.wants(key) or BLIP2_QUERY_TOKENS.wants(key)
+    return lambda key: True
+
+
+def _tokenizer(name: str, folder: Path) -> Finding:
+    found = [folder] if folder.is_file() else [folder / each for each in _TOKENIZER if (folder / each).is_file()]
+    if found:
+        return Finding(f"tokenizer {name}", OK, str(found[0]))
+    reason = f"{folder} has none of {', '.join(_TOKENIZER)}"
+    return Finding(f"tokenizer {name}", FAIL, reason, f"download the tokenizer of {name} into it")
+
+
+def _on_the_hub(name: str) -> Finding:
+    """Whether the hub or its mirror would give what is not on this disk."""
+    from huggingface_hub import constants, get_token
+    from huggingface_hub.utils import validate_repo_id
+
+    label = f"weights {name}"
+    repo, _, revision = name.partition("@")
+    try:
+        validate_repo_id(repo)
+    except ValueError:
+        return Finding(label, FAIL, f"'{name}' is neither a folder here nor a hub id", _ELSEWHERE)
+    if constants.HF_HUB_OFFLINE:
+        return Finding(label, FAIL, "not on this disk, and HF_HUB_OFFLINE is set", f"unset it, or {_ELSEWHERE}")
+    url = f"{constants.ENDPOINT}/{repo}/resolve/{revision or 'main'}/config.json"
+    problem = reach(url, get_token())
+    if not problem:
+        reason = f"not on this disk; {constants.ENDPOINT} answers, the first run downloads it to {constants.HF_HUB_CACHE}"
+        return Finding(label, OK, reason)
+    if problem in ("401", "403"):
+        remedy = f"accept the model's terms on its page, then: hf auth login. Or {_ELSEWHERE}"
+        return Finding(label, FAIL, f"not on this disk, and {constants.ENDPOINT} wants a login ({problem})", remedy)
+    if problem == "404":
+        reason = f"not on this disk, and {constants.ENDPOINT} knows no such model or revision"
+        return Finding(label, FAIL, reason, f"check the name; or {_ELSEWHERE}")
+    return Finding(label, FAIL, f"not on this disk, and {constants.ENDPOINT} is out of reach ({problem})", _ELSEWHERE)
+
+
+def reach(url: str, token: str | None = None, seconds: float = _SECONDS) -> str:
+    """What stands between us and a URL: empty if it answers, else a status or an error's text.
+
+    Args:
+        url: asked for its head only.
+        token: of the hub, where there is one.
+        seconds: after which it counts as silent, name resolution included.
+    """
+    problem = [f"no answer within {seconds:.0f} s"]
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "mapllava-doctor"})
+        if token:
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=seconds):
+                problem[0] = ""
+        except urllib.error.HTTPError as error:
+            problem[0] = str(error.code)
+        except (OSError, ValueError) as error:
+            problem[0] = str(getattr(error, "reason", error))
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return problem[0]
