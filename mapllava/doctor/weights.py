@@ -27,23 +27,50 @@ _ELSEWHERE = (
 
 def weights(context: Context) -> Iterator[Finding]:
     """One line per folder or hub id that the config names."""
-    users: dict[str, list[Component]] = {}
-    for component in components(context.cfg.to_dict()):
-        if isinstance(component.node.get(KEY), str):
-            users.setdefault(component.node[KEY], []).append(component)
+    users = _users(context.cfg)
     for name, using in users.items():
-        folder = local_folder(name)
-        if folder is None:
-            yield _on_the_hub(name)
-            continue
-        names = {candidate.__name__ for each in using for candidate, _ in candidates(each.kind)}
-        if any("Tokenizer" in kind for kind in names):
-            yield _tokenizer(name, folder)
-        models = [each for each in using if "Tokenizer" not in str(each.kind)]
-        if models:
-            yield _complete(name, folder, models)
+        finding = on_this_disk(name, using)
+        if finding.status == FAIL and not Path(name).expanduser().exists():
+            finding = _on_the_hub(name, finding.name)
+        yield finding
     if not users:
         yield Finding("weights", SKIP, "none are named: the model starts from random weights")
+
+
+def absent(cfg: Any) -> list[str]:
+    """Names of pretrained weights that are not complete on this disk."""
+    return [name for name, using in _users(cfg).items() if on_this_disk(name, using).status == FAIL]
+
+
+def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
+    """Whether weights, and a tokenizer where one is wanted, are here and whole.
+
+    Args:
+        name: folder or hub id.
+        users: the components that name it.
+    """
+    folder = local_folder(name)
+    models = [each for each in users if "Tokenizer" not in str(each.kind)]
+    label = f"weights {name}" if models else f"tokenizer {name}"
+    if folder is None:
+        return Finding(label, FAIL, "not on this disk", _ELSEWHERE)
+    if len(models) < len(users):
+        files = [folder] if folder.is_file() else [folder / each for each in _TOKENIZER]
+        found = [path for path in files if path.is_file()]
+        if not found:
+            reason = f"{folder} has none of {', '.join(_TOKENIZER)}"
+            return Finding(label, FAIL, reason, f"download the tokenizer of {name} into it")
+        if not models:
+            return Finding(label, OK, str(found[0]))
+    return _complete(label, name, folder, models)
+
+
+def _users(cfg: Any) -> dict[str, list[Component]]:
+    users: dict[str, list[Component]] = {}
+    for component in components(cfg.to_dict()):
+        if isinstance(component.node.get(KEY), str):
+            users.setdefault(component.node[KEY], []).append(component)
+    return users
 
 
 def local_folder(name: str) -> Path | None:
@@ -79,7 +106,7 @@ def weight_files(folder: Path) -> list[Path]:
     return sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
 
 
-def _complete(name: str, folder: Path, users: Sequence[Component]) -> Finding:
+def _complete(label: str, name: str, folder: Path, users: Sequence[Component]) -> Finding:
     again = f"download {name} again, all files of it"
     try:
         source = WeightSource(folder)
@@ -88,16 +115,16 @@ def _complete(name: str, folder: Path, users: Sequence[Component]) -> Finding:
         read = sum(get is not None for _, get in source.tensors(lambda key: any(want(key) for want in wanted)))
         digest = str(source.describe()["hash"])[:_HASH]
     except MapLLaVAError as error:
-        return from_error(f"weights {name}", error, again)
+        return from_error(label, error, again)
     except Exception as error:  # of safetensors, pickle or JSON, none of which share a class
         text = " ".join(str(error).split())
         reason = f"a file in {folder} is damaged or cut short ({type(error).__name__}: {text})"
-        return Finding(f"weights {name}", FAIL, reason, again)
+        return Finding(label, FAIL, reason, again)
     if not read:
         reason = f"{folder} ({kind}) has no tensor for {', '.join(each.where for each in users)}"
-        return Finding(f"weights {name}", FAIL, reason, "name the right model in 'pretrained'")
+        return Finding(label, FAIL, reason, "name the right model in 'pretrained'")
     size = gigabytes(sum(path.stat().st_size for path in weight_files(folder)))
-    return Finding(f"weights {name}", OK, f"{folder}: {kind}, {size}, {read} tensors, hash {digest}")
+    return Finding(label, OK, f"{folder}: {kind}, {size}, {read} tensors, hash {digest}")
 
 
 def _wants(component: Component) -> Callable[[str], bool]:
@@ -109,39 +136,30 @@ def _wants(component: Component) -> Callable[[str], bool]:
     return lambda key: True
 
 
-def _tokenizer(name: str, folder: Path) -> Finding:
-    found = [folder] if folder.is_file() else [folder / each for each in _TOKENIZER if (folder / each).is_file()]
-    if found:
-        return Finding(f"tokenizer {name}", OK, str(found[0]))
-    reason = f"{folder} has none of {', '.join(_TOKENIZER)}"
-    return Finding(f"tokenizer {name}", FAIL, reason, f"download the tokenizer of {name} into it")
-
-
-def _on_the_hub(name: str) -> Finding:
+def _on_the_hub(name: str, label: str) -> Finding:
     """Whether the hub or its mirror would give what is not on this disk."""
     from huggingface_hub import constants, get_token
     from huggingface_hub.utils import validate_repo_id
 
-    label = f"weights {name}"
     repo, _, revision = name.partition("@")
     try:
         validate_repo_id(repo)
     except ValueError:
         return Finding(label, FAIL, f"'{name}' is neither a folder here nor a hub id", _ELSEWHERE)
     if constants.HF_HUB_OFFLINE:
-        return Finding(label, FAIL, "not on this disk, and HF_HUB_OFFLINE is set", f"unset it, or {_ELSEWHERE}")
+        return Finding(label, FAIL, "not complete on this disk, and HF_HUB_OFFLINE is set", f"unset it, or {_ELSEWHERE}")
     url = f"{constants.ENDPOINT}/{repo}/resolve/{revision or 'main'}/config.json"
     problem = reach(url, get_token())
     if not problem:
-        reason = f"not on this disk; {constants.ENDPOINT} answers, the first run downloads it to {constants.HF_HUB_CACHE}"
+        reason = f"not complete on this disk; {constants.ENDPOINT} answers, the first run downloads it to {constants.HF_HUB_CACHE}"
         return Finding(label, OK, reason)
     if problem in ("401", "403"):
         remedy = f"accept the model's terms on its page, then: hf auth login. Or {_ELSEWHERE}"
-        return Finding(label, FAIL, f"not on this disk, and {constants.ENDPOINT} wants a login ({problem})", remedy)
+        return Finding(label, FAIL, f"not complete on this disk, and {constants.ENDPOINT} wants a login ({problem})", remedy)
     if problem == "404":
-        reason = f"not on this disk, and {constants.ENDPOINT} knows no such model or revision"
+        reason = f"not complete on this disk, and {constants.ENDPOINT} knows no such model or revision"
         return Finding(label, FAIL, reason, f"check the name; or {_ELSEWHERE}")
-    return Finding(label, FAIL, f"not on this disk, and {constants.ENDPOINT} is out of reach ({problem})", _ELSEWHERE)
+    return Finding(label, FAIL, f"not complete on this disk, and {constants.ENDPOINT} is out of reach ({problem})", _ELSEWHERE)
 
 
 def reach(url: str, token: str | None = None, seconds: float = _SECONDS) -> str:
