@@ -42,7 +42,9 @@ def file(context: Context) -> Iterator[Finding]:
         yield Finding("file", FAIL, f"{context.config} sets no {', '.join(missing)}", remedy)
         return
     spec = cfg.map_spec
-    yield Finding("file", OK, f"{context.config}: {', '.join(spec.classes)} in the {spec.frame} frame, ROI {spec.roi}")
+    yield Finding(
+        "file", OK, f"{context.config}: {', '.join(spec.classes)} in the {spec.frame} frame, ROI {spec.roi}"
+    )
 
 
 def keys(context: Context) -> Iterator[Finding]:
@@ -62,8 +64,12 @@ def keys(context: Context) -> Iterator[Finding]:
         if meant:
             yield Finding(f"key {key}", FAIL, f"nothing reads the top-level key '{key}'", meant)
         else:
-            reason = f"nothing reads the top-level key '{key}', and its value {_short(cfg[key])} is used nowhere"
-            remedy = "take it out; to change what a _base_ made of it, override the dicts that hold the old value"
+            reason = (
+                f"nothing reads the top-level key '{key}', and its value {_short(cfg[key])} is used nowhere"
+            )
+            remedy = (
+                "take it out; to change what a _base_ made of it, override the dicts that hold the old value"
+            )
             yield Finding(f"key {key}", WARN, reason, remedy)
     if clean:
         yield Finding("keys", OK, "every top-level key is read or used")

@@ -163,7 +163,9 @@ def accepted_by(built: Any, place: str = "") -> set[str] | None:
         except (TypeError, ValueError):  # written in C
             return None
         rest = [each.name for each in parameters if each.kind is each.VAR_KEYWORD]
-        names |= {each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)}
+        names |= {
+            each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+        }
         if not rest:
             return names - {"self"}
         if rest != ["kwargs"]:

@@ -134,7 +134,9 @@ def images(context: Context) -> Iterator[Finding]:
         broken = [problem for entry in chosen if (problem := _decode(entry, source.root))]
         if broken:
             reason = f"{len(broken)} of {len(chosen)} samples do not decode: {broken[0]}"
-            remedy = f"fetch the file again from where {source.root} came from; --samples 0 looks at every image"
+            remedy = (
+                f"fetch the file again from where {source.root} came from; --samples 0 looks at every image"
+            )
             yield Finding(label, FAIL, reason, remedy)
         else:
             reason = f"all {len(paths):,} files are there; those of {len(chosen)} samples decode"

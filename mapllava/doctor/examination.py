@@ -46,10 +46,10 @@ CHECKS = (
     Check("keys", CONFIG, "config_keys:keys", ("file",)),
     Check("types", CONFIG, "config_types:types", ("file",)),
     Check("arguments", CONFIG, "config_types:arguments", ("file",)),
+    Check("settings", CONFIG, "settings:settings", ("file", "types", "arguments")),
     Check("roots", DATA, "data:roots", ("file", "types")),
     Check("caches", DATA, "data:caches", ("file", "types", "roots")),
     Check("images", DATA, "data:images", ("file", "types", "roots", "caches")),
-    Check("settings", CONFIG, "settings:settings", ("file", "types", "arguments")),
     Check("weights", WEIGHTS, "weights:weights", ("file", "types")),
     Check("memory", STEP, "memory:memory", ("file", "types", "arguments", "settings")),
     Check(
@@ -124,7 +124,9 @@ def _unforeseen(name: str, error: BaseException) -> Finding:
     reason = f"{type(error).__name__}: {text}{where}"
     if isinstance(error, ImportError):
         package = (getattr(error, "name", None) or "the package").partition(".")[0]
-        return Finding(name, FAIL, reason, f"install {package} again: pip install -r requirements/runtime.txt")
+        return Finding(
+            name, FAIL, reason, f"install {package} again: pip install -r requirements/runtime.txt"
+        )
     if isinstance(error, OSError):
         return Finding(name, FAIL, reason, "see that the file or library is there, whole and readable")
     return Finding(name, FAIL, reason, "put right what it names; leave this check out with --skip " + name)

@@ -24,13 +24,19 @@ def gpu(context: Context) -> Iterator[Finding]:
         reason = f"no GPU ({build}): training runs on the CPU, which the synthetic configs are made for"
         yield Finding("gpu", WARN, reason, "nuScenes at full size needs a GPU machine")
     elif hidden is not None and hidden.strip() in ("", "-1"):
-        yield Finding("gpu", FAIL, f"CUDA_VISIBLE_DEVICES={hidden!r} hides every GPU", "unset CUDA_VISIBLE_DEVICES")
+        yield Finding(
+            "gpu", FAIL, f"CUDA_VISIBLE_DEVICES={hidden!r} hides every GPU", "unset CUDA_VISIBLE_DEVICES"
+        )
     elif torch.version.cuda is None:
-        remedy = "pip install --force-reinstall torch from its CUDA index: see 'Install' in docs/en/get_started.md"
+        remedy = (
+            "pip install --force-reinstall torch from its CUDA index: see 'Install' in docs/en/get_started.md"
+        )
         yield Finding("gpu", FAIL, f"{build} is a build without CUDA, though there is a driver", remedy)
     else:
         reason = f"{build} for CUDA {torch.version.cuda} finds no GPU that works with this driver"
-        remedy = "update the driver, or install a PyTorch for an older CUDA: nvidia-smi shows the newest it runs"
+        remedy = (
+            "update the driver, or install a PyTorch for an older CUDA: nvidia-smi shows the newest it runs"
+        )
         yield Finding("gpu", FAIL, reason, remedy)
 
 

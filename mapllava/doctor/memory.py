@@ -26,8 +26,8 @@ _SMALL = 2 * 10**9  # bytes of weights that are read for the exact shapes
 _MANY_FILES = 10**11  # bytes of checkpoints, ten times what a run should take
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 _LESS = (
-    "freeze more, hold frozen parts in 4 bits (quantization=dict(bits=4), configs/stage2/trainval_4bit.py), or "
-    "shard over several GPUs (configs/_base_/sharding/fsdp2.py)"
+    "freeze more, hold frozen parts in 4 bits (quantization=dict(bits=4), configs/stage2/trainval_4bit.py), "
+    "or shard over several GPUs (configs/_base_/sharding/fsdp2.py)"
 )
 
 
@@ -125,7 +125,8 @@ def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
     best = kept + (trained if _averages(cfg) else 0)
     epoch = best + 2 * trained
     hooks = [*(cfg.get("custom_hooks") or ()), *(cfg.get("default_hooks") or {}).values()]
-    hook = next((each for each in hooks if each and each.get("type") == "RunCheckpointHook"), {})
+    ours = (each for each in hooks if each and each.get("type") == "RunCheckpointHook")
+    hook: Mapping[str, Any] = next(ours, {})
     count = int(cfg.train_cfg.get("max_epochs") or 1) // int(hook.get("interval") or 1)
     count = min(count, hook.get("max_keep") or count) + 2
     total = count * epoch + best
@@ -133,7 +134,9 @@ def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    reason = f"a run leaves about {gigabytes(total)} ({gigabytes(epoch)} an epoch), {gigabytes(free)} are free"
+    reason = (
+        f"a run leaves about {gigabytes(total)} ({gigabytes(epoch)} an epoch), {gigabytes(free)} are free"
+    )
     remedy = "keep fewer: RunCheckpointHook(max_keep=2); or another disk: --work-dir"
     status = FAIL if total > free else WARN if total > _MANY_FILES else OK
     return Finding("checkpoints", status, reason, "" if status == OK else remedy)

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, WARN, Finding
@@ -81,9 +81,9 @@ def try_imports(modules: Sequence[str], timeout: float = _TIMEOUT) -> dict[str, 
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
             answers, end = done.stdout, _end(done.returncode)
         except subprocess.TimeoutExpired as error:
-            answers, end = error.stdout or b"", f"does not return within {timeout:.0f} s"
+            answers, end = _text(error.stdout), f"does not return within {timeout:.0f} s"
         begun = rest[0]
-        for name, state, text in map(json.loads, _lines(answers)):
+        for name, state, text in map(json.loads, answers.splitlines()):
             begun = name
             if state != "begun":
                 results[name] = (state, text)
@@ -92,9 +92,8 @@ def try_imports(modules: Sequence[str], timeout: float = _TIMEOUT) -> dict[str, 
     return results
 
 
-def _lines(answers: str | bytes) -> Iterable[str]:
-    text = answers.decode() if isinstance(answers, bytes) else answers
-    return text.splitlines()
+def _text(output: str | bytes | None) -> str:
+    return output.decode() if isinstance(output, bytes) else output or ""
 
 
 def _end(status: int) -> str:
@@ -125,12 +124,12 @@ def _broken(requirements: Sequence[Requirement], state: str, text: str) -> Findi
     reason = f"import {module}: {text}" if state == "error" else f"import {module} {text}"
     if there:
         reason = f"{there[0].name} {installed_version(there[0].name)} is installed, but {reason}"
+    again = "--force-reinstall " if there else ""
     if module == "cv2" and "libGL" in text:
-        remedy = "apt-get install libgl1 libglib2.0-0, or pip install --force-reinstall --no-deps " + str(
-            requirements[-1].name
-        )
+        remedy = "apt-get install libgl1 libglib2.0-0, or pip install --force-reinstall --no-deps "
+        remedy += requirements[-1].name
     elif first.name == "torch":
-        remedy = f"pip install {'--force-reinstall ' if there else ''}torch, the build of this machine: see 'Install' in docs/en/get_started.md"
+        remedy = f"pip install {again}torch, the build of this machine: 'Install' in docs/en/get_started.md"
     else:
-        remedy = f"pip install {'--force-reinstall --no-deps ' if there else ''}'{first}'"
+        remedy = f"pip install {again}'{first}'"
     return Finding(first.name, FAIL, reason, remedy)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config
@@ -41,12 +41,13 @@ def validation(cfg: Config) -> Iterator[Finding]:
     except MapLLaVAError as error:
         yield from_error("validation", error, "set all three of val_dataloader, val_cfg and val_evaluator")
         return
-    train = cfg.get("train_cfg") or {}
+    train: Mapping[str, Any] = cfg.get("train_cfg") or {}
+    begin, epochs = train.get("val_begin", 1), train.get("max_epochs")
     if cfg.get("val_dataloader") is None:
         reason = "no validation is set: no metrics, and no best_model.pth"
         yield Finding("validation", WARN, reason, "set val_dataloader, val_cfg and val_evaluator")
-    elif train.get("val_begin", 1) > (train.get("max_epochs") or float("inf")):
-        reason = f"validation begins with epoch {train.val_begin} of {train.max_epochs}: never, and no best_model.pth"
+    elif epochs and begin > epochs:
+        reason = f"validation begins with epoch {begin} of {epochs}: never, and no best_model.pth"
         yield Finding("validation", FAIL, reason, "set train_cfg.val_begin=1")
     yield from _unbuildable(cfg)
 
@@ -88,13 +89,14 @@ def loading(cfg: Config) -> Iterator[Finding]:
 def precision(cfg: Config) -> Iterator[Finding]:
     """Half precision that the device computes in."""
     dtype = (cfg.get("optim_wrapper") or {}).get("dtype")
-    if dtype == "bfloat16" and torch.cuda.is_available():
-        if not torch.cuda.is_bf16_supported(including_emulation=False):
-            name = torch.cuda.get_device_name()
-            reason = f"optim_wrapper.dtype is bfloat16, which {name} does not compute in"
-            yield Finding("precision", FAIL, reason, "set optim_wrapper.dtype=float16")
-    if dtype == "float16" and not torch.cuda.is_available():
-        reason = "optim_wrapper.dtype is float16: on a CPU no loss scaler keeps small gradients from vanishing"
+    gpu = torch.cuda.is_available()
+    if dtype == "bfloat16" and gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
+        reason = f"optim_wrapper.dtype is bfloat16, which {torch.cuda.get_device_name()} does not compute in"
+        yield Finding("precision", FAIL, reason, "set optim_wrapper.dtype=float16")
+    if dtype == "float16" and not gpu:
+        reason = (
+            "optim_wrapper.dtype is float16: on a CPU no loss scaler keeps small gradients from vanishing"
+        )
         yield Finding("precision", WARN, reason, "set optim_wrapper.dtype=bfloat16")
 
 
@@ -142,7 +144,9 @@ def start(cfg: Config) -> Iterator[Finding]:
     """The checkpoint to start from is there."""
     path = cfg.get("load_from")
     if path and "://" not in path and not Path(path).is_file():
-        yield Finding("load_from", FAIL, f"checkpoint '{path}' is not there", "--cfg-options load_from=PATH, or None")
+        yield Finding(
+            "load_from", FAIL, f"checkpoint '{path}' is not there", "--cfg-options load_from=PATH, or None"
+        )
 
 
 def schedule(context: Context) -> Iterator[Finding]:
@@ -171,7 +175,9 @@ def schedule(context: Context) -> Iterator[Finding]:
         reason = f"the learning rate is meant for {wanted} samples an update, {where} it gets {given}"
         remedy = "train with --auto-scale-lr, or change optim_wrapper.accumulative_counts"
         yield Finding("learning rate", WARN, reason, remedy)
-    yield Finding("schedule", OK, f"{len(loader.dataset):,} samples, {batches:,} batches an epoch, {updates:,} updates {where}")  # type: ignore[arg-type]
+    samples = len(cast(Sized, loader.dataset))
+    reason = f"{samples:,} samples, {batches:,} batches an epoch, {updates:,} updates {where}"
+    yield Finding("schedule", OK, reason)
 
 
 def _warm_up(cfg: Config, updates: int, every: int, where: str) -> Iterator[Finding]:

@@ -57,7 +57,9 @@ def advice(cfg: Any) -> str:
     size = cfg.train_dataloader.get("batch_size", 1)
     half = max(1, size // 2)
     every = cfg.optim_wrapper.get("accumulative_counts", 1) * max(1, size // half)
-    lower = f"train_dataloader.batch_size={half} optim_wrapper.accumulative_counts={every}" if size > 1 else ""
+    lower = (
+        f"train_dataloader.batch_size={half} optim_wrapper.accumulative_counts={every}" if size > 1 else ""
+    )
     more = "model.decoder.gradient_checkpointing=True model.decoder.quantization.bits=4"
     return f"--cfg-options {' '.join(filter(None, (lower, more)))}"
 
@@ -84,7 +86,7 @@ def _train(model: Any, context: Context, place: Device) -> Iterator[Finding]:
         losses = model(**data, mode="loss")
     loss, terms = model.parse_losses(losses)
     values = {name: float(value) for name, value in terms.items()}
-    listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
+    listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if "." not in name)
     wrong = [name for name, value in values.items() if not math.isfinite(value)]
     if wrong:
         where = _first_nonfinite(model, wrapper, data)
@@ -114,17 +116,23 @@ def _gradients(model: nn.Module, wrapper: Any) -> Iterator[Finding]:
         label = f"gradients {group.get('name', index)}"
         parameters = group["params"]
         without = [names[id(each)] for each in parameters if each.grad is None]
-        wrong = [names[id(each)] for each in parameters if each.grad is not None and not each.grad.isfinite().all()]
+        wrong = [
+            names[id(each)] for each in parameters if each.grad is not None and not each.grad.isfinite().all()
+        ]
         if wrong:
             reason = f"not finite in {len(wrong)} parameters, first {_list(wrong)}"
             yield Finding(label, FAIL, reason, "lower the loss scale or try optim_wrapper.dtype=None")
             continue
         if without:
             reason = f"{len(without)} of {len(parameters)} parameters get none: {_list(without)}"
-            yield Finding(label, FAIL, reason, "freeze them, or use them: several processes would wait for them")
+            yield Finding(
+                label, FAIL, reason, "freeze them, or use them: several processes would wait for them"
+            )
             continue
         norm = math.sqrt(sum(float(each.grad.float().square().sum()) for each in parameters)) / scale
-        reason = f"norm {norm:.3g}, {sum(each.numel() for each in parameters):,} parameters, lr {group['lr']:.2g}"
+        reason = (
+            f"norm {norm:.3g}, {sum(each.numel() for each in parameters):,} parameters, lr {group['lr']:.2g}"
+        )
         if norm == 0:
             yield Finding(label, WARN, f"{reason}: nothing reaches them", "see which part cuts the gradient")
         else:
@@ -183,17 +191,23 @@ def _handing_over(cfg: Any, batch: Any) -> Iterator[Finding]:
     workers = int(cfg.train_dataloader.get("num_workers", 0))
     if not workers or not _SHM.is_dir():
         return
-    size = sum(value.nbytes for _, value in _tensors(batch.get("inputs") if isinstance(batch, Mapping) else None, ""))
+    size = sum(
+        value.nbytes for _, value in _tensors(batch.get("inputs") if isinstance(batch, Mapping) else None, "")
+    )
     needed = size * workers * int(cfg.train_dataloader.get("prefetch_factor") or _PREFETCH)
     free = shutil.disk_usage(_SHM).free
-    reason = f"{workers} loading process(es) keep up to {gigabytes(needed)} in {_SHM}, {gigabytes(free)} are free"
+    reason = (
+        f"{workers} loading process(es) keep up to {gigabytes(needed)} in {_SHM}, {gigabytes(free)} are free"
+    )
     remedy = "start the container with --shm-size=8g or --ipc=host, or lower train_dataloader.num_workers"
     yield Finding("loading", FAIL if needed > free else OK, reason, remedy if needed > free else "")
 
 
 def _tokens(batch: Any) -> list[str]:
     samples = batch.get("data_samples") if isinstance(batch, Mapping) else None
-    return [str(sample.get("sample_token", index)) for index, sample in enumerate(samples or [])] or ["unnamed"]
+    return [str(sample.get("sample_token", index)) for index, sample in enumerate(samples or [])] or [
+        "unnamed"
+    ]
 
 
 def _list(names: Sequence[str]) -> str:
