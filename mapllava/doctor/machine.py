@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mapllava.doctor.context import RUNS, Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, gigabytes
-from mapllava.doctor.requirements import CHECKOUT, installed_version, satisfies, tested_python
+from mapllava.doctor.requirements import CHECKOUT, installed_version, satisfies, python_versions
 
 GB = 10**9
 FULL, SCARCE = 2 * GB, 20 * GB  # a run's checkpoints take about 10 GB at full size
@@ -24,7 +24,7 @@ _TOOLS = ("train.py", "test.py", "create_gt_cache.py", "dist_train.sh", "dist_te
 
 def python(context: Context) -> Iterator[Finding]:
     """The version of Python, and whose environment it is."""
-    version, tested = platform.python_version(), tested_python()
+    version, tested = platform.python_version(), python_versions()
     conda = os.environ.get("CONDA_PREFIX", "")
     inside = sys.prefix != sys.base_prefix or (conda and sys.prefix.startswith(conda))
     place = f"environment {sys.prefix}" if inside else f"no virtual environment, {sys.prefix}"

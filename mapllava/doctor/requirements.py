@@ -47,7 +47,7 @@ def runtime_requirements() -> list[Requirement]:
     return found
 
 
-def tested_python() -> str:
+def python_versions() -> str:
     """The versions of Python that are tested, e.g. ``>=3.11,<3.13``; empty if nothing says it."""
     path = CHECKOUT / "setup.py"
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
