@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from mapllava.doctor.context import Context
@@ -50,17 +52,21 @@ def file(context: Context) -> Iterator[Finding]:
 def keys(context: Context) -> Iterator[Finding]:
     """Unknown top-level keys: slips of the pen, and variables whose value went nowhere.
 
-    A leaf that sets a variable of its base does not reach the dicts that the base made of it.
+    A leaf that sets a variable of its base does not reach the dicts that the base made of it. A variable
+    of the base may well have nothing left to do, where the leaf has set the dicts.
     """
     cfg, known, clean = context.written.to_dict(), known_keys(), True
+    own = _set_by_the_user(context)
     for key in cfg:
         if key in known or key.startswith("__"):
             continue
         elsewhere = {name: value for name, value in cfg.items() if name != key}
         if is_used(cfg[key], elsewhere):
             continue
-        clean = False
         meant = suggestion(key, known, _ALIKE)
+        if not meant and key not in own:
+            continue
+        clean = False
         if meant:
             yield Finding(f"key {key}", FAIL, f"nothing reads the top-level key '{key}'", meant)
         else:
@@ -73,6 +79,14 @@ def keys(context: Context) -> Iterator[Finding]:
             yield Finding(f"key {key}", WARN, reason, remedy)
     if clean:
         yield Finding("keys", OK, "every top-level key is read or used")
+
+
+def _set_by_the_user(context: Context) -> set[str]:
+    """Top-level keys of the config's own file and of the command line."""
+    tree = ast.parse(Path(str(context.config)).read_text(encoding="utf-8"))
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    names = {target.id for target in targets if isinstance(target, ast.Name)}
+    return names | {option.partition("=")[0] for option in context.cfg_options}
 
 
 def is_used(value: Any, config: Any) -> bool:

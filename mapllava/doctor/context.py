@@ -78,18 +78,18 @@ class Context:
 
     @cached_property
     def sources(self) -> list[Source]:
-        """Data sets on GT caches, each once; others look after themselves."""
+        """Data sets on GT caches, each once for training and once for the rest; others look after themselves."""
         from mapllava.engine.map_spec_injection import DATALOADERS, accepts, leaf_datasets
         from mapllava.registry import DATASETS
 
-        found: dict[tuple[Path, Path], Source] = {}
+        found: dict[tuple[bool, Path, Path], Source] = {}
         for loader in DATALOADERS:
             for _, dataset in leaf_datasets(self.cfg, loader):
                 if not accepts(DATASETS, dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
                     continue
                 probe = DATASETS.build({**dataset, "pipeline": [], "lazy_init": True})
                 source = Source(loader, Path(dataset.get("data_root") or "."), Path(probe.ann_file))
-                found.setdefault((source.root, source.cache), source)
+                found.setdefault((loader == DATALOADERS[0], source.root, source.cache), source)
         return list(found.values())
 
     def cache(self, source: Source) -> dict[str, Any]:

@@ -89,12 +89,15 @@ def examine(context: Context, checks: Collection[Check]) -> Iterator[tuple[Check
         The check and what it found; every check gives at least one finding.
     """
     failed: set[str] = set()
+    skipped: set[str] = set()
     for check in checks:
         needs = check.needs if check.group == ENVIRONMENT else [*context.unusable, *check.needs]
         blocking = [name for name in needs if name in failed or name in context.unusable]
-        if blocking:
-            failed.add(check.name)
-            yield check, Finding(check.name, SKIP, f"not looked at: {', '.join(blocking)} failed")
+        waiting = [name for name in needs if name in skipped]
+        if blocking or waiting:
+            skipped.add(check.name)
+            reason = f"{', '.join(blocking)} failed" if blocking else f"neither was {', '.join(waiting)}"
+            yield check, Finding(check.name, SKIP, f"not looked at: {reason}")
             continue
         for finding in _make(check, context):
             if finding.status == FAIL:

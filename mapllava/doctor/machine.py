@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mapllava.doctor.context import RUNS, Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, gigabytes
-from mapllava.doctor.requirements import CHECKOUT, installed_version, satisfies, python_versions
+from mapllava.doctor.requirements import CHECKOUT, installed_version, python_versions, satisfies
 
 GB = 10**9
 FULL, SCARCE = 2 * GB, 20 * GB  # a run's checkpoints take about 10 GB at full size

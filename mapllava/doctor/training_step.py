@@ -85,7 +85,7 @@ def _train(model: Any, context: Context, place: Device) -> Iterator[Finding]:
         data = model.data_preprocessor(batch, True)
         losses = model(**data, mode="loss")
     loss, terms = model.parse_losses(losses)
-    values = {name: float(value) for name, value in terms.items()}
+    values = {name: float(value.detach()) for name, value in terms.items()}
     listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if "." not in name)
     wrong = [name for name, value in values.items() if not math.isfinite(value)]
     if wrong:

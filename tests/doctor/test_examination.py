@@ -40,7 +40,11 @@ def raising(error):
         (OSError("libcudart.so.13"), "OSError: libcudart.so.13", "the file or library is there"),
         (RuntimeError("broken\nin two lines"), "RuntimeError: broken in two lines", "--skip a"),
         (SystemExit(4), "SystemExit: 4", "--skip a"),
-        (MapLLaVAError("cache is stale. Rebuild it:\n  do this\n    and that"), "cache is stale", "do this\n"),
+        (
+            MapLLaVAError("cache is stale. Rebuild it:\n  do this\n    and that"),
+            "cache is stale",
+            "do this\n",
+        ),
     ],
 )
 def test_whatever_is_raised_is_a_line(error, reason, remedy, modules):
@@ -64,7 +68,7 @@ def test_what_needs_a_failed_check_is_skipped_and_so_on(modules):
     found = {each.name: finding for each, finding in examine(Context(), chosen)}
     assert found["b"].status == SKIP
     assert found["b"].reason == "not looked at: a failed"
-    assert found["c"].reason == "not looked at: b failed"
+    assert found["c"].reason == "not looked at: neither was b"
     assert found["d"].reason == "nothing to look at"
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from mapllava.doctor.requirements import runtime_requirements, satisfies, python_versions
+from mapllava.doctor.requirements import python_versions, runtime_requirements, satisfies
 
 
 @pytest.mark.parametrize(
