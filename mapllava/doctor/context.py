@@ -78,7 +78,7 @@ class Context:
 
     @cached_property
     def sources(self) -> list[Source]:
-        """Data sets on GT caches, each once for training and once for the rest; others look after themselves."""
+        """Data sets on GT caches, each once for training and once for the rest."""
         from mapllava.engine.map_spec_injection import DATALOADERS, accepts, leaf_datasets
         from mapllava.registry import DATASETS
 

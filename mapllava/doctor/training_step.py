@@ -7,6 +7,7 @@ import resource
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +84,15 @@ def _train(model: Any, context: Context, place: Device) -> Iterator[Finding]:
     began = time.perf_counter()
     with wrapper.optim_context(model):
         data = model.data_preprocessor(batch, True)
-        losses = model(**data, mode="loss")
-    loss, terms = model.parse_losses(losses)
-    values = {name: float(value.detach()) for name, value in terms.items()}
-    listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if "." not in name)
+    values, loss = _losses(model, wrapper, data)
     wrong = [name for name, value in values.items() if not math.isfinite(value)]
     if wrong:
-        where = _first_nonfinite(model, wrapper, data)
+        where = _first_nonfinite(model, wrapper, data) or "the losses"
         reason = f"not finite: {', '.join(wrong)}; first in {where}; samples {', '.join(_tokens(batch))}"
         remedy = "look at these samples' labels and at that part's settings; try optim_wrapper.dtype=None"
         yield Finding("losses", FAIL, reason, remedy)
         return
+    listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if "." not in name)
     yield Finding("losses", OK, listed)
     wrapper.backward(loss)
     gradients = list(_gradients(model, wrapper))
@@ -105,6 +104,19 @@ def _train(model: Any, context: Context, place: Device) -> Iterator[Finding]:
         torch.cuda.synchronize()
     yield _cost(cfg, place, time.perf_counter() - began)
     yield from _handing_over(cfg, batch)
+
+
+def _losses(model: Any, wrapper: Any, data: Mapping[str, Any]) -> tuple[dict[str, float], Tensor]:
+    """Every term, and their sum; a forward pass that stumbles over something not finite is such a term."""
+    try:
+        with wrapper.optim_context(model):
+            loss, terms = model.parse_losses(model(**data, mode="loss"))
+    except Exception as error:
+        if _is_out_of_memory(error) or not _first_nonfinite(model, wrapper, data):
+            raise
+        text = " ".join(str(error).split())
+        return {f"forward pass ({type(error).__name__}: {text})": math.nan}, torch.tensor(math.nan)
+    return {name: float(value.detach()) for name, value in terms.items()}, loss
 
 
 def _gradients(model: nn.Module, wrapper: Any) -> Iterator[Finding]:
@@ -140,7 +152,7 @@ def _gradients(model: nn.Module, wrapper: Any) -> Iterator[Finding]:
 
 
 def _first_nonfinite(model: nn.Module, wrapper: Any, data: Mapping[str, Any]) -> str:
-    """The first module to give something that is no number, in a second pass over the same batch."""
+    """The first module to give something that is no number, in a second pass; empty if none does."""
     found: list[str] = []
     inputs = [name for name, value in _tensors(data.get("inputs"), "inputs") if not value.isfinite().all()]
     if inputs:
@@ -155,12 +167,12 @@ def _first_nonfinite(model: nn.Module, wrapper: Any, data: Mapping[str, Any]) ->
 
     handles = [part.register_forward_hook(look(name)) for name, part in model.named_modules() if name]
     try:
-        with torch.no_grad(), wrapper.optim_context(model):
+        with torch.no_grad(), wrapper.optim_context(model), suppress(Exception):  # the first pass has told
             model(**data, mode="loss")
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else "the losses"
+    return found[0] if found else ""
 
 
 def _tensors(node: Any, where: str) -> Iterator[tuple[str, Tensor]]:

@@ -22,22 +22,22 @@ def test_shipped_configs_are_sound(path):
 @pytest.mark.parametrize(
     ("line", "name", "reason", "remedy"),
     [
-        ("optim_wraper = dict(dtype=None)", "key optim_wraper", "nothing reads the top-level key 'optim_wraper'",
+        ("optim_wraper = dict(dtype=None)", "key optim_wraper", "nothing reads the top-level key",
          "did you mean 'optim_wrapper'?"),
-        ("model = dict(neck=dict(type='BEVQFormerNek'))", "model.neck", "type 'BEVQFormerNek' is not registered",
+        ("model = dict(neck=dict(type='BEVQFormerNek'))", "model.neck", "'BEVQFormerNek' is not registered",
          "did you mean 'BEVQFormerNeck'?"),
-        ("model = dict(head=dict(type='Unheard_of_9'))", "model.head", "type 'Unheard_of_9' is not registered",
+        ("model = dict(head=dict(type='Unheard_of_9'))", "model.head", "'Unheard_of_9' is not registered",
          "import the plug-in that registers it: --plugins MODULE"),
         ("model = dict(decoder=dict(_delete_=True, type='LLMMapDecoder', frozn=True))", "model.decoder.frozn",
          "LLMMapDecoder has no argument 'frozn'", "did you mean 'frozen'?"),
         ("optim_wrapper = dict(constructor='MapOptimConstructor')", "optim_wrapper.constructor",
          "type 'MapOptimConstructor' is not registered", "did you mean 'MapOptimWrapperConstructor'?"),
-        ("train_dataloader = dict(num_worker=4)", "train_dataloader.num_worker", "there is no key 'num_worker'",
+        ("train_dataloader = dict(num_worker=4)", "train_dataloader.num_worker", "there is no key",
          "did you mean 'num_workers'?"),
         ("train_cfg = dict(max_epoch=4)", "train_cfg.max_epoch", "has no argument 'max_epoch'",
          "did you mean 'max_epochs'?"),
         ("randomness = dict(sed=4)", "randomness.sed", "there is no key 'sed'", "did you mean 'seed'?"),
-        ("map_spec = dict(zzzz=1)", "map_spec.zzzz", "there is no key 'zzzz'", "there are classes, frame, roi"),
+        ("map_spec = dict(zzzz=1)", "map_spec.zzzz", "there is no key 'zzzz'", "there are classes, frame"),
         ("custom_hooks = [dict(type='RunCheckpointHook', keep=3)]", "custom_hooks.0.keep",
          "RunCheckpointHook has no argument 'keep'", "max_keep"),
     ],
@@ -61,9 +61,7 @@ def test_a_variable_that_reaches_nothing_is_a_warning(set_up):
 
 def test_mmengines_own_arguments_are_no_mistakes(set_up):
     set_up.append("custom_hooks = [dict(type='EMAHook', priority='LOW'), dict(type='mmengine.ProfilerHook')]")
-    set_up.append(
-        "optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='SGD', lr=1.0))"
-    )
+    set_up.append("optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='SGD'))")
     report = set_up.report("keys", "types", "arguments")
     assert [each.name for each in report.values()] == ["keys", "types", "arguments"]
     assert {each.status for each in report.values()} == {OK}

@@ -64,9 +64,7 @@ def test_a_stale_cache(set_up):
 def test_a_cache_of_another_roi(set_up):
     finding = set_up.report("caches", options=["map_spec.roi=[-25.,-50.,25.,50.]"])["train cache"]
     assert finding.status == FAIL
-    assert (
-        "its roi is [-15.0, -30.0, 15.0, 30.0], the config wants [-25.0, -50.0, 25.0, 50.0]" in finding.reason
-    )
+    assert "its roi is [-15.0, -30.0, 15.0, 30.0], the config wants [-25.0, -50.0" in finding.reason
     assert "--roi=" in finding.remedy
 
 

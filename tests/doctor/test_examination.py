@@ -1,5 +1,7 @@
 """The loop: nothing that a check meets ends it, and what rests on a failure is skipped."""
 
+import sys
+
 import pytest
 
 from mapllava.doctor import FAIL, OK, SKIP, Check, Context, examination
@@ -82,12 +84,13 @@ def test_an_unusable_package_blocks_all_but_the_environment(modules):
 
 def test_chatter_of_libraries_is_not_shown(modules, capsys):
     def run(context):
-        print("chatter")
+        sys.stdout.write("chatter")
+        sys.stderr.write("chatter")
         yield examination.Finding("a", OK, "fine")
 
     modules(a=run)
     list(examine(Context(), [check("a")]))
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr() == ("", "")
 
 
 def test_selection_by_check_and_group():
