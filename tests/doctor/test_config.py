@@ -8,7 +8,7 @@ import pytest
 from mapllava.doctor import FAIL, OK, WARN
 from mapllava.doctor.config_keys import is_used, known_keys
 from mapllava.doctor.config_types import accepted_by
-from tests.doctor.conftest import ROOT, SetUp
+from tests.doctor.set_up import ROOT, SetUp
 
 SHIPPED = sorted((ROOT / "configs").glob("stage*/*.py"))
 

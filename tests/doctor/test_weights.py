@@ -171,6 +171,11 @@ def test_offline_is_said(set_up, monkeypatch):
 
 def test_a_silent_server_is_not_waited_for(monkeypatch):
     silence = threading.Event()
-    monkeypatch.setattr(weights.urllib.request, "urlopen", lambda *args, **options: silence.wait(60))
+
+    def wait(*args, **options):
+        silence.wait(60)
+        raise TimeoutError
+
+    monkeypatch.setattr(weights.urllib.request, "urlopen", wait)
     assert weights.reach("http://somewhere", seconds=0.1) == "no answer within 0 s"
     silence.set()
