@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import FAIL, OK, WARN, Finding
+from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.doctor.requirements import Requirement, installed_version, runtime_requirements, satisfies
 
 _TIMEOUT = 180.0  # seconds for all imports together, from a cold network disk too
@@ -48,13 +48,18 @@ def packages(context: Context) -> Iterator[Finding]:
     wanted: dict[str, list[Requirement]] = {}
     for requirement in runtime_requirements():
         wanted.setdefault(_MODULES.get(requirement.name, requirement.name), []).append(requirement)
+    stopped: dict[str, str] = {}  # what was raised, and the first package to stop there
     for module, (state, text) in try_imports(list(wanted)).items():
-        if state != "done":
-            if module in _FOUNDATION or state == "killed":
-                context.unusable.append(wanted[module][0].name)
-            yield _broken(wanted[module], state, text)
-        else:
+        name = wanted[module][0].name
+        if state == "done":
             yield _working(wanted[module], text)
+            continue
+        if text in stopped:
+            yield Finding(name, SKIP, f"not looked at: its import stops where that of {stopped[text]} does")
+        else:
+            yield _broken(wanted[module], state, text)
+        if stopped.setdefault(text, name) == name and (module in _FOUNDATION or state == "killed"):
+            context.unusable.append(name)
     if installed_version("mmcv") and installed_version("mmcv-lite"):
         yield Finding(
             "mmcv",

@@ -71,7 +71,7 @@ def loading(cfg: Config) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for key in DATALOADERS:
         loader = cfg.get(key)
-        if loader is None:
+        if loader is None or (key == "test_dataloader" and loader == cfg.get("val_dataloader")):
             continue
         size, workers = loader.get("batch_size"), loader.get("num_workers", 0)
         if not isinstance(loader.get("dataset"), Mapping):
@@ -79,10 +79,10 @@ def loading(cfg: Config) -> Iterator[Finding]:
         if "batch_sampler" not in loader and (not isinstance(size, int) or size < 1):
             yield Finding(key, FAIL, f"{key}.batch_size is {size!r}", "use a whole number from 1")
         if loader.get("persistent_workers") and not workers:
-            reason = f"{key}: persistent_workers=True needs num_workers of 1 or more"
+            reason = "persistent_workers=True needs num_workers of 1 or more"
             yield Finding(key, FAIL, reason, f"set {key}.persistent_workers=False")
         if workers > 2 * cores:
-            reason = f"{key}: {workers} loading processes on {cores} cores get in each other's way"
+            reason = f"{workers} loading processes on {cores} cores get in each other's way"
             yield Finding(key, WARN, reason, f"set {key}.num_workers={cores}")
 
 
@@ -188,5 +188,4 @@ def _warm_up(cfg: Config, updates: int, every: int, where: str) -> Iterator[Find
         if each.get("by_epoch", True) or each.get("begin") or end // unit < updates / 2:
             continue
         reason = f"{each['type']} lasts {end // unit} updates, the whole run {where} makes {updates}"
-        status = FAIL if end // unit >= updates else WARN
-        yield Finding("warm-up", status, reason, "lower its end in param_scheduler, or train longer")
+        yield Finding("warm-up", WARN, reason, "lower its end in param_scheduler, or train longer")

@@ -56,7 +56,9 @@ def test_a_variable_that_reaches_nothing_is_a_warning(set_up):
     finding = set_up.report("keys")["key data_root"]
     assert finding.status == WARN
     assert "its value '/elsewhere' is used nowhere" in finding.reason
-    assert "override the dicts" in finding.remedy
+    assert "--cfg-options data_root=… reaches every data set" in finding.remedy
+    set_up.append("width = 4711")
+    assert "override the dicts that hold the old value" in set_up.report("keys")["key width"].remedy
 
 
 def test_mmengines_own_arguments_are_no_mistakes(set_up):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mapllava.doctor import FAIL, OK, WARN, Context
+from mapllava.doctor import FAIL, OK, SKIP, WARN, Context
 from mapllava.doctor import packages as module
 from mapllava.doctor.packages import packages, try_imports
 from mapllava.doctor.requirements import Requirement
@@ -59,6 +59,15 @@ def test_a_broken_foundation_or_a_killer_is_reason_to_look_no_further(stubs, mon
     assert found["aborts"].status == FAIL
     assert found["aborts"].reason == "import aborts kills the process (SIGABRT)"
     assert found["lacks"].remedy == "pip install 'lacks>=1'"
+
+
+def test_what_stops_at_the_same_error_is_not_blamed(stubs, tmp_path, monkeypatch):
+    (tmp_path / "builds_on_it.py").write_text("import lacks")
+    requiring(monkeypatch, ("lacks", ">=1"), ("builds_on_it", ">=1"), ("linker", ""))
+    found = {each.name: each for each in packages(Context())}
+    assert (found["lacks"].status, found["builds_on_it"].status) == (FAIL, SKIP)
+    assert found["builds_on_it"].reason == "not looked at: its import stops where that of lacks does"
+    assert found["linker"].status == FAIL
 
 
 def test_versions_are_judged_by_what_is_tested(stubs, monkeypatch):
