@@ -73,9 +73,9 @@ def keys(context: Context) -> Iterator[Finding]:
             reason = (
                 f"nothing reads the top-level key '{key}', and its value {_short(cfg[key])} is used nowhere"
             )
-            remedy = (
-                "take it out; to change what a _base_ made of it, override the dicts that hold the old value"
-            )
+            remedy = "take it out; to change what a _base_ made of it, override the dicts with its old value"
+            if key == "data_root":
+                remedy = "--cfg-options data_root=… reaches every data set; or set it in their dicts"
             yield Finding(f"key {key}", WARN, reason, remedy)
     if clean:
         yield Finding("keys", OK, "every top-level key is read or used")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import traceback
 from collections.abc import Collection, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def examine(context: Context, checks: Collection[Check]) -> Iterator[tuple[Check
     """Make checks one after the other; one that rests on a failed one is skipped.
 
     Whatever a check raises, of whatever library, becomes a failure of its own. What libraries print
-    meanwhile is not shown.
+    or log meanwhile is not shown.
 
     Args:
         context: what to look at.
@@ -108,7 +109,7 @@ def examine(context: Context, checks: Collection[Check]) -> Iterator[tuple[Check
 def _make(check: Check, context: Context) -> list[Finding]:
     found: list[Finding] = []
     try:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        with _quiet():
             module, _, function = check.function.partition(":")
             imported = importlib.import_module(f"mapllava.doctor.{module}")
             for finding in getattr(imported, function)(context):
@@ -118,6 +119,18 @@ def _make(check: Check, context: Context) -> list[Finding]:
     except (Exception, SystemExit) as error:
         found.append(_unforeseen(check.name, error))
     return found or [Finding(check.name, SKIP, "nothing to look at")]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing that libraries print or log is shown."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _unforeseen(name: str, error: BaseException) -> Finding:

@@ -58,7 +58,7 @@ def test_a_variable_that_reaches_nothing_is_a_warning(set_up):
     assert "its value '/elsewhere' is used nowhere" in finding.reason
     assert "--cfg-options data_root=… reaches every data set" in finding.remedy
     set_up.append("width = 4711")
-    assert "override the dicts that hold the old value" in set_up.report("keys")["key width"].remedy
+    assert "override the dicts with its old value" in set_up.report("keys")["key width"].remedy
 
 
 def test_mmengines_own_arguments_are_no_mistakes(set_up):

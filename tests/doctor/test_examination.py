@@ -1,5 +1,6 @@
 """The loop: nothing that a check meets ends it, and what rests on a failure is skipped."""
 
+import logging
 import sys
 
 import pytest
@@ -82,15 +83,19 @@ def test_an_unusable_package_blocks_all_but_the_environment(modules):
     assert found["b"].reason == "not looked at: torch failed"
 
 
-def test_chatter_of_libraries_is_not_shown(modules, capsys):
+def test_chatter_of_libraries_is_not_shown(modules, capsys, caplog):
     def run(context):
         sys.stdout.write("chatter")
         sys.stderr.write("chatter")
+        logging.getLogger("someone").error("chatter")
         yield examination.Finding("a", OK, "fine")
 
     modules(a=run)
     list(examine(Context(), [check("a")]))
     assert capsys.readouterr() == ("", "")
+    assert not caplog.records
+    logging.getLogger("someone").error("heard again")
+    assert caplog.records
 
 
 def test_selection_by_check_and_group():
