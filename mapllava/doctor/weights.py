@@ -9,7 +9,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, WeightSource
+from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, KeyTable, WeightSource
+from mapllava.checkpoint.key_tables import UnknownKeyError
 from mapllava.doctor.config_types import Component, candidates, components
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, Finding, from_error, gigabytes
@@ -130,12 +131,21 @@ def _complete(label: str, name: str, folder: Path, users: Sequence[Component]) -
 
 
 def _wants(component: Component) -> Callable[[str], bool]:
+    """Which keys of the files a component takes; all, where it does not say."""
     for built, _ in candidates(component.kind):
-        if hasattr(built, "table"):
-            return built.table.wants
+        tables = [built.table] if hasattr(built, "table") else []
         if built.__name__ == "QFormerCore":
-            return lambda key: BLIP2_QFORMER.wants(key) or BLIP2_QUERY_TOKENS.wants(key)
+            tables = [BLIP2_QFORMER, BLIP2_QUERY_TOKENS]
+        if tables:
+            return lambda key: any(_has_place(table, key) for table in tables)
     return lambda key: True
+
+
+def _has_place(table: KeyTable, key: str) -> bool:
+    try:
+        return table.rename(key) is not None
+    except UnknownKeyError:
+        return False
 
 
 def _on_the_hub(name: str, label: str) -> Finding:

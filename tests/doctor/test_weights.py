@@ -80,10 +80,11 @@ def test_a_file_that_is_cut_short(name, set_up, llama):
 
 def test_the_weights_of_another_model(set_up, tmp_path):
     folder = write_tiny_llama(tmp_path / "llama")
-    neck = f"dict(qformer=dict(pretrained='{folder}'))"
-    set_up.append(f"model['neck'] = {neck}")
+    set_up.append(f"model['neck'] = dict(qformer=dict(pretrained='{folder}'))")
     finding = report(set_up, folder)
-    assert finding.status == OK  # keys that no table knows are read, and refused when the model is built
+    assert finding.status == FAIL
+    assert f"{folder} (llama) has no tensor for model.neck.qformer" in finding.reason
+    assert finding.remedy == "name the right model in 'pretrained'"
 
 
 def test_a_tokenizer(set_up, tmp_path):
