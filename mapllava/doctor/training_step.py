@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint import count_parameters
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, gigabytes
+from mapllava.doctor.finding import FAIL, OK, WARN, Finding, gigabytes
 from mapllava.doctor.memory import Device, device
 from mapllava.doctor.weights import absent, localised
 from mapllava.errors import MapLLaVAError
@@ -28,6 +28,7 @@ _NAMED = 5
 _TIGHT = 0.92  # of the GPU's memory
 _PREFETCH = 2  # batches per loading process, PyTorch's default
 _SHM = Path("/dev/shm")
+_BATCH = "the batch as the model gets it"
 
 
 def step(context: Context) -> Iterator[Finding]:
@@ -36,7 +37,7 @@ def step(context: Context) -> Iterator[Finding]:
     missing = absent(cfg)
     if missing:
         reason = f"not made: {', '.join(missing)} must be downloaded first"
-        yield Finding("step", SKIP, reason, "download them, then run this again")
+        yield Finding("step", FAIL, reason, "hf download NAME; or leave the step out: --no-step")
         return
     seed = (cfg.get("randomness") or {}).get("seed") or 0
     torch.manual_seed(seed)
@@ -88,8 +89,10 @@ def _train(model: Any, context: Context, place: Device) -> Iterator[Finding]:
     wrong = [name for name, value in values.items() if not math.isfinite(value)]
     if wrong:
         where = _first_nonfinite(model, wrapper, data) or "the losses"
-        reason = f"not finite: {', '.join(wrong)}; first in {where}; samples {', '.join(_tokens(batch))}"
+        reason = f"not finite: {', '.join(wrong)}; first in {where}; samples {_list(_tokens(batch))}"
         remedy = "look at these samples' labels and at that part's settings; try optim_wrapper.dtype=None"
+        if where.startswith(_BATCH):
+            remedy = "look at model.data_preprocessor's mean and std, and at what the pipeline makes of these images"
         yield Finding("losses", FAIL, reason, remedy)
         return
     listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if "." not in name)
@@ -156,7 +159,7 @@ def _first_nonfinite(model: nn.Module, wrapper: Any, data: Mapping[str, Any]) ->
     found: list[str] = []
     inputs = [name for name, value in _tensors(data.get("inputs"), "inputs") if not value.isfinite().all()]
     if inputs:
-        return f"the batch itself ({inputs[0]})"
+        return f"{_BATCH} ({inputs[0]})"
 
     def look(name: str) -> Any:
         def hook(module: nn.Module, args: Any, output: Any) -> None:

@@ -55,7 +55,8 @@ def test_a_loss_that_is_no_number(set_up):
     report = set_up.report("step", options=["model.data_preprocessor.std=[1e-38,1e-38,1e-38]"])
     assert report["losses"].status == FAIL
     assert "not finite: " in report["losses"].reason
-    assert "first in the batch itself (inputs.img); samples " in report["losses"].reason
+    assert "first in the batch as the model gets it (inputs.img); samples " in report["losses"].reason
+    assert "data_preprocessor's mean and std" in report["losses"].remedy
     assert "step" not in report
 
 

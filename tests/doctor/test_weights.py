@@ -150,7 +150,8 @@ def test_what_a_mirror_answers(status, verdict, message, hub, set_up):
     assert asked == [f"/{HUB_ID}/resolve/v1/config.json"]
     assert finding.status == verdict
     assert message in finding.reason
-    assert report_of["step"].status == SKIP  # nothing is downloaded
+    assert report_of["step"].status == (FAIL if verdict == OK else SKIP)  # nothing is downloaded
+    assert verdict == FAIL or "must be downloaded first" in report_of["step"].reason
 
 
 def test_a_hub_out_of_reach(set_up, monkeypatch):
