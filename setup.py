@@ -36,6 +36,7 @@ setup(
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["mapllava", "mapllava.*"]),
     package_data={"mapllava": ["**/*.json", "**/*.txt"]},
+    entry_points={"console_scripts": ["mapllava = mapllava.__main__:main"]},
     install_requires=read_requirements("runtime"),
     extras_require={
         **{name: read_requirements(name) for name in EXTRAS},

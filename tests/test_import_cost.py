@@ -18,6 +18,7 @@ def loaded_after(statement: str) -> set[str]:
     ("statement", "forbidden"),
     [
         ("import mapllava", HEAVY),
+        ("import mapllava.__main__", (*HEAVY, "numpy", "rich", "yaml", "packaging")),
         ("import mapllava.structures.frames, mapllava.structures.map_elements, mapllava.geometry",
          ("torch", "mmengine", "transformers", "nuscenes")),
         ("import mapllava.gt_cache", ("transformers", "nuscenes", "matplotlib")),

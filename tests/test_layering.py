@@ -31,6 +31,7 @@ ALLOWED = {
         "sources", "datasets", "models", "engine", "evaluation", "visualization", "synthetic", "apis",
         "testing",
     },
+    "__main__": {"doctor"},
 }  # fmt: skip
 
 

@@ -1,0 +1,121 @@
+"""What the checks share: the config as training would see it, its caches, its training data."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch.utils.data import DataLoader
+
+RUNS = "outputs"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set on a GT cache, as the config names it.
+
+    Attributes:
+        loader: the first data loader that reads it, e.g. ``val_dataloader``.
+        root: its data root.
+        cache: path of its GT cache.
+    """
+
+    loader: str
+    root: Path
+    cache: Path
+
+
+@dataclass
+class Context:
+    """The question, and what several checks need to answer it; read once, when first asked for.
+
+    Attributes:
+        config: path of the config; None for the machine alone.
+        cfg_options: ``KEY=VALUE`` texts that override config values.
+        plugins: modules or files that register components.
+        samples: samples per split whose images are decoded; 0 for all.
+        unusable: packages that cannot be imported though everything stands on them, or whose import kills
+            the process; written by the check of packages, and reason enough to look no further.
+    """
+
+    config: str | None = None
+    cfg_options: Sequence[str] = ()
+    plugins: Sequence[str] = ()
+    samples: int = 4
+    unusable: list[str] = field(default_factory=list)
+
+    @cached_property
+    def written(self) -> Config:
+        """The config with the command line's options, as it is written.
+
+        Raises:
+            MapLLaVAError: If it cannot be read.
+        """
+        from mapllava.engine.command_line import add_run_options, load_config
+
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        parser.add_argument("config")
+        add_run_options(parser)
+        words = [str(self.config)]
+        for option, values in (("--plugins", self.plugins), ("--cfg-options", self.cfg_options)):
+            words += [option, *map(str, values)] if values else []
+        return load_config(parser.parse_args(words))
+
+    @cached_property
+    def cfg(self) -> Config:
+        """The config as training builds from it, with ``map_spec`` in every component."""
+        import copy
+
+        from mapllava.engine import inject_map_spec
+
+        return inject_map_spec(copy.deepcopy(self.written))
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Data sets on GT caches, each once for training and once for the rest."""
+        from mapllava.engine.map_spec_injection import DATALOADERS, accepts, leaf_datasets
+        from mapllava.registry import DATASETS
+
+        found: dict[tuple[bool, Path, Path], Source] = {}
+        for loader in DATALOADERS:
+            for _, dataset in leaf_datasets(self.cfg, loader):
+                if not accepts(DATASETS, dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
+                    continue
+                probe = DATASETS.build({**dataset, "pipeline": [], "lazy_init": True})
+                source = Source(loader, Path(dataset.get("data_root") or "."), Path(probe.ann_file))
+                found.setdefault((loader == DATALOADERS[0], source.root, source.cache), source)
+        return list(found.values())
+
+    def cache(self, source: Source) -> dict[str, Any]:
+        """The GT cache of a data set, fresh and fit for the config.
+
+        Raises:
+            MapLLaVAError: If it is missing, damaged, stale or made for something else.
+        """
+        if source.cache not in self._caches:
+            from mapllava import gt_cache
+            from mapllava.structures.frames import MapSpec
+
+            spec = MapSpec.from_config(dict(self.cfg.map_spec))
+            self._caches[source.cache] = gt_cache.load(source.cache, expected=spec, dataroot=source.root)
+        return self._caches[source.cache]
+
+    @cached_property
+    def train_loader(self) -> DataLoader:
+        """The training data, read by this process."""
+        from mmengine.runner import Runner
+
+        cfg = self.cfg.train_dataloader.to_dict()
+        for key in ("persistent_workers", "prefetch_factor", "pin_memory", "timeout"):
+            cfg.pop(key, None)
+        return Runner.build_dataloader({**cfg, "num_workers": 0}, seed=0)
+
+    @cached_property
+    def _caches(self) -> dict[Path, dict[str, Any]]:
+        return {}

@@ -1,0 +1,142 @@
+"""Memory that training keeps, and disk that its checkpoints take, from the shapes of the parameters alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from mapllava.checkpoint import stored_bytes
+from mapllava.doctor.context import RUNS, Context
+from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, gigabytes
+from mapllava.doctor.weights import KEY, absent, local_folder, localised, weight_files
+from mapllava.engine import state_memory
+from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
+from mapllava.registry import MODELS
+from mapllava.testing import without_pretrained
+
+_TIGHT = 0.9  # of the memory, state alone: activations come on top
+_SMALL = 2 * 10**9  # bytes of weights that are read for the exact shapes
+_MANY_FILES = 10**11  # bytes of checkpoints, ten times what a run should take
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+_LESS = (
+    "freeze more, hold frozen parts in 4 bits (quantization=dict(bits=4), configs/stage2/trainval_4bit.py), "
+    "or shard over several GPUs (configs/_base_/sharding/fsdp2.py)"
+)
+
+
+@dataclass(frozen=True)
+class Device:
+    """What trains.
+
+    Attributes:
+        name: as torch calls it, ``cuda`` or ``cpu``.
+        title: for people.
+        memory: bytes in all.
+        free: bytes that nobody uses.
+    """
+
+    name: str
+    title: str
+    memory: int
+    free: int
+
+
+def device() -> Device:
+    """The first GPU, or this machine's CPU with its memory (a container's limit, where there is one)."""
+    if torch.cuda.is_available():
+        free, memory = torch.cuda.mem_get_info()
+        return Device("cuda", torch.cuda.get_device_name(), memory, free)
+    facts = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    memory, free = (int(facts[key].split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
+    limit = _CGROUP.read_text().strip() if _CGROUP.is_file() else "max"
+    if limit.isdigit():
+        memory, free = min(memory, int(limit)), min(free, int(limit))
+    return Device("cpu", "CPU", memory, free)
+
+
+def memory(context: Context) -> Iterator[Finding]:
+    """Parameters, gradients, optimiser and average against the device; checkpoints against the disk."""
+    cfg, place = context.cfg, device()
+    try:
+        with torch.device("meta"):
+            model = MODELS.build(_buildable(cfg))
+    except Exception as error:  # a model that knows no meta device; one that cannot be built fails its step
+        text = " ".join(str(error).split())
+        yield Finding("memory", SKIP, f"not counted: the model does not build without memory ({text})")
+        return
+    processes = max(1, torch.cuda.device_count())
+    sharded = processes > 1 and (cfg.get("model_wrapper_cfg") or {}).get("type") == "FSDP2Wrapper"
+    state = state_memory(model, processes, sharded)
+    weights = state.parameters if sharded else stored_bytes(model)
+    average = state.gradients if _averages(cfg) else 0
+    total = weights + state.gradients + state.optimizer + state.exchange + average
+    parts = {
+        "weights": weights,
+        "gradients": state.gradients,
+        "optimiser": state.optimizer,
+        "average": average,
+        "exchange": state.exchange,
+    }
+    listed = ", ".join(f"{name} {gigabytes(size)}" for name, size in parts.items() if size)
+    reason = f"{gigabytes(total)} before activations ({listed}); {place.title} has {gigabytes(place.memory)}"
+    reason += f", {gigabytes(place.free)} free"
+    if total > _TIGHT * place.memory:
+        yield Finding("memory", FAIL, reason, _LESS)
+    elif total > _TIGHT * place.free:
+        yield Finding("memory", FAIL, reason, f"end what else runs there (nvidia-smi, top), or {_LESS}")
+    else:
+        yield Finding("memory", OK, reason)
+    yield _checkpoints(cfg, model)
+
+
+def _buildable(cfg: Config) -> Any:
+    """The model's config with weights whose shapes can be read at once, or with none."""
+    named = _pretrained(cfg.model)
+    folders = [local_folder(name) for name in named]
+    sizes = [sum(path.stat().st_size for path in weight_files(folder)) for folder in folders if folder]
+    if len(sizes) < len(named) or sum(sizes) > _SMALL or absent(cfg):
+        return without_pretrained(cfg.model)
+    return localised(cfg.model)
+
+
+def _pretrained(node: Any) -> set[str]:
+    if isinstance(node, Mapping):
+        own = {node[KEY]} if isinstance(node.get(KEY), str) else set()
+        return own.union(*(_pretrained(value) for value in node.values()))
+    return set().union(*map(_pretrained, node)) if isinstance(node, (list, tuple)) else set()
+
+
+def _averages(cfg: Config) -> bool:
+    return any("EMA" in str(hook.get("type")) for hook in cfg.get("custom_hooks") or ())
+
+
+def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
+    """What a run's files take: epochs kept and one being written, the final and the best model."""
+    left_out = reloadable_keys(model, base_weight_modules(model, cfg.model))
+    kept = sum(value.nbytes for key, value in model.state_dict().items() if key not in left_out)
+    trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
+    best = kept + (trained if _averages(cfg) else 0)
+    epoch = best + 2 * trained
+    hooks = [*(cfg.get("custom_hooks") or ()), *(cfg.get("default_hooks") or {}).values()]
+    ours = (each for each in hooks if each and each.get("type") == "RunCheckpointHook")
+    hook: Mapping[str, Any] = next(ours, {})
+    count = int(cfg.train_cfg.get("max_epochs") or 1) // int(hook.get("interval") or 1)
+    count = min(count, hook.get("max_keep") or count) + 2
+    total = count * epoch + best
+    folder = Path(RUNS).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    reason = (
+        f"a run leaves about {gigabytes(total)} ({gigabytes(epoch)} an epoch), {gigabytes(free)} are free"
+    )
+    remedy = "keep fewer: RunCheckpointHook(max_keep=2); or another disk: --work-dir"
+    status = FAIL if total > free else WARN if total > _MANY_FILES else OK
+    return Finding("checkpoints", status, reason, "" if status == OK else remedy)

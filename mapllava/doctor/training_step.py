@@ -1,0 +1,234 @@
+"""One step of training on one batch, with the gradient norm of every group of the optimiser."""
+
+from __future__ import annotations
+
+import math
+import resource
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.optim import build_optim_wrapper
+from torch import Tensor, nn
+
+from mapllava.checkpoint import count_parameters
+from mapllava.doctor.context import Context
+from mapllava.doctor.finding import FAIL, OK, WARN, Finding, gigabytes
+from mapllava.doctor.memory import Device, device
+from mapllava.doctor.weights import absent, localised
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import MODELS
+
+_NAMED = 5
+_TIGHT = 0.92  # of the GPU's memory
+_PREFETCH = 2  # batches per loading process, PyTorch's default
+_SHM = Path("/dev/shm")
+_BATCH = "the batch as the model gets it"
+
+
+def step(context: Context) -> Iterator[Finding]:
+    """Build the model, take a batch, go forward and back and update the weights; nothing is written."""
+    cfg, place = context.cfg, device()
+    missing = absent(cfg)
+    if missing:
+        reason = f"not made: {', '.join(missing)} must be downloaded first"
+        yield Finding("step", FAIL, reason, "hf download NAME; or leave the step out: --no-step")
+        return
+    seed = (cfg.get("randomness") or {}).get("seed") or 0
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - what transforms draw from
+    model: Any = _build(cfg)
+    try:
+        model = model.to(place.name).train()
+        yield from _train(model, context, place)
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        size = cfg.train_dataloader.get("batch_size", 1)
+        reason = f"out of memory on {place.title} ({gigabytes(place.memory)}) with batches of {size}"
+        yield Finding("step", FAIL, reason, advice(cfg))
+
+
+def advice(cfg: Any) -> str:
+    """What to lower when memory runs out, for this config."""
+    size = cfg.train_dataloader.get("batch_size", 1)
+    half = max(1, size // 2)
+    every = cfg.optim_wrapper.get("accumulative_counts", 1) * max(1, size // half)
+    lower = (
+        f"train_dataloader.batch_size={half} optim_wrapper.accumulative_counts={every}" if size > 1 else ""
+    )
+    more = "model.decoder.gradient_checkpointing=True model.decoder.quantization.bits=4"
+    return f"--cfg-options {' '.join(filter(None, (lower, more)))}"
+
+
+def _build(cfg: Any) -> nn.Module:
+    try:
+        model: Any = MODELS.build(localised(cfg.model))
+        model.init_weights()
+    except (TypeError, ValueError, KeyError) as error:
+        raise MapLLaVAError(f"the model cannot be built: {error}") from error
+    return model
+
+
+def _train(model: Any, context: Context, place: Device) -> Iterator[Finding]:
+    cfg = context.cfg
+    batch = next(iter(context.train_loader))
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    wrapper.initialize_count_status(model, 0, 1)
+    total, trainable = count_parameters(model)
+    yield Finding("model", OK, f"{type(model).__name__}: {total:,} parameters, {trainable:,} trainable")
+    began = time.perf_counter()
+    with wrapper.optim_context(model):
+        data = model.data_preprocessor(batch, True)
+    values, loss = _losses(model, wrapper, data)
+    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        where = _first_nonfinite(model, wrapper, data) or "the losses"
+        reason = f"not finite: {', '.join(wrong)}; first in {where}; samples {_list(_tokens(batch))}"
+        remedy = "look at these samples' labels and at that part's settings; try optim_wrapper.dtype=None"
+        if where.startswith(_BATCH):
+            remedy = "look at model.data_preprocessor's mean and std, and at what the pipeline makes of these images"
+        yield Finding("losses", FAIL, reason, remedy)
+        return
+    listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if "." not in name)
+    yield Finding("losses", OK, listed)
+    wrapper.backward(loss)
+    gradients = list(_gradients(model, wrapper))
+    yield from gradients
+    if any(finding.status == FAIL for finding in gradients):
+        return
+    wrapper.step()
+    if place.name == "cuda":
+        torch.cuda.synchronize()
+    yield _cost(cfg, place, time.perf_counter() - began)
+    yield from _handing_over(cfg, batch)
+
+
+def _losses(model: Any, wrapper: Any, data: Mapping[str, Any]) -> tuple[dict[str, float], Tensor]:
+    """Every term, and their sum; a forward pass that stumbles over something not finite is such a term."""
+    try:
+        with wrapper.optim_context(model):
+            loss, terms = model.parse_losses(model(**data, mode="loss"))
+    except Exception as error:
+        if _is_out_of_memory(error) or not _first_nonfinite(model, wrapper, data):
+            raise
+        text = " ".join(str(error).split())
+        return {f"forward pass ({type(error).__name__}: {text})": math.nan}, torch.tensor(math.nan)
+    return {name: float(value.detach()) for name, value in terms.items()}, loss
+
+
+def _gradients(model: nn.Module, wrapper: Any) -> Iterator[Finding]:
+    """The norm of every group; parameters that get none, or something that is no number, are named."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    scaler = getattr(wrapper, "scaler", None)
+    scale = 1.0 if scaler is None else float(scaler.get_scale())
+    for index, group in enumerate(wrapper.optimizer.param_groups):
+        label = f"gradients {group.get('name', index)}"
+        parameters = group["params"]
+        without = [names[id(each)] for each in parameters if each.grad is None]
+        wrong = [
+            names[id(each)] for each in parameters if each.grad is not None and not each.grad.isfinite().all()
+        ]
+        if wrong:
+            reason = f"not finite in {len(wrong)} parameters, first {_list(wrong)}"
+            yield Finding(label, FAIL, reason, "lower the loss scale or try optim_wrapper.dtype=None")
+            continue
+        if without:
+            reason = f"{len(without)} of {len(parameters)} parameters get none: {_list(without)}"
+            yield Finding(
+                label, FAIL, reason, "freeze them, or use them: several processes would wait for them"
+            )
+            continue
+        norm = math.sqrt(sum(float(each.grad.float().square().sum()) for each in parameters)) / scale
+        reason = (
+            f"norm {norm:.3g}, {sum(each.numel() for each in parameters):,} parameters, lr {group['lr']:.2g}"
+        )
+        if norm == 0:
+            yield Finding(label, WARN, f"{reason}: nothing reaches them", "see which part cuts the gradient")
+        else:
+            yield Finding(label, OK, reason)
+
+
+def _first_nonfinite(model: nn.Module, wrapper: Any, data: Mapping[str, Any]) -> str:
+    """The first module to give something that is no number, in a second pass; empty if none does."""
+    found: list[str] = []
+    inputs = [name for name, value in _tensors(data.get("inputs"), "inputs") if not value.isfinite().all()]
+    if inputs:
+        return f"{_BATCH} ({inputs[0]})"
+
+    def look(name: str) -> Any:
+        def hook(module: nn.Module, args: Any, output: Any) -> None:
+            if not found and any(not value.isfinite().all() for _, value in _tensors(output, "")):
+                found.append(name)
+
+        return hook
+
+    handles = [part.register_forward_hook(look(name)) for name, part in model.named_modules() if name]
+    try:
+        with torch.no_grad(), wrapper.optim_context(model), suppress(Exception):  # the first pass has told
+            model(**data, mode="loss")
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else ""
+
+
+def _tensors(node: Any, where: str) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(node, Tensor):
+        yield where, node
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _tensors(value, f"{where}.{key}")
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _tensors(value, f"{where}.{index}")
+
+
+def _cost(cfg: Any, place: Device, seconds: float) -> Finding:
+    size = cfg.train_dataloader.get("batch_size", 1)
+    if place.name == "cuda":
+        peak = torch.cuda.max_memory_reserved()
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    reason = f"{seconds:.1f} s for {size} samples, peak {gigabytes(peak)} of {gigabytes(place.memory)}"
+    if peak > _TIGHT * place.memory:
+        return Finding("step", WARN, f"{reason}: other batches may not fit", advice(cfg))
+    return Finding("step", OK, reason)
+
+
+def _handing_over(cfg: Any, batch: Any) -> Iterator[Finding]:
+    """Batches in flight between loading processes and this one, against shared memory."""
+    workers = int(cfg.train_dataloader.get("num_workers", 0))
+    if not workers or not _SHM.is_dir():
+        return
+    size = sum(
+        value.nbytes for _, value in _tensors(batch.get("inputs") if isinstance(batch, Mapping) else None, "")
+    )
+    needed = size * workers * int(cfg.train_dataloader.get("prefetch_factor") or _PREFETCH)
+    free = shutil.disk_usage(_SHM).free
+    reason = (
+        f"{workers} loading process(es) keep up to {gigabytes(needed)} in {_SHM}, {gigabytes(free)} are free"
+    )
+    remedy = "start the container with --shm-size=8g or --ipc=host, or lower train_dataloader.num_workers"
+    yield Finding("loading", FAIL if needed > free else OK, reason, remedy if needed > free else "")
+
+
+def _tokens(batch: Any) -> list[str]:
+    samples = batch.get("data_samples") if isinstance(batch, Mapping) else None
+    return [str(sample.get("sample_token", index)) for index, sample in enumerate(samples or [])] or [
+        "unnamed"
+    ]
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

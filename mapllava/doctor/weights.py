@@ -1,0 +1,214 @@
+"""Pretrained weights: on this disk and complete, or within reach."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, KeyTable, WeightSource
+from mapllava.checkpoint.key_tables import UnknownKeyError
+from mapllava.doctor.config_types import Component, candidates, components
+from mapllava.doctor.context import Context
+from mapllava.doctor.finding import FAIL, OK, SKIP, Finding, from_error, gigabytes
+from mapllava.errors import MapLLaVAError
+
+KEY = "pretrained"
+_SECONDS = 8.0
+_HASH = 12  # digits shown
+_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+_ELSEWHERE = (
+    "download the model into a folder and name that in 'pretrained', or name a mirror before starting "
+    "Python: export HF_ENDPOINT=https://…"
+)
+
+
+def weights(context: Context) -> Iterator[Finding]:
+    """One line per folder or hub id that the config names."""
+    users = _users(context.cfg)
+    for name, using in users.items():
+        finding = on_this_disk(name, using)
+        if finding.status == FAIL and not Path(name).expanduser().exists():
+            finding = _on_the_hub(name, finding.name)
+        yield finding
+    if not users:
+        yield Finding("weights", SKIP, "none are named: the model starts from random weights")
+
+
+def absent(cfg: Any) -> list[str]:
+    """Names of pretrained weights that are not complete on this disk."""
+    return [name for name, using in _users(cfg).items() if on_this_disk(name, using).status == FAIL]
+
+
+def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
+    """Whether weights, and a tokenizer where one is wanted, are here and whole.
+
+    Args:
+        name: folder or hub id.
+        users: the components that name it.
+    """
+    folder = local_folder(name)
+    models = [each for each in users if "Tokenizer" not in str(each.kind)]
+    label = f"weights {name}" if models else f"tokenizer {name}"
+    if folder is None:
+        return Finding(label, FAIL, "not on this disk", _ELSEWHERE)
+    if len(models) < len(users):
+        files = [folder] if folder.is_file() else [folder / each for each in _TOKENIZER]
+        found = [path for path in files if path.is_file()]
+        if not found:
+            reason = f"{folder} has none of {', '.join(_TOKENIZER)}"
+            return Finding(label, FAIL, reason, f"download the tokenizer of {name} into it")
+        if not models:
+            return Finding(label, OK, str(found[0]))
+    return _complete(label, name, folder, models)
+
+
+def _users(cfg: Any) -> dict[str, list[Component]]:
+    users: dict[str, list[Component]] = {}
+    for component in components(cfg.to_dict()):
+        if isinstance(component.node.get(KEY), str):
+            users.setdefault(component.node[KEY], []).append(component)
+    return users
+
+
+def local_folder(name: str) -> Path | None:
+    """Folder that a name means on this disk: itself, or the hub's snapshot in the cache; None if neither.
+
+    Asks nobody and fetches nothing.
+    """
+    if Path(name).expanduser().exists():
+        return Path(name).expanduser()
+    import huggingface_hub
+
+    repo, _, revision = name.partition("@")
+    try:
+        return Path(huggingface_hub.snapshot_download(repo, revision=revision or None, local_files_only=True))
+    except (OSError, ValueError):  # not cached; not a hub id
+        return None
+
+
+def localised(cfg: Any) -> Any:
+    """A copy of a config whose pretrained weights are named by their folders on this disk, where they are."""
+    if isinstance(cfg, Mapping):
+        copied = {key: localised(value) for key, value in cfg.items()}
+        if isinstance(copied.get(KEY), str):
+            copied[KEY] = str(local_folder(copied[KEY]) or copied[KEY])
+        return copied
+    if isinstance(cfg, (list, tuple)):
+        return [localised(value) for value in cfg]
+    return cfg
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Weight files of a model's folder."""
+    return sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+
+
+def _complete(label: str, name: str, folder: Path, users: Sequence[Component]) -> Finding:
+    again = f"download {name} again, all files of it"
+    try:
+        source = WeightSource(folder)
+        kind = source.config().get("model_type", "unknown")
+        wanted = [_wants(component) for component in users]
+        read = sum(
+            get is not None for _, get in source.tensors(lambda key: any(want(key) for want in wanted))
+        )
+        digest = str(source.describe()["hash"])[:_HASH]
+    except MapLLaVAError as error:
+        return from_error(label, error, again)
+    except Exception as error:  # of safetensors, pickle or JSON, none of which share a class
+        text = " ".join(str(error).split())
+        reason = f"a file in {folder} is damaged or cut short ({type(error).__name__}: {text})"
+        return Finding(label, FAIL, reason, again)
+    if not read:
+        reason = f"{folder} ({kind}) has no tensor for {', '.join(each.where for each in users)}"
+        return Finding(label, FAIL, reason, "name the right model in 'pretrained'")
+    size = gigabytes(sum(path.stat().st_size for path in weight_files(folder)))
+    return Finding(label, OK, f"{folder}: {kind}, {size}, {read} tensors, hash {digest}")
+
+
+def _wants(component: Component) -> Callable[[str], bool]:
+    """Which keys of the files a component takes; all, where it does not say."""
+    for built, _ in candidates(component.kind):
+        tables = [built.table] if hasattr(built, "table") else []
+        if built.__name__ == "QFormerCore":
+            tables = [BLIP2_QFORMER, BLIP2_QUERY_TOKENS]
+        if tables:
+            return lambda key: any(_has_place(table, key) for table in tables)
+    return lambda key: True
+
+
+def _has_place(table: KeyTable, key: str) -> bool:
+    try:
+        return table.rename(key) is not None
+    except UnknownKeyError:
+        return False
+
+
+def _on_the_hub(name: str, label: str) -> Finding:
+    """Whether the hub or its mirror would give what is not on this disk."""
+    from huggingface_hub import constants, get_token
+    from huggingface_hub.utils import validate_repo_id
+
+    repo, _, revision = name.partition("@")
+    try:
+        validate_repo_id(repo)
+    except ValueError:
+        return Finding(label, FAIL, f"'{name}' is neither a folder here nor a hub id", _ELSEWHERE)
+    if constants.HF_HUB_OFFLINE:
+        return Finding(
+            label, FAIL, "not complete on this disk, and HF_HUB_OFFLINE is set", f"unset it, or {_ELSEWHERE}"
+        )
+    url = f"{constants.ENDPOINT}/{repo}/resolve/{revision or 'main'}/config.json"
+    problem = reach(url, get_token())
+    if not problem:
+        reason = f"not complete on this disk; {constants.ENDPOINT} answers, the first run downloads it"
+        return Finding(label, OK, reason)
+    if problem in ("401", "403"):
+        remedy = f"accept the model's terms on its page, then: hf auth login. Or {_ELSEWHERE}"
+        return Finding(
+            label,
+            FAIL,
+            f"not complete on this disk, and {constants.ENDPOINT} wants a login ({problem})",
+            remedy,
+        )
+    if problem == "404":
+        reason = f"not complete on this disk, and {constants.ENDPOINT} knows no such model or revision"
+        return Finding(label, FAIL, reason, f"check the name; or {_ELSEWHERE}")
+    return Finding(
+        label,
+        FAIL,
+        f"not complete on this disk, and {constants.ENDPOINT} is out of reach ({problem})",
+        _ELSEWHERE,
+    )
+
+
+def reach(url: str, token: str | None = None, seconds: float = _SECONDS) -> str:
+    """What stands between us and a URL: empty if it answers, else a status or an error's text.
+
+    Args:
+        url: asked for its head only.
+        token: of the hub, where there is one.
+        seconds: after which it counts as silent, name resolution included.
+    """
+    problem = [f"no answer within {seconds:.0f} s"]
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "mapllava-doctor"})
+        if token:
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=seconds):
+                problem[0] = ""
+        except urllib.error.HTTPError as error:
+            problem[0] = str(error.code)
+        except (OSError, ValueError) as error:
+            problem[0] = str(getattr(error, "reason", error))
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return problem[0]

@@ -1,0 +1,92 @@
+"""Packages that import, fail in whatever way, or take the process down."""
+
+import sys
+
+import pytest
+
+from mapllava.doctor import FAIL, OK, SKIP, WARN, Context
+from mapllava.doctor import packages as module
+from mapllava.doctor.packages import packages, try_imports
+from mapllava.doctor.requirements import Requirement
+
+STUBS = {
+    "good_one": "__version__ = '1.2'\nprint('chatter')",
+    "lacks": "raise ImportError('libcudart.so.13: cannot open\\nshared object')",
+    "linker": "raise OSError('libtorch_cpu.so: undefined symbol')",
+    "leaves": "raise SystemExit(3)",
+    "odd": "raise type('Odd', (BaseException,), {})('of no known class')",
+    "aborts": "import os; os.abort()",
+    "exits": "import os; os._exit(7)",
+    "hangs": "import time; time.sleep(60)",
+}
+
+
+@pytest.fixture
+def stubs(tmp_path, monkeypatch):
+    for name, text in STUBS.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+
+def requiring(monkeypatch, *requirements):
+    monkeypatch.setattr(module, "runtime_requirements", lambda: [Requirement(*each) for each in requirements])
+
+
+def test_an_import_may_fail_in_any_way_and_the_next_is_still_tried(stubs):
+    names = ["lacks", "aborts", "linker", "leaves", "exits", "odd", "absent", "good_one"]
+    assert try_imports(names) == {
+        "lacks": ("error", "ImportError: libcudart.so.13: cannot open shared object"),
+        "aborts": ("killed", "kills the process (SIGABRT)"),
+        "linker": ("error", "OSError: libtorch_cpu.so: undefined symbol"),
+        "leaves": ("error", "SystemExit: 3"),
+        "exits": ("killed", "ends the process with status 7"),
+        "odd": ("error", "Odd: of no known class"),
+        "absent": ("error", "ModuleNotFoundError: No module named 'absent'"),
+        "good_one": ("done", "1.2"),
+    }
+
+
+def test_an_import_that_hangs_is_given_up(stubs):
+    found = try_imports(["hangs", "good_one"], timeout=1.0)
+    assert found == {"hangs": ("killed", "does not return within 1 s"), "good_one": ("done", "1.2")}
+
+
+def test_a_broken_foundation_or_a_killer_is_reason_to_look_no_further(stubs, monkeypatch):
+    requiring(monkeypatch, ("aborts", ">=1"), ("lacks", ">=1"))
+    context = Context()
+    found = {each.name: each for each in packages(context)}
+    assert context.unusable == ["aborts"]
+    assert found["aborts"].status == FAIL
+    assert found["aborts"].reason == "import aborts kills the process (SIGABRT)"
+    assert found["lacks"].remedy == "pip install 'lacks>=1'"
+
+
+def test_what_stops_at_the_same_error_is_not_blamed(stubs, tmp_path, monkeypatch):
+    (tmp_path / "builds_on_it.py").write_text("import lacks")
+    requiring(monkeypatch, ("lacks", ">=1"), ("builds_on_it", ">=1"), ("linker", ""))
+    found = {each.name: each for each in packages(Context())}
+    assert (found["lacks"].status, found["builds_on_it"].status) == (FAIL, SKIP)
+    assert found["builds_on_it"].reason == "not looked at: its import stops where that of lacks does"
+    assert found["linker"].status == FAIL
+
+
+def test_versions_are_judged_by_what_is_tested(stubs, monkeypatch):
+    requiring(monkeypatch, ("pytest", ">=8"), ("good_one", ">=1,<2"), ("rich", "<13"))
+    found = {each.name: each for each in packages(Context())}
+    assert found["pytest"].status == OK
+    assert found["good_one"].status == OK
+    assert "pip does not know it" in found["good_one"].reason
+    assert found["rich"].status == WARN
+    assert "tested is <13" in found["rich"].reason
+    assert found["rich"].remedy == "pip install 'rich<13'"
+
+
+def test_opencv_without_its_system_library_is_told_what_to_install(tmp_path, monkeypatch):
+    (tmp_path / "cv2.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    requiring(monkeypatch, ("opencv-python", ">=4.8"), ("opencv-python-headless", ">=4.8"))
+    (found,) = packages(Context())
+    assert found.status == FAIL
+    assert "is installed, but import cv2: ImportError: libGL.so.1" in found.reason
+    assert found.remedy.startswith("apt-get install libgl1 libglib2.0-0, or pip install --force-reinstall")
+    assert found.remedy.endswith("opencv-python-headless")

@@ -1,0 +1,183 @@
+"""Pretrained weights: whole in a folder, broken there, or on a hub that answers or does not."""
+
+import http.server
+import json
+import threading
+
+import pytest
+from huggingface_hub import constants
+
+from mapllava.doctor import FAIL, OK, SKIP, weights
+from mapllava.testing import write_tiny_blip2, write_tiny_llama
+
+HUB_ID = "nobody/no-such-model-9"
+
+
+@pytest.fixture
+def llama(set_up, tmp_path):
+    """The set-up's language model in a folder, which the config names."""
+    folder = write_tiny_llama(tmp_path / "llama")
+    set_up.append(f"model['decoder'] = dict(pretrained='{folder}')")
+    return folder
+
+
+def report(set_up, name):
+    (finding,) = (each for key, each in set_up.report("weights").items() if key.endswith(str(name)))
+    return finding
+
+
+def test_without_pretrained_weights_there_is_nothing_to_look_at(set_up):
+    assert set_up.report("weights")["weights"].status == SKIP
+
+
+def test_a_whole_folder(set_up, llama):
+    finding = report(set_up, llama)
+    assert finding.status == OK
+    assert f"{llama}: llama, " in finding.reason
+    assert "tensors, hash " in finding.reason
+
+
+def test_one_model_for_two_parts_is_one_line(set_up, tmp_path):
+    folder = write_tiny_blip2(tmp_path / "blip2")
+    set_up.append(
+        f"model['vision_encoder'] = dict(_delete_=True, type='Blip2VisionEncoder', pretrained='{folder}')"
+    )
+    set_up.append(f"model['neck'] = dict(qformer=dict(pretrained='{folder}'))")
+    assert [each.status for each in set_up.report("weights").values()] == [OK]
+
+
+def shard(folder):
+    """Make the index name a second shard that is not there."""
+    (whole,) = folder.glob("*.safetensors")
+    index = {"weight_map": {"a": whole.name, "b": "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+BREAKS = {
+    "weight file": (lambda folder: next(folder.glob("*.safetensors")).unlink(), "no weight file in"),
+    "config.json": (lambda folder: (folder / "config.json").unlink(), "no config.json in"),
+    "shard": (shard, "names model-00002-of-00002.safetensors, which"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), BREAKS.values(), ids=BREAKS)
+def test_a_folder_that_lacks_something(damage, message, set_up, llama):
+    damage(llama)
+    finding = report(set_up, llama)
+    assert finding.status == FAIL
+    assert message in finding.reason
+    assert finding.remedy == f"download {llama} again, all files of it"
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_that_is_cut_short(name, set_up, llama):
+    path = llama / name
+    path.write_bytes(path.read_bytes()[:-100])
+    finding = report(set_up, llama)
+    assert finding.status == FAIL
+    assert f"a file in {llama} is damaged or cut short" in finding.reason
+
+
+def test_the_weights_of_another_model(set_up, tmp_path):
+    folder = write_tiny_llama(tmp_path / "llama")
+    set_up.append(f"model['neck'] = dict(qformer=dict(pretrained='{folder}'))")
+    finding = report(set_up, folder)
+    assert finding.status == FAIL
+    assert f"{folder} (llama) has no tensor for model.neck.qformer" in finding.reason
+    assert finding.remedy == "name the right model in 'pretrained'"
+
+
+def test_a_tokenizer(set_up, tmp_path):
+    step = "model = dict()\ntokenizer = dict(type='HFTokenizer', pretrained='{0}')\n"
+    step += "see = [*_base_.load_steps, dict(type='TokenizePrompt', prompt='x', tokenizer=tokenizer)]\n"
+    step += "val_dataloader['dataset']['pipeline'] = see"
+    set_up.append(step.format(tmp_path))
+    finding = report(set_up, tmp_path)
+    assert finding.status == FAIL
+    assert "has none of tokenizer.json, tokenizer.model" in finding.reason
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert report(set_up, tmp_path).status == OK
+
+
+def test_a_folder_that_is_not_there(set_up):
+    set_up.append("model['decoder'] = dict(pretrained='/weights/vicuna')")
+    finding = report(set_up, "/weights/vicuna")
+    assert finding.status == FAIL
+    assert finding.reason == "'/weights/vicuna' is neither a folder here nor a hub id"
+    assert "HF_ENDPOINT" in finding.remedy
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A mirror on this machine whose answer a test chooses, and what it was asked."""
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        status = 200
+
+        def do_HEAD(self):
+            asked.append(self.path)
+            self.send_response(Handler.status)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    yield Handler, asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict", "message"),
+    [
+        (200, OK, "the first run downloads it"),
+        (404, FAIL, "knows no such model"),
+        (401, FAIL, "wants a login (401)"),
+    ],
+)
+def test_what_a_mirror_answers(status, verdict, message, hub, set_up):
+    handler, asked = hub
+    handler.status = status
+    set_up.append(f"model['decoder'] = dict(pretrained='{HUB_ID}@v1')")
+    report_of = set_up.report("weights", "step")
+    finding = report_of[f"weights {HUB_ID}@v1"]
+    assert asked == [f"/{HUB_ID}/resolve/v1/config.json"]
+    assert finding.status == verdict
+    assert message in finding.reason
+    assert report_of["step"].status == (FAIL if verdict == OK else SKIP)  # nothing is downloaded
+    assert verdict == FAIL or "must be downloaded first" in report_of["step"].reason
+
+
+def test_a_hub_out_of_reach(set_up, monkeypatch):
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    set_up.append(f"model['decoder'] = dict(pretrained='{HUB_ID}')")
+    finding = report(set_up, HUB_ID)
+    assert finding.status == FAIL
+    assert "http://127.0.0.1:9 is out of reach (" in finding.reason
+    assert "export HF_ENDPOINT" in finding.remedy
+
+
+def test_offline_is_said(set_up, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    set_up.append(f"model['decoder'] = dict(pretrained='{HUB_ID}')")
+    assert "HF_HUB_OFFLINE is set" in report(set_up, HUB_ID).reason
+
+
+def test_a_silent_server_is_not_waited_for(monkeypatch):
+    silence = threading.Event()
+
+    def wait(*args, **options):
+        silence.wait(60)
+        raise TimeoutError
+
+    monkeypatch.setattr(weights.urllib.request, "urlopen", wait)
+    assert weights.reach("http://somewhere", seconds=0.1) == "no answer within 0 s"
+    silence.set()
