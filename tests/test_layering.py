@@ -24,7 +24,9 @@ ALLOWED = {
     "visualization": {"structures", "geometry", "evaluation"},
     "engine": LOWER | {"datasets", "evaluation", "visualization"},
     "apis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
+    "diagnostics": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
     "testing": LOWER | {"datasets", "models", "evaluation", "synthetic"},
+    "profiling": LOWER | {"models", "engine", "testing"},
     "doctor": LOWER | {
         "sources", "datasets", "models", "engine", "evaluation", "visualization", "synthetic", "apis",
         "testing",

@@ -8,15 +8,22 @@ bash tools/dist_train.sh CONFIG PROCESSES
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 from mmengine.config import Config
 
 from mapllava.engine import build_runner, inject_map_spec
-from mapllava.engine.command_line import add_run_options, choose_work_dir, load_config, run_tool
+from mapllava.engine.command_line import (
+    add_run_options,
+    choose_checkpoint,
+    choose_work_dir,
+    load_config,
+    restarts,
+    run_tool,
+)
 from mapllava.engine.data_check import check_data, check_validation
-from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
 from mapllava.errors import MapLLaVAError
 
 
@@ -35,6 +42,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--auto-scale-lr", action="store_true", help="scale the learning rate by the total batch size"
     )
+    parser.add_argument("--seed", type=int, help="random seed (default: the config's)")
+    parser.add_argument(
+        "--deterministic",
+        action="store_true",
+        help="same numbers each time on the same machine, slower on GPUs",
+    )
     add_run_options(parser)
     return parser.parse_args(argv)
 
@@ -42,19 +55,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """The config as the command line wants it, with its data found."""
     cfg = load_config(args)
-    cfg.work_dir = choose_work_dir(cfg, args.work_dir, args.resume)
-    if args.resume:
-        latest = latest_checkpoint(cfg.work_dir) if args.resume == "auto" else Path(args.resume)
-        if latest is not None and not latest.is_file():
-            raise MapLLaVAError(f"checkpoint '{latest}' is not there; --resume auto looks in the run folder")
-        if latest is None:
-            sys.stderr.write(f"nothing to resume in {cfg.work_dir}: a new run starts\n")
-        else:
-            cfg.resume, cfg.load_from = True, str(latest)
+    requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
+    resume = args.resume or ("auto" if requeued else None)
+    cfg.work_dir = choose_work_dir(cfg, args.work_dir, resume)
+    checkpoint = choose_checkpoint(cfg.work_dir, resume)
+    if checkpoint is not None:
+        cfg.resume, cfg.load_from = True, str(checkpoint)
+    elif resume or restarts():
+        sys.stderr.write(f"nothing to resume in {cfg.work_dir}: a new run starts\n")
     if cfg.get("load_from") and "://" not in cfg.load_from and not Path(cfg.load_from).is_file():
         raise MapLLaVAError(
             f"load_from = '{cfg.load_from}' is not there: name a checkpoint, --cfg-options load_from=PATH"
         )
+    if args.deterministic:
+        cfg.merge_from_dict({"randomness.deterministic": True, "env_cfg.cudnn_benchmark": False})
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    if args.seed is not None:
+        cfg.merge_from_dict({"randomness.seed": args.seed})
     if args.amp:
         cfg.optim_wrapper.type = "AutocastOptimWrapper"
         cfg.optim_wrapper.dtype = cfg.optim_wrapper.get("dtype") or "bfloat16"

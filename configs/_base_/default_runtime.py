@@ -6,6 +6,8 @@ custom_hooks = [
     dict(type="ReproducibleEpochsHook"),
     dict(type="SharedBuffersHook"),
     dict(type="NonFiniteLossHook"),
+    dict(type="GradientNormHook"),
+    dict(type="ProgressBarHook"),
     dict(type="RunCheckpointHook", interval=1, max_keep=3, metric="mAP"),
     dict(type="SafeCheckpointHook"),
     dict(type="MapVisualizationHook", num_samples=4),
@@ -21,6 +23,10 @@ default_hooks = dict(
 env_cfg = dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0))
 randomness = dict(seed=0)
 log_level = "INFO"
+visualizer = dict(
+    type="Visualizer",
+    vis_backends=[dict(type="LocalVisBackend"), dict(type="OptionalTensorboardVisBackend")],
+)
 log_processor = dict(type="MapLogProcessor", window_size=10)
 load_from = None
 resume = False

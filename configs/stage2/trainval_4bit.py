@@ -5,7 +5,6 @@ _base_ = ["./trainval.py"]
 nf4 = dict(bits=4, compute_dtype="bfloat16")
 model = dict(
     vision_encoder=dict(quantization=nf4),
-    neck=dict(qformer=dict(gradient_checkpointing=True)),
     decoder=dict(quantization=nf4),
 )
 optim_wrapper = dict(accumulative_counts=8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,9 @@ class AutocastOptimWrapper(OptimWrapper):
     A loss or gradient norm that is not finite is not applied: ``nonfinite`` then names it and the
     parameters stay as they were, so that :class:`~mapllava.engine.hooks.NonFiniteLossHook` can stop
     the run on clean weights. With float16 on a GPU a loss scaler is in charge of gradients.
+
+    ``before_clip`` holds functions that are called with the optimiser ahead of every step, when its
+    gradients are accumulated, exchanged and unscaled, and not yet clipped.
 
     Args:
         optimizer: The optimiser.
@@ -48,6 +51,7 @@ class AutocastOptimWrapper(OptimWrapper):
         super().__init__(optimizer, **kwargs)
         self.dtype = dtype
         self.nonfinite: str | None = None
+        self.before_clip: list[Callable[[torch.optim.Optimizer], None]] = []
         scaled = dtype == "float16" and torch.cuda.is_available()
         self.scaler = torch.amp.GradScaler("cuda", **(loss_scale or {})) if scaled else None
 
@@ -86,6 +90,9 @@ class AutocastOptimWrapper(OptimWrapper):
         """Clip and step; a gradient norm that is not finite is recorded and not applied."""
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
+        for observe in self.before_clip:
+            observe(self.optimizer)
+        if self.scaler is not None:
             if self.clip_grad_kwargs:
                 self._clip_grad()
             self.scaler.step(self.optimizer, **kwargs)
@@ -104,11 +111,11 @@ class AutocastOptimWrapper(OptimWrapper):
         A group without decay shares its group's rate; one of matrices (``<name>_matrices_lr``) does not.
         """
         rates = super().get_lr()
-        for group in self.optimizer.param_groups:
-            if "name" in group:
-                rates.pop("base_lr", None)
-                name = group["name"].removesuffix("/no_decay").replace("/", "_")
-                rates.setdefault(f"{name}_lr", [group["lr"]])
+        named = [group for group in self.optimizer.param_groups if "name" in group]
+        if named:
+            rates.pop("base_lr", None)  # MMEngine's, of no group
+        for group in named:
+            rates.setdefault(f"{group_label(group)}_lr", [group["lr"]])
         return rates
 
     def state_dict(self) -> dict:
@@ -129,3 +136,8 @@ class AutocastOptimWrapper(OptimWrapper):
     def _gradients_finite(self) -> bool:
         history = self.message_hub.log_scalars.get(f"train/{self.grad_name}")
         return history is None or math.isfinite(float(history.current()))
+
+
+def group_label(group: dict[str, Any]) -> str:
+    """The name under which a named parameter group is logged; one without decay goes by its sibling's."""
+    return group["name"].removesuffix("/no_decay").replace("/", "_")

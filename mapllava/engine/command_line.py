@@ -118,6 +118,35 @@ def choose_work_dir(cfg: Config, asked: str | None, resume: str | None) -> str:
     return str(RUNS / f"{prefix}_{stamp}")
 
 
+def choose_checkpoint(work_dir: str, resume: str | None) -> Path | None:
+    """The checkpoint to go on from: the one asked for, or the run folder's newest.
+
+    Processes that torchrun or Slurm started again take the newest without being asked.
+
+    Args:
+        work_dir: The run folder.
+        resume: ``--resume``: None, ``auto`` or a checkpoint.
+
+    Returns:
+        None where the run starts anew.
+
+    Raises:
+        MapLLaVAError: If the checkpoint that was asked for is not there.
+    """
+    found = latest_checkpoint(work_dir) if resume == "auto" or restarts() else None
+    if found is None and resume not in (None, "auto"):
+        found = Path(str(resume))
+        if not found.is_file():
+            raise MapLLaVAError(f"checkpoint '{found}' is not there; --resume auto looks in the run folder")
+    return found
+
+
+def restarts() -> int:
+    """How often torchrun (elastic restart) or Slurm (requeue) has started this run again."""
+    counts = (os.environ.get(name, "") for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
+    return sum(int(count) for count in counts if count.isdecimal())
+
+
 def run_tool(main: Callable[[], int]) -> int:
     """Run a command; an error that the user can put right becomes one message and status 2."""
     try:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from mmengine.dist import broadcast
 from mmengine.model import convert_sync_batchnorm
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
@@ -42,6 +43,25 @@ class MapRunner(Runner):
         """Initial weights, unless sharding has needed them already."""
         if not isinstance(self.model, FSDP2Wrapper):
             super()._init_model_weights()
+
+    def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
+        """Scale learning rates by samples an update, processes and accumulated batches counted in.
+
+        Args:
+            optim_wrapper: Its groups' rates become ``lr * samples / base_batch_size``.
+            auto_scale_lr: ``base_batch_size``, the samples an update that the config's rates are for,
+                and ``enable``.
+        """
+        if not auto_scale_lr or not auto_scale_lr.get("enable"):
+            return
+        batches, base = optim_wrapper._accumulative_counts, auto_scale_lr["base_batch_size"]
+        super().scale_lr(optim_wrapper, {"base_batch_size": base / batches, "enable": True})
+        size = self._train_dataloader["batch_size"]
+        samples = self.world_size * size * batches
+        self.logger.info(
+            f"auto_scale_lr: {samples} samples an update ({self.world_size} processes, batches of {size}, "
+            f"{batches} accumulated), base_batch_size {base}: learning rates times {samples / base:g}"
+        )
 
     def save_checkpoint(
         self, out_dir: str, filename: str, save_optimizer: bool = True, **options: Any

@@ -5,12 +5,14 @@ from mapllava.visualization.camera_overlay import draw_on_camera, on_ground, pro
 from mapllava.visualization.from_data_sample import camera_views
 from mapllava.visualization.map_visualizer import MapVisualizer, picture_of, write_picture
 from mapllava.visualization.sample_picture import CameraView, MapLines, draw_sample
+from mapllava.visualization.tensorboard_backend import OptionalTensorboardVisBackend
 
 __all__ = [
     "BEVCanvas",
     "CameraView",
     "MapLines",
     "MapVisualizer",
+    "OptionalTensorboardVisBackend",
     "camera_views",
     "draw_on_camera",
     "draw_sample",

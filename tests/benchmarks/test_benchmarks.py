@@ -13,6 +13,7 @@ QUICK = {
     "metric.py": ["--samples", "4", "--naive-samples", "1", "--val-samples", "5", "--rounds", "1"],
     "matching.py": ["--batch", "1", "--layers", "1", "--queries", "6", "--elements", "3", "--rounds", "1"],
 }
+NAMES = ["gt_cache.py", "matching.py", "metric.py", "model.py", "pipeline.py", "seeds.py"]
 
 
 def run(name, *options, cwd):
@@ -54,7 +55,7 @@ def test_nothing_is_written_unless_a_file_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["gt_cache.py", "matching.py", "metric.py", "pipeline.py", "seeds.py"])
+@pytest.mark.parametrize("name", NAMES)
 def test_help_has_examples_and_the_result_file(name, tmp_path):
     shown = run(name, "--help", cwd=tmp_path)
     assert f"python benchmarks/{name}" in shown

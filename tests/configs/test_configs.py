@@ -57,6 +57,25 @@ def test_builds_on_the_meta_device_with_the_promised_sizes(path):
     assert (total, trainable) == EXPECTED_MILLIONS[path.relative_to(CONFIGS).as_posix()]
 
 
+def test_the_full_size_model_trains_all_but_its_pretrained_towers_and_each_parameter_once():
+    cfg = load(CONFIGS / "stage2" / "trainval.py")
+    with torch.device("meta"):
+        model = MODELS.build(without_pretrained(cfg.model))
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    frozen = ("vision_encoder.backbone.", "decoder.backbone.")
+    assert set(trained) == {name for name, _ in model.named_parameters() if not name.startswith(frozen)}
+    options = dict(cfg.optim_wrapper)
+    options.pop("constructor")
+    optimizer = MapOptimWrapperConstructor(options, options.pop("paramwise_cfg"))(model).optimizer
+    groups = {group["name"]: group for group in optimizer.param_groups}
+    assert set(groups) == {"qformer", "qformer/no_decay", "new", "new/no_decay"}
+    assert {name: group["lr"] for name, group in groups.items()} == pytest.approx(
+        {"qformer": 1e-5, "qformer/no_decay": 1e-5, "new": 1e-4, "new/no_decay": 1e-4}
+    )
+    optimised = [id(p) for group in groups.values() for p in group["params"]]
+    assert sorted(optimised) == sorted(map(id, trained.values()))
+
+
 @pytest.mark.parametrize("path", LEAVES, ids=lambda p: p.relative_to(CONFIGS).as_posix())
 def test_every_type_is_registered(path):
     cfg = load(path)

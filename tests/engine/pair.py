@@ -123,7 +123,9 @@ class KeepSteps(Hook):
         scalars = runner.message_hub.log_scalars
         norm = float(scalars["train/grad_norm"].current()) if "train/grad_norm" in scalars else None
         rate = runner.optim_wrapper.optimizer.param_groups[0]["lr"]
-        self.steps.append({"loss": float(outputs["loss"].detach()), "norm": norm, "lr": rate})
+        groups = {key: float(scalars[key].current()) for key in scalars if key.startswith("train/grad_norm/")}
+        loss = float(outputs["loss"].detach())
+        self.steps.append({"loss": loss, "norm": norm, "lr": rate, "groups": groups})
 
     def after_val_epoch(self, runner, metrics=None) -> None:
         self.steps[-1]["mAP"] = float(metrics["mAP"])
@@ -222,6 +224,7 @@ def pair_config(work_dir: Path, blip2: Path, batch: int, **changes: Any) -> Conf
             dict(type="ReproducibleEpochsHook"),
             dict(type="SharedBuffersHook"),
             dict(type="NonFiniteLossHook"),
+            dict(type="GradientNormHook"),
             dict(type="KeepSteps", file=str(work_dir) + ".steps"),
         ],
         log_level="ERROR",

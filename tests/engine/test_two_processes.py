@@ -191,6 +191,14 @@ def test_losses_and_weights_are_those_of_one_process_with_twice_the_batch(runs, 
     assert_same_weights(file(runs, name), file(runs, "one"), **CLOSE)
 
 
+@pytest.mark.parametrize("name", ["ddp", "fsdp2"])
+def test_every_process_knows_the_gradient_norm_of_each_group(runs, name):
+    alone = torch.load(f"{runs}/one.steps.0")[-1]["groups"]
+    assert alone.keys() == {"train/grad_norm/llm", "train/grad_norm/new"}
+    for index in (0, 1):
+        assert torch.load(f"{runs}/{name}.steps.{index}")[-1]["groups"] == pytest.approx(alone, rel=1e-3)
+
+
 @pytest.mark.parametrize("name", ["one_then_fsdp2", "fsdp2_then_one"])
 def test_a_run_resumes_with_another_number_of_processes(runs, name):
     processes = 2 if name.endswith("fsdp2") else 1

@@ -75,8 +75,8 @@ def test_what_trained_has_hugging_faces_names(trained, convert, tmp_path):
         part["encoder.layer.0.attention.attention.query.weight"],
     )
     assert torch.equal(model.layernorm.weight, ours.qformer.backbone.layernorm.weight)
-    assert tensors["query_tokens"].shape == (1, 24, 24)
-    assert torch.equal(tensors["query_tokens"][0], ours.query_tokens.flatten(0, 1))
+    assert tensors["query_tokens"].shape == (1, 8, 24)
+    assert torch.equal(tensors["query_tokens"][0], ours.query_tokens)
     assert not any(key.startswith(("model.", "vision_model.", "neck.qformer.")) for key in tensors)
 
 

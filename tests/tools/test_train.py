@@ -76,6 +76,70 @@ def test_amp_means_bfloat16_and_options_reach_the_config(tool, config, tmp_path)
     assert Config.fromfile(next(run.glob("*.py"))).train_cfg.max_epochs == 1
 
 
+def weights(run):
+    return torch.load(run / "final_model.pth", weights_only=True)["state_dict"]
+
+
+def same(left, right):
+    return all(torch.equal(value, right[key]) for key, value in left.items())
+
+
+def test_seeds_and_determinism(tool, config, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    base = (config, "--plugins", TOY, "--cfg-options", "train_cfg.max_epochs=1")
+    try:
+        for name, options in {
+            "a": ["--seed", 7, "--deterministic"],
+            "b": ["--seed", 7, "--deterministic"],
+            "c": ["--seed", 8],
+        }.items():
+            options = [*options, "--work-dir", tmp_path / name]
+            assert tool(*base, f"experiment_name=seeds_{name}", *options)[0] == 0
+            if "--deterministic" in options:
+                assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cudnn.deterministic = False
+    saved = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert saved["randomness"] == {"seed": 7, "deterministic": True}
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert not same(weights(tmp_path / "a"), weights(tmp_path / "c"))
+
+
+def test_an_early_stop_leaves_a_whole_run_folder(tool, config, tmp_path):
+    cfg = Config.fromfile(config)
+    cfg.train_cfg.max_epochs = 6
+    cfg.custom_hooks.append({"type": "EarlyStoppingHook", "monitor": "mAP", "patience": 2, "min_delta": 1e3})
+    cfg.dump(config)
+    run = tmp_path / "run"
+    assert tool(config, "--plugins", TOY, "--work-dir", run)[0] == 0
+    assert [entry["epoch"] for entry in json.loads((run / "metrics.json").read_text())] == [1, 2, 3]
+    assert torch.load(run / "final_model.pth", weights_only=True)["meta"]["epoch"] == 3
+    assert (run / "best_model.pth").is_file()
+
+
+def test_the_learning_rate_scales_by_samples_an_update_and_the_log_says_so(tool, config, tmp_path):
+    options = ["auto_scale_lr.base_batch_size=2", "optim_wrapper.accumulative_counts=2", "log_level=INFO"]
+    run = tmp_path / "run"
+    arguments = ["--plugins", TOY, "--work-dir", run, "--auto-scale-lr", "--cfg-options", *options]
+    assert tool(config, *arguments)[0] == 0
+    state = torch.load(run / "final_model.pth", weights_only=True)["optimizer"]
+    assert state["param_groups"][0]["initial_lr"] == pytest.approx(0.02), "2 x 2 samples against 2"
+    (log,) = run.glob("*/*.log")
+    assert "4 samples an update (1 processes, batches of 2, 2 accumulated)" in log.read_text()
+    assert "learning rates times 2" in log.read_text()
+
+
+@pytest.mark.parametrize("variable", ["TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"])
+def test_a_run_that_a_launcher_started_again_resumes_unasked(tool, config, tmp_path, monkeypatch, variable):
+    arguments = (config, "--plugins", TOY, "--work-dir", tmp_path / "run", "--cfg-options")
+    assert tool(*arguments, "train_cfg.max_epochs=1")[0] == 0
+    monkeypatch.setenv(variable, "1")
+    assert tool(*arguments, "experiment_name=again" + variable)[0] == 0
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert [entry["epoch"] for entry in metrics] == [1, 2], "the first epoch is not trained again"
+
+
 def test_without_nuscenes_it_says_where_it_looked_and_what_runs_now(tool, tmp_path):
     root = tmp_path / "nuscenes"
     status, text = tool("configs/stage2/mini.py", "--cfg-options", f"data_root={root}")

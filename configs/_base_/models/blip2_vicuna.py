@@ -12,6 +12,7 @@ vicuna = "lmsys/vicuna-7b-v1.5"
 qformer = dict(
     type="QFormerCore",
     pretrained=blip2,
+    gradient_checkpointing=True,
     architecture=dict(
         hidden_size=768,
         num_hidden_layers=12,

@@ -1,8 +1,10 @@
 """Hooks of a run, one per file."""
 
 from mapllava.engine.hooks.ablation_hook import AblationHook
+from mapllava.engine.hooks.gradient_norm_hook import GradientNormHook
 from mapllava.engine.hooks.map_visualization_hook import MapVisualizationHook
 from mapllava.engine.hooks.nonfinite_loss_hook import NonFiniteLossHook
+from mapllava.engine.hooks.progress_bar_hook import ProgressBarHook
 from mapllava.engine.hooks.reproducible_epochs_hook import ReproducibleEpochsHook
 from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook
 from mapllava.engine.hooks.run_folder_hook import RunFolderHook
@@ -13,8 +15,10 @@ from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 
 __all__ = [
     "AblationHook",
+    "GradientNormHook",
     "MapVisualizationHook",
     "NonFiniteLossHook",
+    "ProgressBarHook",
     "ReproducibleEpochsHook",
     "RunCheckpointHook",
     "RunFolderHook",

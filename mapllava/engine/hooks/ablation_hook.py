@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -61,19 +62,10 @@ class AblationHook(Hook):
         self._handle.remove()
 
     def _alter(self, preprocessor: nn.Module, _: tuple, output: dict) -> dict:
-        inputs = dict(output["inputs"])
-        if self.mode == "blank":
-            inputs["img"] = torch.zeros_like(inputs["img"])
-        elif self.mode == "shuffle-cameras":
-            cameras = inputs["img"].shape[1]
-            inputs["img"] = inputs["img"].roll(max(cameras // 2, 1), dims=1)
-        elif self.mode == "wrong-extrinsics":
-            for key in ("lidar2img", "lidar2cam"):
-                if key in inputs:
-                    inputs[key] = inputs[key] @ _yaw_matrix(self.yaw, inputs[key])
-        else:
-            inputs["img"] = self._foreign_images(preprocessor, output["data_samples"])
-        return {**output, "inputs": inputs}
+        if self.mode == "other-sample":
+            images = self._foreign_images(preprocessor, output["data_samples"])
+            return {**output, "inputs": {**output["inputs"], "img": images}}
+        return {**output, "inputs": spoil(output["inputs"], self.mode, self.yaw)}
 
     def _read_scenes(self, dataset: Any) -> None:
         infos = [dataset.get_data_info(index) for index in range(len(dataset))]
@@ -85,7 +77,9 @@ class AblationHook(Hook):
 
     def _foreign_images(self, preprocessor: nn.Module, samples: list) -> Tensor:
         """Images (B, N, 3, H, W) of as many samples from other scenes, half the data set away."""
-        donors = [self._dataset[self._donor(self._index[sample.sample_token])] for sample in samples]
+        donors = [
+            self._dataset[donor_of(self._index[sample.sample_token], self._scenes)] for sample in samples
+        ]
         self._handle.remove()
         try:
             images = preprocessor(pseudo_collate(donors), False)["inputs"]["img"]
@@ -93,10 +87,43 @@ class AblationHook(Hook):
             self._handle = preprocessor.register_forward_hook(self._alter)
         return images
 
-    def _donor(self, index: int) -> int:
-        count = len(self._scenes)
-        candidates = ((index + count // 2 + step) % count for step in range(count))
-        return next(other for other in candidates if self._scenes[other] != self._scenes[index])
+
+def spoil(inputs: dict[str, Tensor], mode: str, yaw: float = 60.0) -> dict[str, Tensor]:
+    """A model's inputs, made wrong on purpose; what is not altered is shared with the given dict.
+
+    Args:
+        inputs: ``img`` (B, N, 3, H, W) normalised, ``lidar2img`` and perhaps ``lidar2cam`` (B, N, 4, 4).
+        mode: ``blank``, ``shuffle-cameras`` or ``wrong-extrinsics``; see :class:`AblationHook`.
+        yaw: Degrees, for ``wrong-extrinsics``.
+
+    Raises:
+        MapLLaVAError: If the mode is another.
+    """
+    inputs = dict(inputs)
+    if mode == "blank":
+        inputs["img"] = torch.zeros_like(inputs["img"])
+    elif mode == "shuffle-cameras":
+        cameras = inputs["img"].shape[1]
+        inputs["img"] = inputs["img"].roll(max(cameras // 2, 1), dims=1)
+    elif mode == "wrong-extrinsics":
+        for key in ("lidar2img", "lidar2cam"):
+            if key in inputs:
+                inputs[key] = inputs[key] @ _yaw_matrix(yaw, inputs[key])
+    else:
+        raise MapLLaVAError(f"ablation '{mode}' is not one that alters inputs by themselves")
+    return inputs
+
+
+def donor_of(index: int, scenes: Sequence[str]) -> int:
+    """A sample of another scene, about half the data set away.
+
+    Args:
+        index: Of the sample that gets the other's images.
+        scenes: Scene of every sample, of at least two scenes.
+    """
+    count = len(scenes)
+    candidates = ((index + count // 2 + step) % count for step in range(count))
+    return next(other for other in candidates if scenes[other] != scenes[index])
 
 
 def _yaw_matrix(degrees: float, like: Tensor) -> Tensor:

@@ -1,0 +1,161 @@
+"""What it costs a model when something it should use is taken away.
+
+Shapes: B batch, N cameras.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mapllava.engine.hooks.ablation_hook import spoil
+from mapllava.evaluation import compare, evaluate_maps
+from mapllava.evaluation.arrays import to_numpy
+from mapllava.evaluation.functional import Protocol
+from mapllava.evaluation.ground_truth import prepare_ground_truth
+from mapllava.evaluation.offline import PairedMaps
+from mapllava.models.map_llava import MapLLaVA
+from mapllava.models.necks.base import NeckOutput
+from mapllava.structures.map_data_sample import MapDataSample
+
+INPUTS: dict[str, str] = {
+    "blank": "all images are the mean grey",
+    "shuffle-cameras": "each camera gets the image of another, calibration stays",
+    "wrong-extrinsics": "the cameras are turned by 60 degrees",
+    "other-sample": "the images of a sample from another scene",
+}
+"""Ablations of what goes into the model."""
+
+PARTS: dict[str, str] = {
+    "zero-scene-tokens": "the decoder reads zeros instead of scene tokens",
+    "zero-bev": "the head reads zeros instead of the BEV map",
+    "zero-both": "zeros for both: queries and prompt alone",
+}
+"""Ablations of what the neck hands on; the last two only where it gives a BEV map."""
+
+WHOLE = "none"
+_DRAWS = 1000
+
+
+def ablated_outputs(
+    model: MapLLaVA, inputs: Mapping[str, Tensor], out: NeckOutput, foreign: Tensor | None
+) -> Iterator[tuple[str, NeckOutput]]:
+    """What the neck hands on under every ablation.
+
+    Args:
+        model: In evaluation mode.
+        inputs: Of the model, preprocessed.
+        out: What its neck makes of them.
+        foreign: (B, N, 3, H, W) preprocessed images of samples from other scenes, or None.
+
+    Yields:
+        The ablation's name and what decoder and head get.
+    """
+    for mode in INPUTS:
+        if mode != "other-sample":
+            yield mode, model.see(spoil(dict(inputs), mode))
+        elif foreign is not None:
+            yield mode, model.see({**inputs, "img": foreign})
+    no_tokens = torch.zeros_like(out.scene_tokens)
+    yield "zero-scene-tokens", replace(out, scene_tokens=no_tokens)
+    if out.bev is not None:
+        no_bev = torch.zeros_like(out.bev)
+        yield "zero-bev", replace(out, bev=no_bev)
+        yield "zero-both", replace(out, scene_tokens=no_tokens, bev=no_bev)
+
+
+@dataclass
+class Ablations:
+    """Gathers the predictions under every ablation, and scores them.
+
+    Args:
+        model: In evaluation mode.
+        protocol: Of the score.
+    """
+
+    model: MapLLaVA
+    protocol: Protocol
+
+    def __post_init__(self) -> None:
+        self._predictions: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._truth: list[dict[str, Any]] = []
+        self._scenes: list[str] = []
+
+    @torch.no_grad()
+    def update(
+        self,
+        inputs: Mapping[str, Tensor],
+        out: NeckOutput,
+        samples: Sequence[MapDataSample],
+        foreign: Tensor | None = None,
+    ) -> None:
+        """Take in a batch; arguments as of :func:`ablated_outputs`, samples with ``polylines``."""
+        tokens = [str(sample.sample_token) for sample in samples]
+        for token, sample in zip(tokens, samples, strict=True):
+            self._truth.append(prepare_ground_truth(sample.metainfo["polylines"], self.protocol, token))
+            self._scenes.append(str(sample.metainfo.get("scene_name", "")))
+        every = [(WHOLE, out), *ablated_outputs(self.model, inputs, out, foreign)]
+        for name, handed_on in every:
+            drawn = self.model.draw(handed_on, inputs.get("prompt_ids"))
+            for token, found in zip(tokens, self.model.head.predict(*drawn), strict=True):
+                arrays = {key: to_numpy(found[key]) for key in ("points", "labels", "scores")}
+                self._predictions[name].append({"sample_token": token, **arrays})
+
+    def result(self, split: str, seed: int = 0) -> dict[str, Any]:
+        """Scores of the model as it is and under every ablation.
+
+        Args:
+            split: What the samples are, for the label.
+            seed: Of the bootstrap over scenes.
+
+        Returns:
+            ``split``, ``protocol``, ``samples``, ``scenes``; ``mAP``, in [0, 1]; ``ablations``, a
+            list with ``name``, ``what``, ``mAP``, ``cost`` (positive where the model needs what was
+            taken) and ``interval`` (95 %, of the cost; None with one scene).
+        """
+        names = list(dict.fromkeys(self._scenes))
+        groups = np.array([names.index(scene) for scene in self._scenes])
+        draws = _DRAWS if len(names) > 1 else 0
+
+        def score(mode: str) -> Any:
+            maps = PairedMaps(
+                self.model.map_spec,
+                split,
+                self.protocol,
+                self._predictions[mode],
+                self._truth,
+                names,
+                groups,
+                num_missing=0,
+            )
+            return evaluate_maps(maps, mode, num_draws=draws, seed=seed)
+
+        whole = score(WHOLE)
+        rows = []
+        for name, what in {**INPUTS, **PARTS}.items():
+            if name in self._predictions:
+                difference = compare(score(name), whole)
+                ends = difference.interval
+                rows.append(
+                    {
+                        "name": name,
+                        "what": what,
+                        "mAP": float(difference.first.score["mAP"]),
+                        "cost": float(difference.ap.mean()),
+                        "interval": None if ends is None else [float(end) for end in ends["mAP"]],
+                    }
+                )
+        return {
+            "split": split,
+            "protocol": self.protocol.title,
+            "samples": len(self._truth),
+            "scenes": len(names),
+            "mAP": float(whole.score["mAP"]),
+            "ablations": rows,
+        }

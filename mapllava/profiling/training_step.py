@@ -1,0 +1,85 @@
+"""One training step as the runner makes it, and the memory it takes on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+
+from mapllava.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+
+def build_optimizer(model: nn.Module, optim_wrapper: dict) -> torch.optim.Optimizer:
+    """The optimiser of a config over what trains; torch's own in one group, others in their groups.
+
+    Args:
+        model: the model.
+        optim_wrapper: the config's ``optim_wrapper``.
+    """
+    cfg = dict(optim_wrapper["optimizer"])
+    kind = cfg.pop("type")
+    if isinstance(kind, str) and hasattr(torch.optim, kind):
+        return getattr(torch.optim, kind)([p for p in model.parameters() if p.requires_grad], **cfg)
+    build: Any = OPTIM_WRAPPER_CONSTRUCTORS.build(
+        {
+            "type": optim_wrapper.get("constructor", "MapOptimWrapperConstructor"),
+            "optim_wrapper_cfg": {"optimizer": dict(optim_wrapper["optimizer"])},
+            "paramwise_cfg": optim_wrapper.get("paramwise_cfg"),
+        }
+    )
+    return build(model).optimizer
+
+
+def autocast(device: str, dtype: str | None, cache: bool = True) -> AbstractContextManager:
+    """The autocast of ``optim_wrapper.dtype``, nothing for None."""
+    if dtype is None:
+        return nullcontext()
+    return torch.autocast(device, dtype=getattr(torch, dtype), cache_enabled=cache)
+
+
+def training_step(
+    model: Any,
+    batch: dict[str, Any],
+    dtype: str | None,
+    cache: bool = True,
+    after_forward: Callable[[], None] | None = None,
+) -> None:
+    """Preprocess, forward, losses, backward; gradients stay in the parameters.
+
+    Args:
+        model: the detector on its device.
+        batch: as the data loader gives it.
+        dtype: of autocast, None for full precision.
+        cache: keep autocast's copies of the weights until the forward pass ends, as PyTorch does.
+        after_forward: called between the losses and the backward pass.
+    """
+    data = model.data_preprocessor(batch, True)
+    device = data["inputs"]["img"].device.type
+    with autocast(device, dtype, cache):
+        losses = model(data["inputs"], data["data_samples"], mode="loss")
+        loss = torch.stack(list(losses.values())).sum()
+    if after_forward is not None:
+        after_forward()
+    loss.backward()
+
+
+def measured_peak(step: Callable[[], None]) -> int:
+    """Most bytes that PyTorch's CPU allocator holds during a step above what it held before.
+
+    Args:
+        step: the step; run it once before, so that caches are filled.
+    """
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        step()
+    results: Any = profile.profiler
+    events = [event for event in results.kineto_results.events() if event.name() == "[memory]"]
+    live = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    return peak
