@@ -26,8 +26,8 @@ _SMALL = 2 * 10**9  # bytes of weights that are read for the exact shapes
 _MANY_FILES = 10**11  # bytes of checkpoints, ten times what a run should take
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 _LESS = (
-    "freeze more, hold frozen parts in 4 bits (quantization=dict(bits=4), configs/stage2/trainval_4bit.py), "
-    "or shard over several GPUs (configs/_base_/sharding/fsdp2.py)"
+    "freeze more, hold frozen parts in 4 bits (configs/stage2/trainval_4bit.py), or shard over several GPUs "
+    "(configs/_base_/sharding/fsdp2.py)"
 )
 
 
@@ -88,7 +88,9 @@ def memory(context: Context) -> Iterator[Finding]:
     reason = f"{gigabytes(total)} before activations ({listed}); {place.title} has {gigabytes(place.memory)}"
     reason += f", {gigabytes(place.free)} free"
     if total > _TIGHT * place.memory:
-        yield Finding("memory", FAIL, reason, _LESS)
+        yield Finding(
+            "memory", FAIL, reason, f"{_LESS}; python tools/plan.py {context.config} tries them all"
+        )
     elif total > _TIGHT * place.free:
         yield Finding("memory", FAIL, reason, f"end what else runs there (nvidia-smi, top), or {_LESS}")
     else:

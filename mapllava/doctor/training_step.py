@@ -92,7 +92,7 @@ def _train(model: Any, context: Context, place: Device) -> Iterator[Finding]:
         reason = f"not finite: {', '.join(wrong)}; first in {where}; samples {_list(_tokens(batch))}"
         remedy = "look at these samples' labels and at that part's settings; try optim_wrapper.dtype=None"
         if where.startswith(_BATCH):
-            remedy = "look at model.data_preprocessor's mean and std, and at what the pipeline makes of these images"
+            remedy = "look at model.data_preprocessor's mean and std, and at what the pipeline makes of them"
         yield Finding("losses", FAIL, reason, remedy)
         return
     listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if "." not in name)

@@ -16,7 +16,6 @@ QUANTIZED = "model.decoder.quantization.bits=4"
         (["val_dataloader=None", "val_cfg=None", "val_evaluator=None"], "validation", WARN, "no best_model"),
         (["train_cfg.val_begin=50"], "validation", FAIL, "begins with epoch 50 of 40: never"),
         (["val_evaluator.protocol=maptrr"], "val_evaluator", FAIL, "maptrr"),
-        (["custom_hooks.5.interval=0"], "custom_hooks.5", FAIL, "both must be >= 1"),
         (["train_dataloader.batch_size=0"], "train_dataloader", FAIL, "batch_size is 0"),
         (["val_dataloader.dataset=None"], "val_dataloader", FAIL, "batch_size=2 of no data"),
         (["train_dataloader.persistent_workers=True"], "train_dataloader", FAIL, "needs num_workers of 1"),
@@ -44,6 +43,14 @@ def test_contradictions(options, name, status, reason, set_up, monkeypatch):
     assert finding.status == status, finding
     assert reason in finding.reason
     assert finding.remedy or status in (OK, SKIP)
+
+
+def test_a_hook_that_cannot_be_built(set_up):
+    set_up.append("custom_hooks = [dict(type='RunSummaryHook'), dict(type='RunCheckpointHook', interval=0)]")
+    finding = set_up.report("settings")["custom_hooks.1"]
+    assert finding.status == FAIL
+    assert "both must be >= 1" in finding.reason
+    assert finding.remedy == "put custom_hooks.1 (RunCheckpointHook) right"
 
 
 def test_bfloat16_on_a_card_without_it(set_up, monkeypatch):

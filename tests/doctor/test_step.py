@@ -121,7 +121,8 @@ def test_state_that_does_not_fit_the_device(set_up, monkeypatch):
     assert report["memory"].status == FAIL
     assert "before activations (weights " in report["memory"].reason
     assert "RTX 3090 has 10.0 MB" in report["memory"].reason
-    assert "trainval_4bit.py" in report["memory"].remedy
+    assert report["memory"].remedy.startswith("freeze more, hold frozen parts in 4 bits")
+    assert "python tools/plan.py" in report["memory"].remedy
     assert report["step"].reason == "not looked at: memory failed"
 
 
