@@ -64,7 +64,7 @@ def protocol_line(run: RunRecord) -> str:
     """Split, protocol and weights of a run's score."""
     weights = {True: ", averaged weights (EMA)", False: ", raw weights", None: ""}[run.averaged]
     if len(run.scores) > 1:
-        weights = ""
+        weights += "; raw/ of the weights in training"
     return f"split {run.split or 'unknown'}, protocol {run.protocol or 'unknown'}{weights}"
 
 

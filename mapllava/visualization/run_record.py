@@ -13,7 +13,7 @@ from typing import Any
 from mapllava.errors import MapLLaVAError
 
 _LOSS = re.compile(r"(^|\.)loss")
-_SCORE = re.compile(r"(?:^|.*[/_])mAP(?:[/_](?:raw|ema))?", re.IGNORECASE)
+_SCORE = re.compile(r"(?:.*/)?mAP")
 _NO_SCALARS = "is it a run folder (outputs/map_detection_…), and has training reached its first log line?"
 
 
