@@ -6,6 +6,7 @@ custom_hooks = [
     dict(type="ReproducibleEpochsHook"),
     dict(type="SharedBuffersHook"),
     dict(type="NonFiniteLossHook"),
+    dict(type="FlatLossHook"),
     dict(type="RunCheckpointHook", interval=1, max_keep=3, metric="mAP"),
     dict(type="SafeCheckpointHook"),
     dict(type="GracefulStopHook"),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -73,7 +74,7 @@ class AutocastOptimWrapper(OptimWrapper):
             zero_kwargs: Arguments of the optimiser's ``zero_grad``.
         """
         self.nonfinite = None
-        if not math.isfinite(loss.item()):
+        if not _finite_everywhere(loss):
             self.nonfinite = "loss"
             return
         super().update_params(loss, step_kwargs, zero_kwargs)
@@ -129,3 +130,10 @@ class AutocastOptimWrapper(OptimWrapper):
     def _gradients_finite(self) -> bool:
         history = self.message_hub.log_scalars.get(f"train/{self.grad_name}")
         return history is None or math.isfinite(float(history.current()))
+
+
+def _finite_everywhere(loss: Tensor) -> bool:
+    """Whether a loss is finite in all processes: a step that one leaves out, all must leave out."""
+    finite = loss.detach().isfinite().all().float()
+    all_reduce(finite, op="min")
+    return bool(finite)

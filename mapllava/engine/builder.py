@@ -86,10 +86,7 @@ def _prepare_processes(cfg: Config) -> None:
     if torch.cuda.is_available():
         return
     if launcher == "pytorch" and not dist.is_initialized():
-        seconds = ((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
-        dist.init_process_group(
-            backend="gloo", timeout=None if seconds is None else timedelta(seconds=seconds)
-        )
+        _join_processes(((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout"))
     wrapper = cfg.setdefault("model_wrapper_cfg", ConfigDict())
     kind = MODEL_WRAPPERS.get(wrapper.setdefault("type", "MMDistributedDataParallel"))
     if kind is None or not issubclass(kind, DistributedDataParallel):
@@ -97,3 +94,22 @@ def _prepare_processes(cfg: Config) -> None:
     wrapper.setdefault("broadcast_buffers", False)
     wrapper.setdefault("find_unused_parameters", bool(cfg.get("find_unused_parameters", False)))
     wrapper["device_ids"] = None
+
+
+def _join_processes(seconds: float | None) -> None:
+    """Meet the other processes, over gloo.
+
+    Raises:
+        MapLLaVAError: If they do not come within the time.
+    """
+    try:
+        dist.init_process_group(
+            backend="gloo", timeout=None if seconds is None else timedelta(seconds=seconds)
+        )
+    except dist.DistError as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise MapLLaVAError(
+            f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} did not meet the others at {where}: "
+            f"{str(error).splitlines()[0]} Has every process been started, and does MASTER_ADDR lead to "
+            "the machine of rank 0? How long to wait is env_cfg.dist_cfg.timeout, in seconds"
+        ) from error

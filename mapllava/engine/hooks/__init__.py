@@ -1,6 +1,7 @@
 """Hooks of a run, one per file."""
 
 from mapllava.engine.hooks.ablation_hook import AblationHook
+from mapllava.engine.hooks.flat_loss_hook import FlatLossHook
 from mapllava.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mapllava.engine.hooks.map_visualization_hook import MapVisualizationHook
 from mapllava.engine.hooks.nonfinite_loss_hook import NonFiniteLossHook
@@ -14,6 +15,7 @@ from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 
 __all__ = [
     "AblationHook",
+    "FlatLossHook",
     "GracefulStopHook",
     "MapVisualizationHook",
     "NonFiniteLossHook",
