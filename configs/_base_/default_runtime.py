@@ -14,7 +14,7 @@ custom_hooks = [
     dict(type="WarmupEMAHook", decay=0.998),
 ]
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
+    timer=dict(type="SteadyTimerHook"),
     logger=dict(type="LoggerHook", interval=10),
     param_scheduler=dict(type="ParamSchedulerHook"),
     sampler_seed=dict(type="DistSamplerSeedHook"),

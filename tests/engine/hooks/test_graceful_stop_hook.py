@@ -57,28 +57,33 @@ def assert_equal_runs(left, right):
         assert all(torch.equal(left[part][key], right[part][key]) for key in left[part]), part
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run that nobody stops."""
+    folder = tmp_path_factory.mktemp("whole")
+    build_runner(config(folder)).train()
+    return folder
+
+
 @pytest.mark.parametrize(
-    ("where", "saved"),
+    ("where", "saved", "workers"),
     [
-        ({"step": 5}, "checkpoint_epoch_2_step_2.pth"),
-        ({"step": 3}, "checkpoint_epoch_1.pth"),
-        ({"val_step": 1}, "checkpoint_epoch_1.pth"),
+        ({"step": 5}, "checkpoint_epoch_2_step_2.pth", 0),
+        ({"step": 5}, "checkpoint_epoch_2_step_2.pth", 2),
+        ({"step": 3}, "checkpoint_epoch_1.pth", 0),
+        ({"val_step": 1}, "checkpoint_epoch_1.pth", 0),
     ],
 )
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, where, saved, workers):
-    loader = {"workers": workers, "persistent": bool(workers)}
-    build_runner(config(tmp_path / "whole", **loader)).train()
-    code = stop(config(tmp_path / "cut", **loader), Signal(signal.SIGTERM, **where))
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path, whole, where, saved, workers):
+    code = stop(config(tmp_path, workers=workers), Signal(signal.SIGTERM, **where))
     assert code == 128 + signal.SIGTERM
-    assert latest_checkpoint(tmp_path / "cut").name == saved
-    again = config(tmp_path / "cut", **loader)
-    again.resume, again.load_from = True, str(tmp_path / "cut" / saved)
+    assert latest_checkpoint(tmp_path).name == saved
+    again = config(tmp_path, workers=workers)
+    again.resume, again.load_from = True, str(tmp_path / saved)
     build_runner(again).train()
-    assert_equal_runs(final(tmp_path / "whole"), final(tmp_path / "cut"))
-    whole, cut = ((tmp_path / name / "metrics.json").read_text() for name in ("whole", "cut"))
-    assert whole == cut
-    assert not [path.name for path in (tmp_path / "cut").glob("*_step_*")], "superseded by its epoch's"
+    assert_equal_runs(final(whole), final(tmp_path))
+    assert (whole / "metrics.json").read_text() == (tmp_path / "metrics.json").read_text()
+    assert not list(tmp_path.glob("*_step_*")), "superseded by its epoch's"
 
 
 def test_it_stops_after_an_update_of_accumulated_gradients(tmp_path):
