@@ -13,9 +13,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
+from mapllava.engine.config_errors import unregistered
 from mapllava.engine.map_spec_injection import inject_map_spec
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import MODEL_WRAPPERS, RUNNERS, SCOPE
+from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS, SCOPE
 
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -44,6 +45,7 @@ def build_runner(cfg: Config) -> Runner:
         raise MapLLaVAError("work_dir is not set: give --work-dir, or set work_dir in the config")
     inject_map_spec(cfg)
     _count_updates(cfg)
+    _check_optimizer(cfg)
     randomness = cfg.setdefault("randomness", ConfigDict())
     if randomness.get("seed") is None:
         randomness["seed"] = 0
@@ -53,6 +55,13 @@ def build_runner(cfg: Config) -> Runner:
     if runner is None:
         raise MapLLaVAError(f"runner_type '{kind}' is not registered: use MapRunner, or name its --plugins")
     return runner.from_cfg(cfg)
+
+
+def _check_optimizer(cfg: Config) -> None:
+    """MMEngine's constructor calls an optimiser that it has not found."""
+    kind = ((cfg.get("optim_wrapper") or {}).get("optimizer") or {}).get("type")
+    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+        raise MapLLaVAError(unregistered(kind, OPTIMIZERS.name))
 
 
 def _count_updates(cfg: Config) -> None:

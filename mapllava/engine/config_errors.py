@@ -12,7 +12,7 @@ from mmengine.registry import build_functions
 from mapllava import registry
 from mapllava.errors import MapLLaVAError
 
-_UNREGISTERED = re.compile(r"(\S+) is not in the (\S+) registry")
+_UNREGISTERED = re.compile(r"(\S+) is not in the (.+?) registry")
 _UNKNOWN_ARGUMENT = re.compile(r"got an unexpected keyword argument '(\w+)'")
 _MISSING_ARGUMENT = re.compile(r"missing \d+ required .*argument")
 
@@ -30,18 +30,23 @@ def explain_config(error: Exception) -> MapLLaVAError | None:
     if built is None:
         return None
     text = str(error.args[0]) if error.args else ""
-    unregistered = _UNREGISTERED.search(text)
-    if isinstance(error, KeyError) and unregistered:
-        return MapLLaVAError(_unregistered(*unregistered.groups()))
+    not_there = _UNREGISTERED.search(text)
+    if isinstance(error, KeyError) and not_there:
+        return MapLLaVAError(unregistered(*not_there.groups()))
     name = built if isinstance(built, str) else getattr(built, "__name__", str(built))
     if isinstance(error, KeyError) and innermost and "type" in text:
-        return MapLLaVAError("config: a component has no 'type': name the class, type='...'")
+        keys = ", ".join(map(str, built)) if isinstance(built, dict) else ""
+        return MapLLaVAError(
+            f"config: the component with the keys {keys or 'none'} has no 'type': name its class"
+        )
     if isinstance(error, TypeError) and _UNKNOWN_ARGUMENT.search(text):
         return MapLLaVAError(_unknown_argument(name, built, text))
     if isinstance(error, TypeError) and (innermost or _MISSING_ARGUMENT.search(text)):
         return MapLLaVAError(f"config: {name} cannot be built: {text}; change its arguments")
     if isinstance(error, (ValueError, AssertionError)):
-        return MapLLaVAError(f"config: {name} cannot be built: {text or type(error).__name__}; change its values")
+        return MapLLaVAError(
+            f"config: {name} cannot be built: {text or type(error).__name__}; change its values"
+        )
     return None
 
 
@@ -57,7 +62,13 @@ def _being_built(error: Exception) -> tuple[Any, bool]:
     return built, innermost
 
 
-def _unregistered(name: str, where: str) -> str:
+def unregistered(name: str, where: str) -> str:
+    """What to say of a type that no registry of a kind has, with the names that are close.
+
+    Args:
+        name: The type.
+        where: Name of the registry, for instance ``hook`` or ``mapllava::hook``.
+    """
     kind = where.rpartition("::")[2].rpartition(".")[2]
     registries = [value for value in vars(registry).values() if isinstance(value, registry.Registry)]
     found = [value for value in registries if value.name == kind]

@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import io
 import itertools
-import json
 import os
 import runpy
 import shutil
@@ -114,7 +113,9 @@ class World:
 
 def _images(change: Callable[[Path], object]) -> Callable[[World], list]:
     def command(world: World) -> list:
-        return world.map(world.cut_city(lambda root: [change(p) for p in root.glob("samples/CAM_FRONT/*.jpg")]))
+        return world.map(
+            world.cut_city(lambda root: [change(p) for p in root.glob("samples/CAM_FRONT/*.jpg")])
+        )
 
     return command
 
@@ -150,74 +151,74 @@ def _gt(*options: object) -> Callable[[World], list]:
 
 
 CASES = [
-    Case("flag", "config that is not there", lambda w: ["train", "configs/none.py"], ("configs/none.py", "the repository has")),
+    Case("flag", "config that is not there", lambda w: ["train", "configs/none.py"], ("configs/none.py", "the repository has")),  # noqa: E501
     Case("flag", "mistyped option", lambda w: [*w.toy(), "--resmue"], ("--resmue", "usage:")),
     Case("flag", "unknown launcher", lambda w: [*w.toy(), "--launcher", "foo"], ("foo", "choose from")),
-    Case("flag", "--launcher pytorch without torchrun", lambda w: [*w.toy(), "--launcher", "pytorch"], ("launcher 'pytorch'", "tools/dist_train.sh")),
-    Case("flag", "plug-in that is not there", lambda w: [*w.toy(), "--plugins", "no_such_module"], ("no_such_module", "PYTHONPATH")),
-    Case("flag", "plug-in with an error", lambda w: [*w.toy(), "--plugins", w.write("plugin.py", "1 / 0")], ("plugin.py", "ZeroDivisionError")),
-    Case("flag", "--resume of a missing file", lambda w: [*w.toy(), "--resume", "none.pth"], ("none.pth", "--resume auto")),
-    Case("flag", "--auto-scale-lr without its base", lambda w: [*w.toy(), "--auto-scale-lr"], ("--auto-scale-lr", "base_batch_size")),
-    Case("flag", "--cfg-options beyond a list", lambda w: [*w.toy(), "--cfg-options", "train_dataloader.dataset.pipeline.7.type=A"], ("--cfg-options", "7")),
-    Case("flag", "load_from that is not there", lambda w: [*w.toy(), "--cfg-options", "load_from=none.pth"], ("none.pth", "load_from=PATH")),
-    Case("flag", "test without a checkpoint", lambda w: ["test", w.toy()[1]], ("CHECKPOINT is missing", "tools/test.py")),
-    Case("flag", "unknown ablation", lambda w: ["test", w.toy()[1], w.checkpoint, "--ablate", "all"], ("--ablate", "choose from")),
-    Case("config", "syntax error", lambda w: ["train", w.write("broken.py", "model = dict(\n")], ("broken.py' cannot be read", "SyntaxError")),
-    Case("config", "undefined name", lambda w: ["train", w.write("broken.py", "model = modle\n")], ("broken.py' cannot be read", "modle")),
-    Case("config", "missing _base_", lambda w: ["train", w.write("broken.py", "_base_ = ['none.py']\n")], ("broken.py' cannot be read", "none.py")),
-    Case("config", "half of a validation", lambda w: [*w.toy(), "--cfg-options", "val_cfg=None"], ("val_cfg not set", "set all three")),
-    Case("config", "unregistered model", lambda w: w.toy(model={"type": "ToyModle", "_delete_": True}), ("ToyModle", "did you mean ToyModel")),
-    Case("config", "mistyped argument", lambda w: w.toy(model__frozn=True), ("ToyModel takes no argument 'frozn'", "did you mean 'frozen'")),
-    Case("config", "component without type", lambda w: w.toy(model={"frozen": True, "_delete_": True}), ("type", "model")),
-    Case("config", "unknown optimiser", lambda w: w.toy(optim_wrapper__optimizer__type="AdamX"), ("AdamX", "did you mean")),
-    Case("config", "optimiser's argument", lambda w: w.toy(optim_wrapper__optimizer__learning_rate=1.0), ("learning_rate", "AdamW")),
-    Case("config", "negative learning rate", lambda w: w.toy(optim_wrapper__optimizer__lr=-1.0), ("AdamW", "-1.0")),
-    Case("config", "unknown hook", lambda w: w.toy(custom_hooks=[{"type": "EMAHok"}]), ("EMAHok", "did you mean")),
-    Case("config", "unknown precision", lambda w: w.toy(optim_wrapper__dtype="float8"), ("float8", "bfloat16")),
+    Case("flag", "--launcher pytorch without torchrun", lambda w: [*w.toy(), "--launcher", "pytorch"], ("launcher 'pytorch'", "tools/dist_train.sh")),  # noqa: E501
+    Case("flag", "plug-in that is not there", lambda w: [*w.toy(), "--plugins", "no_such_module"], ("no_such_module", "PYTHONPATH")),  # noqa: E501
+    Case("flag", "plug-in with an error", lambda w: [*w.toy(), "--plugins", w.write("plugin.py", "1 / 0")], ("plugin.py", "ZeroDivisionError")),  # noqa: E501
+    Case("flag", "--resume of a missing file", lambda w: [*w.toy(), "--resume", "none.pth"], ("none.pth", "--resume auto")),  # noqa: E501
+    Case("flag", "--auto-scale-lr without its base", lambda w: [*w.toy(), "--auto-scale-lr"], ("--auto-scale-lr", "base_batch_size")),  # noqa: E501
+    Case("flag", "--cfg-options beyond a list", lambda w: [*w.toy(), "--cfg-options", "train_dataloader.dataset.pipeline.7.type=A"], ("--cfg-options", "7")),  # noqa: E501
+    Case("flag", "load_from that is not there", lambda w: [*w.toy(), "--cfg-options", "load_from=none.pth"], ("none.pth", "load_from=PATH")),  # noqa: E501
+    Case("flag", "test without a checkpoint", lambda w: ["test", w.toy()[1]], ("CHECKPOINT is missing", "tools/test.py")),  # noqa: E501
+    Case("flag", "unknown ablation", lambda w: ["test", w.toy()[1], w.checkpoint, "--ablate", "all"], ("--ablate", "choose from")),  # noqa: E501
+    Case("config", "syntax error", lambda w: ["train", w.write("broken.py", "model = dict(\n")], ("broken.py' cannot be read", "SyntaxError")),  # noqa: E501
+    Case("config", "undefined name", lambda w: ["train", w.write("broken.py", "model = modle\n")], ("broken.py' cannot be read", "modle")),  # noqa: E501
+    Case("config", "missing _base_", lambda w: ["train", w.write("broken.py", "_base_ = ['none.py']\n")], ("broken.py' cannot be read", "none.py")),  # noqa: E501
+    Case("config", "half of a validation", lambda w: [*w.toy(), "--cfg-options", "val_cfg=None"], ("val_cfg not set", "set all three")),  # noqa: E501
+    Case("config", "unregistered model", lambda w: w.toy(model={"type": "ToyModle", "_delete_": True}), ("ToyModle", "did you mean ToyModel")),  # noqa: E501
+    Case("config", "mistyped argument", lambda w: w.toy(model__frozn=True), ("ToyModel takes no argument 'frozn'", "did you mean 'frozen'")),  # noqa: E501
+    Case("config", "component without type", lambda w: w.toy(model={"frozen": True, "_delete_": True}), ("has no 'type'", "frozen")),  # noqa: E501
+    Case("config", "unknown optimiser", lambda w: w.toy(optim_wrapper__optimizer__type="AdamX"), ("AdamX", "did you mean")),  # noqa: E501
+    Case("config", "optimiser's argument", lambda w: w.toy(optim_wrapper__optimizer__learning_rate=1.0), ("learning_rate", "AdamW")),  # noqa: E501
+    Case("config", "negative learning rate", lambda w: w.toy(optim_wrapper__optimizer__lr=-1.0), ("AdamW", "-1.0")),  # noqa: E501
+    Case("config", "unknown hook", lambda w: w.toy(custom_hooks=[{"type": "EMAHok"}]), ("EMAHok", "did you mean")),  # noqa: E501
+    Case("config", "unknown precision", lambda w: w.toy(optim_wrapper__dtype="float8"), ("float8", "bfloat16")),  # noqa: E501
     Case("config", "unknown runner", lambda w: w.toy(runner_type="Runer"), ("Runer", "MapRunner")),
-    Case("config", "unknown transform", lambda w: w.toy(train_dataloader__dataset__pipeline=[{"type": "ToyNoize"}]), ("ToyNoize", "did you mean ToyNoise")),
-    Case("config", "unknown data set", lambda w: w.toy(train_dataloader__dataset__type="ToyDataSet"), ("ToyDataSet", "did you mean ToyDataset")),
-    Case("config", "unknown schedule", lambda w: w.toy(param_scheduler=[{"type": "Cosine"}]), ("Cosine", "regist")),
+    Case("config", "unknown transform", lambda w: w.toy(train_dataloader__dataset__pipeline=[{"type": "ToyNoize"}]), ("ToyNoize", "did you mean ToyNoise")),  # noqa: E501
+    Case("config", "unknown data set", lambda w: w.toy(train_dataloader__dataset__type="ToyDataSet"), ("ToyDataSet", "did you mean ToyDataset")),  # noqa: E501
+    Case("config", "unknown schedule", lambda w: w.toy(param_scheduler=[{"type": "Cosine"}]), ("Cosine", "regist")),  # noqa: E501
     Case("config", "batch of 0", lambda w: w.toy(train_dataloader__batch_size=0), ("batch_size", "0")),
-    Case("config", "keeps no checkpoint", lambda w: w.toy(default_hooks__checkpoint__max_keep=0), ("max_keep=0", ">= 1")),
-    Case("config", "metric that validation lacks", lambda w: w.toy(default_hooks__checkpoint__metric="mAPP"), ("mAPP", "set RunCheckpointHook's metric")),
-    Case("config", "ROI inside out", lambda w: w.map(map_spec__roi=[15.0, -30.0, -15.0, 30.0]), ("roi", "[x_min, y_min, x_max, y_max]")),
-    Case("config", "ROI of three numbers", lambda w: w.map(map_spec__roi=[15.0, -30.0, -15.0]), ("roi", "four numbers")),
+    Case("config", "keeps no checkpoint", lambda w: w.toy(default_hooks__checkpoint__max_keep=0), ("max_keep=0", ">= 1")),  # noqa: E501
+    Case("config", "metric that validation lacks", lambda w: w.toy(default_hooks__checkpoint__metric="mAPP"), ("mAPP", "set RunCheckpointHook's metric")),  # noqa: E501
+    Case("config", "ROI inside out", lambda w: w.map(map_spec__roi=[15.0, -30.0, -15.0, 30.0]), ("roi", "[x_min, y_min, x_max, y_max]")),  # noqa: E501
+    Case("config", "ROI of three numbers", lambda w: w.map(map_spec__roi=[15.0, -30.0, -15.0]), ("roi", "four numbers")),  # noqa: E501
     Case("config", "unknown frame", lambda w: w.map(map_spec__frame="world"), ("world", "lidar")),
-    Case("config", "class twice", lambda w: w.map(map_spec__classes=["divider", "divider"]), ("classes", "distinct")),
+    Case("config", "class twice", lambda w: w.map(map_spec__classes=["divider", "divider"]), ("classes", "distinct")),  # noqa: E501
     Case("config", "unknown key of map_spec", lambda w: w.map(map_spec__range=1), ("map_spec", "range")),
-    Case("config", "EMA out of range", lambda w: w.toy(custom_hooks=[{"type": "WarmupEMAHook", "decay": 2.0}]), ("decay=2.0", "0 < decay < 1")),
-    Case("data", "no data root", lambda w: w.map(root=w.folder / "none_synthetic"), ("none_synthetic", "create_synthetic_nuscenes.py")),
-    Case("data", "cache of a missing data root", lambda w: ["create_gt_cache", "--dataroot", w.folder / "none"], ("none", "dataroot")),
+    Case("config", "EMA out of range", lambda w: w.toy(custom_hooks=[{"type": "WarmupEMAHook", "decay": 2.0}]), ("decay=2.0", "0 < decay < 1")),  # noqa: E501
+    Case("data", "no data root", lambda w: w.map(root=w.folder / "none_synthetic"), ("none_synthetic", "create_synthetic_nuscenes.py")),  # noqa: E501
+    Case("data", "cache of a missing data root", lambda w: ["create_gt_cache", "--dataroot", w.folder / "none"], ("none", "dataroot")),  # noqa: E501
     Case("data", "version that is not there", _gt("--version", "v9"), ("v9", "v1.0-mini")),
     Case("data", "split that is not there", _gt("--split", "trian"), ("trian", "train")),
     Case("data", "ROI as words", _gt("--roi", "wide"), ("wide", "60x30")),
     Case("data", "table cut short", _table("sample.json", "[{"), ("sample.json",)),
     Case("data", "table missing", _table("scene.json", None), ("scene.json",)),
-    Case("cache", "missing", lambda w: w.map(caches={"val": w.folder / "none.pkl"}), ("none.pkl", "create_gt_cache.py")),
+    Case("cache", "missing", lambda w: w.map(caches={"val": w.folder / "none.pkl"}), ("none.pkl", "create_gt_cache.py")),  # noqa: E501
     Case("cache", "cut short", _cache(truncate), ("gt_cache", "create_gt_cache.py")),
     Case("cache", "text", _cache(lambda p: p.write_text("hello")), ("gt_cache", "create_gt_cache.py")),
-    Case("cache", "hostile pickle", _cache(lambda p: p.write_bytes(b"cos\nsystem\n(S'touch /tmp/evil'\ntR.")), ("system", "create_gt_cache.py")),
-    Case("cache", "of another ROI", lambda w: w.map(map_spec__roi=[-10.0, -20.0, 10.0, 20.0]), ("roi", "create_gt_cache.py")),
+    Case("cache", "hostile pickle", _cache(lambda p: p.write_bytes(b"cos\nsystem\n(S'touch /tmp/evil'\ntR.")), ("system", "create_gt_cache.py")),  # noqa: E501
+    Case("cache", "of another ROI", lambda w: w.map(map_spec__roi=[-10.0, -20.0, 10.0, 20.0]), ("roi", "create_gt_cache.py")),  # noqa: E501
     Case("image", "missing", _images(lambda p: p.unlink()), ("CAM_FRONT", "set data_root")),
     Case("image", "cut short", _images(truncate), ("CAM_FRONT", "cut short")),
     Case("image", "text", _images(lambda p: p.write_text("no image")), ("CAM_FRONT", "copy it again")),
     Case("image", "empty", _images(lambda p: p.write_bytes(b"")), ("CAM_FRONT", "copy it again")),
-    Case("weights", "folder that is not there", lambda w: w.map(model__decoder__pretrained=str(w.folder / "none"), model__decoder__architecture=None), ("none",)),
+    Case("weights", "folder that is not there", lambda w: w.map(model__decoder__pretrained=str(w.folder / "none"), model__decoder__architecture=None), ("none",)),  # noqa: E501
     Case("checkpoint", "missing", lambda w: ["test", w.toy()[1], "none.pth"], ("none.pth", "is not there")),
     Case("checkpoint", "cut short", _test(truncate), ("checkpoint_epoch_1.pth", "copy it again")),
     Case("checkpoint", "a flipped bit", _test(flip_a_bit_of_a_weight), ("checksum", "copy it again")),
     Case("checkpoint", "hostile pickle", _test(make_hostile), ("nothing in it was run", "copy it again")),
-    Case("checkpoint", "empty", _test(lambda p: p.write_bytes(b"")), ("checkpoint_epoch_1.pth", "copy it again")),
-    Case("checkpoint", "lacks a weight", _test(_change_checkpoint(lambda c: c["state_dict"].pop("base.weight"))), ("base.weight",)),
-    Case("checkpoint", "weight of another shape", _test(_change_checkpoint(lambda c: c["state_dict"].update({"head.weight": torch.zeros(2, 8)}))), ("head.weight", "(2, 8)")),
-    Case("checkpoint", "of other classes", _test(_change_checkpoint(lambda c: c["meta"]["map_spec"].update(classes=["car"]))), ("map_spec.classes", "train anew")),
-    Case("checkpoint", "resumed without optimiser", lambda w: [*w.toy(), "--resume", w.folder / "run" / "best_model.pth"], ("best_model.pth", "load_from=FILE")),
-    Case("checkpoint", "exported to a folder in use", lambda w: ["convert_checkpoint", "to-hf", w.checkpoint, w.folder], ("folder",)),
-    Case("results", "missing", lambda w: ["eval_results", "none.json", "--cache", w.caches["val"]], ("none.json", "cannot be read")),
-    Case("results", "no JSON", lambda w: ["eval_results", w.results, "--cache", w.caches["val"]], ("results.json",)),
-    Case("results", "unknown protocol", lambda w: ["eval_results", w.write("r.json", "{}"), "--cache", w.caches["val"], "--protocol", "maptrr"], ("maptr",)),
-    Case("results", "three files", lambda w: ["eval_results", "a", "b", "c", "--cache", w.caches["val"]], ("3 results files", "give one, or two")),
+    Case("checkpoint", "empty", _test(lambda p: p.write_bytes(b"")), ("checkpoint_epoch_1.pth", "copy it again")),  # noqa: E501
+    Case("checkpoint", "lacks a weight", _test(_change_checkpoint(lambda c: c["state_dict"].pop("base.weight"))), ("base.weight",)),  # noqa: E501
+    Case("checkpoint", "weight of another shape", _test(_change_checkpoint(lambda c: c["state_dict"].update({"head.weight": torch.zeros(2, 8)}))), ("head.weight", "(2, 8)")),  # noqa: E501
+    Case("checkpoint", "of other classes", _test(_change_checkpoint(lambda c: c["meta"]["map_spec"].update(classes=["car"]))), ("map_spec.classes", "train anew")),  # noqa: E501
+    Case("checkpoint", "resumed without optimiser", lambda w: [*w.toy(), "--resume", w.folder / "run" / "best_model.pth"], ("best_model.pth", "load_from=FILE")),  # noqa: E501
+    Case("checkpoint", "exported to a folder in use", lambda w: ["convert_checkpoint", "to-hf", w.checkpoint, w.folder], ("folder",)),  # noqa: E501
+    Case("results", "missing", lambda w: ["eval_results", "none.json", "--cache", w.caches["val"]], ("none.json", "cannot be read")),  # noqa: E501
+    Case("results", "no JSON", lambda w: ["eval_results", w.results, "--cache", w.caches["val"]], ("results.json",)),  # noqa: E501
+    Case("results", "unknown protocol", lambda w: ["eval_results", w.write("r.json", "{}"), "--cache", w.caches["val"], "--protocol", "maptrr"], ("maptr",)),  # noqa: E501
+    Case("results", "three files", lambda w: ["eval_results", "a", "b", "c", "--cache", w.caches["val"]], ("3 results files", "give one, or two")),  # noqa: E501
 ]  # fmt: skip
 
 
@@ -259,7 +260,9 @@ def shown(text: str) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table; with ``--check``, 1 if a message is not as promised."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="exit status 1 if a message is not as promised")
     parser.add_argument("--only", metavar="WORD", default="", help="cases whose group or title has this word")
     args = parser.parse_args(argv)

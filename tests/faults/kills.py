@@ -80,7 +80,7 @@ def toy(folder: Path) -> Path:
 
 
 def _dump(cfg: Config, path: Path) -> Path:
-    cfg.env_cfg = {"mp_cfg": {"mp_start_method": "fork"}, "dist_cfg": {"backend": "gloo", "timeout": 60}}
+    cfg.env_cfg = {"mp_cfg": {"mp_start_method": "fork"}, "dist_cfg": {"backend": "gloo", "timeout": 20}}
     for hook in [*cfg.custom_hooks, cfg.default_hooks.get("checkpoint") or {}]:
         if hook.get("type") == "RunCheckpointHook":
             hook.update(every_steps=1, max_keep=2)

@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bad_inputs import CASES, World, faults, message  # noqa: E402
+from bad_inputs import CASES, World, faults, message
 
 
 @pytest.fixture(scope="module")

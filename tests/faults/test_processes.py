@@ -19,6 +19,7 @@ from mapllava.engine import build_runner  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
 from mapllava.registry import MODELS, TRANSFORMS  # noqa: E402
 
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
 FAULTY_RANK = """
 import os, signal, sys, time
 from pathlib import Path
@@ -57,11 +58,11 @@ def pair(tmp_path, fault, ranks=(0, 1)):
     script = FAULTY_RANK.format(
         root=str(ROOT), engine=str(ROOT / "tests" / "engine"), work_dir=str(tmp_path / "run"), fault=fault
     )
-    address = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    address = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **NO_GPU}
     return [
         subprocess.Popen(
             [sys.executable, "-c", script],
-            env={**os.environ, **address, "RANK": str(rank), "LOCAL_RANK": str(rank), "CUDA_VISIBLE_DEVICES": ""},
+            env={**os.environ, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for rank in ranks
