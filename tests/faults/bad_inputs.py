@@ -125,8 +125,12 @@ def _table(name: str, text: str | None) -> Callable[[World], list]:
         path = root / "v1.0-mini" / name
         path.unlink() if text is None else path.write_text(text)
 
-    return lambda world: ["create_gt_cache", "--dataroot", world.cut_city(change), "--split", "val", "--quiet",
-                          "--out-dir", world.folder / f"out_{next(_NAMES)}"]  # fmt: skip
+    def command(world: World) -> list:
+        out = world.folder / f"out_{next(_NAMES)}"
+        root = world.cut_city(change)
+        return ["create_gt_cache", "--dataroot", root, "--split", "val", "--quiet", "--out-dir", out]
+
+    return command
 
 
 def _cache(damage: Callable[[Path], object]) -> Callable[[World], list]:
