@@ -8,6 +8,7 @@ custom_hooks = [
     dict(type="NonFiniteLossHook"),
     dict(type="GradientNormHook"),
     dict(type="ProgressBarHook"),
+    dict(type="FlatLossHook"),
     dict(type="RunCheckpointHook", interval=1, max_keep=3, metric="mAP"),
     dict(type="SafeCheckpointHook"),
     dict(type="GracefulStopHook"),
@@ -15,7 +16,7 @@ custom_hooks = [
     dict(type="WarmupEMAHook", decay=0.998),
 ]
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
+    timer=dict(type="SteadyTimerHook"),
     logger=dict(type="LoggerHook", interval=10),
     param_scheduler=dict(type="ParamSchedulerHook"),
     sampler_seed=dict(type="DistSamplerSeedHook"),

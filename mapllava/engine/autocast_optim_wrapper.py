@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -77,7 +78,7 @@ class AutocastOptimWrapper(OptimWrapper):
             zero_kwargs: Arguments of the optimiser's ``zero_grad``.
         """
         self.nonfinite = None
-        if not math.isfinite(loss.item()):
+        if not _finite_everywhere(loss):
             self.nonfinite = "loss"
             return
         super().update_params(loss, step_kwargs, zero_kwargs)
@@ -141,3 +142,10 @@ class AutocastOptimWrapper(OptimWrapper):
 def group_label(group: dict[str, Any]) -> str:
     """The name under which a named parameter group is logged; one without decay goes by its sibling's."""
     return group["name"].removesuffix("/no_decay").replace("/", "_")
+
+
+def _finite_everywhere(loss: Tensor) -> bool:
+    """Whether a loss is finite in all processes: a step that one leaves out, all must leave out."""
+    finite = loss.detach().isfinite().all().float()
+    all_reduce(finite, op="min")
+    return bool(finite)

@@ -13,9 +13,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
+from mapllava.engine.config_errors import unregistered
 from mapllava.engine.map_spec_injection import inject_map_spec
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import MODEL_WRAPPERS, RUNNERS, SCOPE
+from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS, SCOPE
 
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -44,6 +45,7 @@ def build_runner(cfg: Config) -> Runner:
         raise MapLLaVAError("work_dir is not set: give --work-dir, or set work_dir in the config")
     inject_map_spec(cfg)
     _count_updates(cfg)
+    _check_optimizer(cfg)
     randomness = cfg.setdefault("randomness", ConfigDict())
     if randomness.get("seed") is None:
         randomness["seed"] = 0
@@ -53,6 +55,13 @@ def build_runner(cfg: Config) -> Runner:
     if runner is None:
         raise MapLLaVAError(f"runner_type '{kind}' is not registered: use MapRunner, or name its --plugins")
     return runner.from_cfg(cfg)
+
+
+def _check_optimizer(cfg: Config) -> None:
+    """MMEngine's constructor calls an optimiser that it has not found."""
+    kind = ((cfg.get("optim_wrapper") or {}).get("optimizer") or {}).get("type")
+    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+        raise MapLLaVAError(unregistered(kind, OPTIMIZERS.name))
 
 
 def _count_updates(cfg: Config) -> None:
@@ -86,10 +95,7 @@ def _prepare_processes(cfg: Config) -> None:
     if torch.cuda.is_available():
         return
     if launcher == "pytorch" and not dist.is_initialized():
-        seconds = ((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout")
-        dist.init_process_group(
-            backend="gloo", timeout=None if seconds is None else timedelta(seconds=seconds)
-        )
+        _join_processes(((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout"))
     wrapper = cfg.setdefault("model_wrapper_cfg", ConfigDict())
     kind = MODEL_WRAPPERS.get(wrapper.setdefault("type", "MMDistributedDataParallel"))
     if kind is None or not issubclass(kind, DistributedDataParallel):
@@ -97,3 +103,22 @@ def _prepare_processes(cfg: Config) -> None:
     wrapper.setdefault("broadcast_buffers", False)
     wrapper.setdefault("find_unused_parameters", bool(cfg.get("find_unused_parameters", False)))
     wrapper["device_ids"] = None
+
+
+def _join_processes(seconds: float | None) -> None:
+    """Meet the other processes, over gloo.
+
+    Raises:
+        MapLLaVAError: If they do not come within the time.
+    """
+    try:
+        dist.init_process_group(
+            backend="gloo", timeout=None if seconds is None else timedelta(seconds=seconds)
+        )
+    except dist.DistError as error:
+        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise MapLLaVAError(
+            f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} did not meet the others at {where}: "
+            f"{str(error).splitlines()[0]} Has every process been started, and does MASTER_ADDR lead to "
+            "the machine of rank 0? How long to wait is env_cfg.dist_cfg.timeout, in seconds"
+        ) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from mapllava.engine.config_errors import explain_config
 from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
 from mapllava.engine.resume import resume_point
 from mapllava.errors import MapLLaVAError
@@ -157,6 +158,12 @@ def run_tool(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+    except Exception as error:
+        explained = explain_config(error)
+        if explained is None:
+            raise
+        sys.stderr.write(f"error: {explained}\n")
+        return 2
 
 
 def _new_folder(path: Path) -> Path:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import broadcast_object_list
 from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import DataLoader, Sampler
 
-from mapllava.engine.hooks.run_folder_hook import validated_epochs
+from mapllava.engine.hooks.run_folder_hook import RunFolderHook, validated_epochs
 from mapllava.registry import LOOPS
 
 
@@ -55,11 +57,18 @@ class MapTrainLoop(EpochBasedTrainLoop):
         return self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
 
     def _validation_is_owed(self) -> bool:
-        """A resumed run has an epoch's checkpoint, but perhaps not its validation."""
-        if self._epoch == 0 or self.start_batch or not getattr(self.runner, "_resume", False):
+        """A run resumed in its own folder has an epoch's checkpoint, but perhaps not its validation."""
+        runner: Any = self.runner
+        if self._epoch == 0 or self.start_batch or not getattr(runner, "_resume", False):
+            return False
+        recorded = any(isinstance(hook, RunFolderHook) for hook in runner.hooks)
+        origin = Path(str(runner._load_from)).resolve().parent
+        if not recorded or origin != Path(runner.work_dir).resolve():
             return False
         self._decide_current_val_interval()
-        return self._validation_is_due() and self._epoch not in validated_epochs(self.runner.work_dir)
+        owed = [self._validation_is_due() and self._epoch not in validated_epochs(runner.work_dir)]
+        broadcast_object_list(owed)  # another machine's processes may see no metrics.json, or an older one
+        return owed[0]
 
 
 @contextmanager

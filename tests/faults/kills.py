@@ -11,6 +11,7 @@ PYTHONPATH=. python tests/faults/kills.py --kills 4 --model toy  # a quick look
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -40,7 +41,7 @@ from tools import train as train_tool  # noqa: E402
 
 CITY = {"version": "v1.0-mini", "num_train_scenes": 3, "num_val_scenes": 1, "samples_per_scene": 4}
 EXACT = ("state_dict", "ema_state_dict", "ema_updates", "optimizer", "param_schedulers")
-PATIENCE = 180.0  # seconds after which a process that should have ended counts as hanging
+PATIENCE = 100.0  # seconds after which a process that should have ended counts as hanging
 
 
 @dataclass
@@ -79,7 +80,7 @@ def toy(folder: Path) -> Path:
 
 
 def _dump(cfg: Config, path: Path) -> Path:
-    cfg.env_cfg = {"mp_cfg": {"mp_start_method": "fork"}, "dist_cfg": {"backend": "gloo", "timeout": 60}}
+    cfg.env_cfg = {"mp_cfg": {"mp_start_method": "fork"}, "dist_cfg": {"backend": "gloo", "timeout": 20}}
     for hook in [*cfg.custom_hooks, cfg.default_hooks.get("checkpoint") or {}]:
         if hook.get("type") == "RunCheckpointHook":
             hook.update(every_steps=1, max_keep=2)
@@ -112,6 +113,7 @@ def _train(config: Path, work_dir: Path, processes: int, rank: int, port: int) -
         log = os.open(work_dir.with_suffix(f".{rank}.log"), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        faulthandler.register(signal.SIGUSR1, all_threads=True)  # a process that hangs says where
         options = [str(config), "--work-dir", str(work_dir), "--resume", "auto"]
         if processes > 1:
             os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes))
@@ -139,6 +141,8 @@ def wait(pids: list[int], seconds: float = PATIENCE) -> list[int]:
                 found[pid] = os.waitstatus_to_exitcode(raw)
         time.sleep(0.002)
     for pid in [pid for pid, status in found.items() if status is None]:
+        os.kill(pid, signal.SIGUSR1)
+        time.sleep(0.5)
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         found[pid] = -1000
@@ -278,12 +282,13 @@ def main(argv: list[str] | None = None) -> int:
     for processes in args.processes:
         outcome = campaign(config, folder, args.kills, processes, args.seed)
         verdict = "DIFFERENT" if outcome.differences else "equal bit for bit"
-        print(
-            f"\r{args.model}, {processes} process(es): {outcome.kills} kills ({outcome.inside_writing} while a "
-            f"checkpoint was written, {outcome.partial_files} half files seen) over {outcome.runs} run(s): {verdict}"
+        sys.stdout.write(
+            f"\r{args.model}, {processes} process(es): {outcome.kills} kills ({outcome.inside_writing} while "
+            f"a checkpoint was written, {outcome.partial_files} half files seen) over {outcome.runs} run(s): "
+            f"{verdict}\n"
         )
         for line in outcome.differences[:20]:
-            print(f"  {line}")
+            sys.stdout.write(f"  {line}\n")
         bad = bad or bool(outcome.differences)
     if not args.keep and not bad:
         shutil.rmtree(folder)

@@ -61,7 +61,7 @@ def test_what_is_skipped_is_not_written(checkpoint, tmp_path):
         (
             lambda run: (run / "best_model.pth").write_bytes(b"no weights"),
             [],
-            "it is damaged or no checkpoint",
+            "it is cut short, or no file that mapllava has written",
         ),
         (lambda run: (run / "diagnosis").write_text("a file"), [], "name a folder with --out-dir"),
         (lambda run: None, ["--cfg-options", "data_root=/nowhere"], "/nowhere"),

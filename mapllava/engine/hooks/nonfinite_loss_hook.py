@@ -14,20 +14,36 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from mapllava.engine.plain_state import to_plain
+from mapllava.engine.second_look import look_again
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
+from mapllava.whole_file import whole_file
+
+SKIPPED = "nonfinite_skipped"
 
 
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
-    """Names the terms and the samples, saves the batch, and stops.
+    """Names the terms, the first module and the samples, saves the batch, and stops.
 
     With :class:`~mapllava.engine.AutocastOptimWrapper` the weights are still those from before the
-    batch. The batch is written to ``nonfinite_iter_<n>_rank_<r>.pth`` in the run folder and loads
-    with ``torch.load(weights_only=True)``.
+    batch, in all processes. The batch is written to ``nonfinite_iter_<n>_rank_<r>.pth`` in the run
+    folder and loads with ``torch.load(weights_only=True)``.
+
+    Args:
+        max_skips: So many batches of the whole run (a resumed one goes on counting) are left out with a
+            warning instead; the next one stops the run.
+
+    Raises:
+        MapLLaVAError: If ``max_skips`` is negative.
     """
 
     priority = "VERY_HIGH"  # before hooks that average or save
+
+    def __init__(self, max_skips: int = 0) -> None:
+        if max_skips < 0:
+            raise MapLLaVAError(f"NonFiniteLossHook.max_skips is {max_skips}: use 0 or more")
+        self.max_skips = max_skips
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
@@ -35,34 +51,69 @@ class NonFiniteLossHook(Hook):
         """Look at every loss term.
 
         Raises:
-            MapLLaVAError: If one is not finite.
+            MapLLaVAError: If one is not finite, here or in another process, and no skip is left.
         """
         terms = {name: float(torch.as_tensor(value).detach()) for name, value in (outputs or {}).items()}
         bad = [name for name, value in terms.items() if not math.isfinite(value)]
         stopped = getattr(runner.optim_wrapper, "nonfinite", None)
+        here = bool(bad) or stopped not in (None, "loss")
         if stopped and stopped not in bad:
-            bad.append(stopped)
+            bad.append(stopped if here else f"{stopped} of another process")
         if not bad:
             return
-        path = Path(runner.work_dir) / f"nonfinite_iter_{runner.iter + 1}_rank_{get_rank()}.pth"
         samples = _sample_names(data_batch)
-        torch.save(
-            {
-                "terms": terms,
-                "samples": samples,
-                "epoch": runner.epoch + 1,
-                "iter": runner.iter + 1,
-                "batch": _plain_batch(data_batch),
-                "state_dict": {name: value.detach().cpu() for name, value in _trainable(runner.model)},
-            },
-            path,
-        )
+        where = f"not finite at epoch {runner.epoch + 1}, step {runner.iter + 1}: {', '.join(bad)}"
+        if stopped and self._skip(runner, f"{where}; samples: {', '.join(samples) or 'unnamed'}"):
+            return
+        path = Path(runner.work_dir) / f"nonfinite_iter_{runner.iter + 1}_rank_{get_rank()}.pth"
+        if here:
+            with whole_file(path) as partial:
+                torch.save(_evidence(runner, terms, samples, data_batch), partial)
+        first = _first_module(runner, batch_idx, data_batch) if stopped else ""
         raise MapLLaVAError(
-            f"not finite at epoch {runner.epoch + 1}, step {runner.iter + 1}: {', '.join(bad)}; samples: "
-            f"{', '.join(samples) or 'unnamed'}. Batch and trained weights are in {path}. Usual causes: "
-            "learning rate too high (lower optim_wrapper.optimizer.lr), float16 (set "
-            "optim_wrapper.dtype=bfloat16 or None), a broken label"
+            f"{where}{first}; samples: {', '.join(samples) or 'unnamed'}. "
+            + (f"Batch and trained weights are in {path}. " if here else "")
+            + "Usual causes: learning rate too high (lower optim_wrapper.optimizer.lr), float16 (set "
+            "optim_wrapper.dtype=bfloat16 or None), a broken label. To leave such batches out, a bounded "
+            "number of times: NonFiniteLossHook's max_skips"
         )
+
+    def _skip(self, runner: Runner, what: str) -> bool:
+        """Count a batch that was left out; False if none may be any more."""
+        skipped = int(runner.message_hub.runtime_info.get(SKIPPED, 0))
+        if skipped >= self.max_skips:
+            return False
+        broken = [name for name, value in runner.model.named_buffers() if not bool(value.isfinite().all())]
+        if broken:
+            runner.logger.warning(f"cannot leave the batch out: it has spoilt {', '.join(broken[:4])}")
+            return False
+        runner.message_hub.update_info(SKIPPED, skipped + 1)
+        runner.logger.warning(f"{what}: batch left out, {skipped + 1} of at most {self.max_skips}")
+        return True
+
+
+def _evidence(runner: Runner, terms: dict[str, float], samples: list[str], batch: Any) -> dict[str, Any]:
+    return {
+        "terms": terms,
+        "samples": samples,
+        "epoch": runner.epoch + 1,
+        "iter": runner.iter + 1,
+        "batch": _plain_batch(batch),
+        "state_dict": {name: value.detach().cpu() for name, value in _trainable(runner.model)},
+    }
+
+
+def _first_module(runner: Runner, batch_idx: int, batch: Any) -> str:
+    """Where it begins; a second look that fails must not hide what the first one saw."""
+    try:
+        found = look_again(runner, batch_idx, batch)
+    except Exception as error:
+        return f" (computing it again failed: {type(error).__name__})"
+    if found.forward:
+        return f", first in the output of {found.forward}"
+    if found.backward:
+        return f", first in the gradient at {found.backward}"
+    return ", in no module's output: the loss itself"
 
 
 def _trainable(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:

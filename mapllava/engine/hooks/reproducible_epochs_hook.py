@@ -39,4 +39,13 @@ class ReproducibleEpochsHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Seed this process before it computes a batch."""
-        seed_all(derive_seed(runner.seed, runner.epoch, batch_idx, runner.rank))
+        seed_step(runner, batch_idx)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Seed this process before a validation, which a resumed run may have to make first."""
+        seed_all(derive_seed(runner.seed, runner.epoch, runner.rank))
+
+
+def seed_step(runner: Runner, batch_idx: int) -> None:
+    """Seed this process by the run's seed, the epoch, a batch's number in it, and the rank."""
+    seed_all(derive_seed(runner.seed, runner.epoch, batch_idx, runner.rank))

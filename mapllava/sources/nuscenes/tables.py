@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -162,9 +163,20 @@ def check_layout(dataroot: Path, version: str) -> None:
 def damaged_tables(folder: Path, error: Exception) -> MapLLaVAError:
     """What to say when tables are there but cannot be read."""
     return MapLLaVAError(
-        f"the tables in {folder} are damaged ({type(error).__name__}: {error}): "
+        f"the tables in {folder} are damaged{_unreadable(folder)} ({type(error).__name__}: {error}): "
         "unpack the version's metadata archive again"
     )
+
+
+def _unreadable(folder: Path) -> str:
+    """The tables that are no JSON; the devkit's error does not name them."""
+    names = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            names.append(path.name)
+    return f", {', '.join(names)} is no JSON" if names else ""
 
 
 def check_version_folder(dataroot: Path, version: str, tables: Sequence[str]) -> Path:

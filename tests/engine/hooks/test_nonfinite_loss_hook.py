@@ -3,6 +3,7 @@ import torch
 from toy import ToyModel, toy_config
 
 from mapllava.engine import build_runner
+from mapllava.engine.hooks import NonFiniteLossHook
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS
 
@@ -30,3 +31,64 @@ def test_the_run_stops_names_term_and_samples_and_keeps_the_batch(tmp_path):
     assert torch.stack(saved["batch"]["inputs"]).shape == (2, 4)
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
     assert all(value.isfinite().all() for value in runner.model.state_dict().values())
+
+
+@MODELS.register_module(force=True)
+class ToyModelThatOverflows(ToyModel):
+    """From the third batch on, the base's output is infinite, or only its gradient."""
+
+    def __init__(self, where="forward", **kwargs):
+        super().__init__(**kwargs)
+        self.where, self.calls = where, 0
+        self.base.register_forward_hook(self._break)
+
+    def _break(self, module, inputs, output):
+        self.calls += self.training
+        if self.calls <= 2 or not self.training:
+            return output
+        if self.where == "forward":
+            return output / 0
+        return output + (output * 0).square().sum().sqrt()  # the root's slope at 0 is infinite
+
+
+def toy(tmp_path, where, **options):
+    cfg = toy_config(tmp_path, model={"type": "ToyModelThatOverflows", "where": where}, epochs=1)
+    cfg.optim_wrapper.clip_grad = {"max_norm": 1.0}
+    cfg.custom_hooks = [
+        {**hook, **(options if hook["type"] == "NonFiniteLossHook" else {})} for hook in cfg.custom_hooks
+    ]
+    return build_runner(cfg)
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("forward", r"step 3: .*first in the output of base; samples: s"),
+        ("backward", r"step 3: grad_norm, first in the gradient at base; samples: s"),
+    ],
+)
+def test_the_first_module_is_named(tmp_path, where, words):
+    runner = toy(tmp_path, where)
+    with pytest.raises(MapLLaVAError, match=words):
+        runner.train()
+    weights = [*runner.model.parameters()]
+    assert all(value.isfinite().all() for value in weights), "no step was made"
+
+
+def test_batches_are_left_out_where_wanted_counted_and_bounded(tmp_path, caplog):
+    runner = toy(tmp_path, "backward", max_skips=1)
+    with pytest.raises(MapLLaVAError, match=r"step 4: .*max_skips"):
+        runner.train()
+    assert runner.message_hub.get_info("nonfinite_skipped") == 1
+    assert not (tmp_path / "nonfinite_iter_3_rank_0.pth").exists()
+    assert (tmp_path / "nonfinite_iter_4_rank_0.pth").exists()
+
+
+def test_a_batch_that_spoils_running_statistics_cannot_be_left_out(tmp_path):
+    with pytest.raises(MapLLaVAError, match="step 3"):
+        toy(tmp_path, "forward", max_skips=5).train()
+
+
+def test_a_negative_number_of_skips_is_refused():
+    with pytest.raises(MapLLaVAError, match="max_skips is -1"):
+        NonFiniteLossHook(max_skips=-1)

@@ -1,0 +1,159 @@
+"""Processes that die, stall or run out of memory: the others say so, and nothing hangs."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "engine"))
+
+from toy import ToyModel, ToyNoise, toy_config  # noqa: E402
+
+from mapllava.engine import build_runner  # noqa: E402
+from mapllava.errors import MapLLaVAError  # noqa: E402
+from mapllava.registry import MODELS, TRANSFORMS  # noqa: E402
+
+NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
+FAULTY_RANK = """
+import os, signal, sys, time
+from pathlib import Path
+sys.path[:0] = [{root!r}, {engine!r}]
+import torch
+from mmengine.hooks import Hook
+from toy import toy_config
+from mapllava.engine import build_runner
+from mapllava.engine.command_line import run_tool
+
+class Fault(Hook):
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if os.environ["RANK"] == "1" and runner.iter == 2:
+            {fault}
+
+torch.set_num_threads(1)
+cfg = toy_config(Path({work_dir!r}), epochs=4, experiment_name="fault")
+cfg.launcher = "pytorch"
+cfg.env_cfg = dict(dist_cfg=dict(backend="gloo", timeout=8))
+
+def main():
+    runner = build_runner(cfg)
+    runner.register_hook(Fault())
+    runner.train()
+    return 0
+
+raise SystemExit(run_tool(main))
+"""
+
+
+def pair(tmp_path, fault, ranks=(0, 1)):
+    """Start two ranks of which 1 has a fault; returns the processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = FAULTY_RANK.format(
+        root=str(ROOT), engine=str(ROOT / "tests" / "engine"), work_dir=str(tmp_path / "run"), fault=fault
+    )
+    address = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **NO_GPU}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env={**os.environ, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in ranks
+    ]  # fmt: skip
+
+
+def end_of_first(processes):
+    try:
+        _, text = processes[0].communicate(timeout=90)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return processes[0].returncode, text
+
+
+@pytest.mark.parametrize(
+    "fault", ["os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(1000)"], ids=["killed", "stalls"]
+)
+def test_the_other_rank_ends_and_names_the_one_that_is_missing(tmp_path, fault):
+    status, text = end_of_first(pair(tmp_path, fault))
+    assert status == 2
+    message = text[text.index("error: ") :]
+    assert "rank 0 waited for the other processes at step 3 in vain: rank 1 does not answer" in message
+    assert "env_cfg.dist_cfg.timeout" in message
+    assert "Traceback" not in text
+
+
+def test_a_rank_that_never_comes_is_an_error_with_the_address(tmp_path):
+    status, text = end_of_first(pair(tmp_path, "pass", ranks=(0,)))
+    assert status == 2
+    assert "rank 0 of 2 did not meet the others at 127.0.0.1:" in text
+    assert "Traceback" not in text
+
+
+@TRANSFORMS.register_module(force=True)
+class FaultyNoise(ToyNoise):
+    def __init__(self, fault):
+        self.fault = fault
+
+    def __call__(self, results):
+        if results["sample_idx"] == 5 and self.fault == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if results["sample_idx"] == 5:
+            raise MapLLaVAError("image 'samples/a.jpg' (CAM_FRONT) is cut short: copy it again")
+        return super().__call__(results)
+
+
+def faulty(tmp_path, fault, workers):
+    cfg = toy_config(tmp_path, epochs=1, workers=workers)
+    cfg.train_dataloader.dataset.pipeline = [{"type": "FaultyNoise", "fault": fault}]
+    return build_runner(cfg)
+
+
+def test_a_worker_that_dies_is_reported_with_what_to_try(tmp_path):
+    with pytest.raises(MapLLaVAError, match=r"(?s)process that reads the data died.*shm.*num_workers=0"):
+        faulty(tmp_path, "dies", 2).train()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_names_the_file_and_nothing_else(tmp_path, workers):
+    with pytest.raises(MapLLaVAError) as caught:
+        faulty(tmp_path, "broken", workers).train()
+    assert str(caught.value) == "image 'samples/a.jpg' (CAM_FRONT) is cut short: copy it again"
+
+
+@MODELS.register_module(force=True)
+class ToyModelTooLarge(ToyModel):
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        raise self.error
+
+
+@pytest.mark.parametrize("kind", ["gpu", "cpu"])
+def test_out_of_memory_says_what_to_lower(tmp_path, monkeypatch, kind):
+    if kind == "cpu":
+        error = RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        monkeypatch.setattr(ToyModelTooLarge, "error", error)
+    runner = build_runner(toy_config(tmp_path, model={"type": "ToyModelTooLarge"}))
+    with pytest.raises(MapLLaVAError) as caught:
+        runner.train()
+    text = str(caught.value)
+    assert text.startswith("out of memory at step 1: ")
+    assert "weights, gradients and optimiser alone take 0.00 GiB" in text
+    assert "batch_size 2 -> 1 with optim_wrapper.accumulative_counts 1 -> 2" in text
+    assert "gradient_checkpointing=True" in text
+    assert "--amp" in text
+
+
+def test_a_defect_is_not_explained_away(tmp_path, monkeypatch):
+    monkeypatch.setattr(ToyModelTooLarge, "error", RuntimeError("shapes do not fit"))
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        build_runner(toy_config(tmp_path, model={"type": "ToyModelTooLarge"})).train()
