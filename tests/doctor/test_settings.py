@@ -49,7 +49,7 @@ def test_a_hook_that_cannot_be_built(set_up):
     set_up.append("custom_hooks = [dict(type='RunSummaryHook'), dict(type='RunCheckpointHook', interval=0)]")
     finding = set_up.report("settings")["custom_hooks.1"]
     assert finding.status == FAIL
-    assert "both must be >= 1" in finding.reason
+    assert "all must be >= 1" in finding.reason
     assert finding.remedy == "put custom_hooks.1 (RunCheckpointHook) right"
 
 
