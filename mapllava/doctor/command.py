@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     found = examine(context, checks)
     results = collect(found) if args.json else show(found)
     failed = [finding for _, finding in results if finding.status == FAIL]
-    left_out = [check.name for check in CHECKS if check not in checks] if args.config else []
+    left_out = [check.name for check in select(bool(args.config)) if check not in checks]
     if args.json:
         report = {
             "config": args.config,

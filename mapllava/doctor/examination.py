@@ -52,7 +52,7 @@ CHECKS = (
     Check("caches", DATA, "data:caches", ("file", "types", "roots")),
     Check("images", DATA, "data:images", ("file", "types", "roots", "caches")),
     Check("weights", WEIGHTS, "weights:weights", ("file", "types")),
-    Check("memory", STEP, "memory:memory", ("file", "types", "arguments", "settings")),
+    Check("memory", STEP, "memory:memory", ("file", "types", "arguments")),
     Check(
         "step",
         STEP,

@@ -112,6 +112,8 @@ def test_without_a_config_the_machine_alone(capsys):
     assert "config\n" not in out
     assert "No CONFIG, so only the machine was looked at" in out
     assert "configs/stage2/synthetic.py" in out
+    main(["--only", "python", "disk"])
+    assert "left out as asked: packages, commands, driver, gpu, shm\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", [["--skip", "stap"], ["--only", "x"], ["--samples", "-1"], ["a", "b"]])
