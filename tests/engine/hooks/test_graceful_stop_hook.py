@@ -42,9 +42,10 @@ def config(tmp_path, **changes):
 def stop(cfg, hook):
     runner = build_runner(cfg)
     runner.register_hook(hook)
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as status:
         runner.train()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the handler is given back"
+    assert signal.getsignal(signal.SIGINT) is before, "the handler is given back"
     return status.value.code
 
 
