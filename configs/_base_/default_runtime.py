@@ -5,6 +5,7 @@ custom_hooks = [
     dict(type="RunSummaryHook"),
     dict(type="ReproducibleEpochsHook"),
     dict(type="SharedBuffersHook"),
+    dict(type="StepTimeoutHook", seconds=60),
     dict(type="NonFiniteLossHook"),
     dict(type="GradientNormHook"),
     dict(type="ProgressBarHook"),

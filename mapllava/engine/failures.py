@@ -134,7 +134,7 @@ def _processes_parted(reason: str, runner: Runner) -> str:
         f"rank {dist.get_rank()} waited for the other processes at step {runner.iter + 1} in vain: {who}.\n"
         f"  {reason.splitlines()[0]}\n"
         "  See that process's own message, and dmesg for the kernel's memory killer. How long to wait is "
-        "env_cfg.dist_cfg.timeout, in seconds. Go on with --resume auto"
+        "env_cfg.dist_cfg.timeout, and within an epoch StepTimeoutHook's seconds. Go on with --resume auto"
     )
 
 

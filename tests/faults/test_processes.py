@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT / "tests" / "engine"))
 from toy import ToyModel, ToyNoise, toy_config  # noqa: E402
 
 from mapllava.engine import build_runner  # noqa: E402
+from mapllava.engine.hooks import StepTimeoutHook  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
 from mapllava.registry import MODELS, TRANSFORMS  # noqa: E402
 
@@ -30,15 +31,16 @@ from toy import toy_config
 from mapllava.engine import build_runner
 from mapllava.engine.command_line import run_tool
 
-class Fault(Hook):
+{before}
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if os.environ["RANK"] == "1" and runner.iter == 2:
+        if os.environ["RANK"] == "1" and runner.iter == {at}:
             {fault}
 
 torch.set_num_threads(1)
 cfg = toy_config(Path({work_dir!r}), epochs=4, experiment_name="fault")
 cfg.launcher = "pytorch"
-cfg.env_cfg = dict(dist_cfg=dict(backend="gloo", timeout=8))
+cfg.env_cfg = dict(dist_cfg=dict(backend="gloo", timeout={timeout}))
+cfg.custom_hooks.append(dict(type="StepTimeoutHook", seconds={within}))
 
 def main():
     runner = build_runner(cfg)
@@ -50,14 +52,15 @@ raise SystemExit(run_tool(main))
 """
 
 
-def pair(tmp_path, fault, ranks=(0, 1)):
+def pair(tmp_path, fault, ranks=(0, 1), timeout=8, within=60, at=2, before="class Fault(Hook):"):
     """Start two ranks of which 1 has a fault; returns the processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     script = FAULTY_RANK.format(
-        root=str(ROOT), engine=str(ROOT / "tests" / "engine"), work_dir=str(tmp_path / "run"), fault=fault
-    )
+        root=str(ROOT), engine=str(ROOT / "tests" / "engine"), work_dir=str(tmp_path / "run"), fault=fault,
+        timeout=timeout, within=within, at=at, before=before,
+    )  # fmt: skip
     address = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **NO_GPU}
     return [
         subprocess.Popen(
@@ -89,6 +92,26 @@ def test_the_other_rank_ends_and_names_the_one_that_is_missing(tmp_path, fault):
     assert "rank 0 waited for the other processes at step 3 in vain: rank 1 does not answer" in message
     assert "env_cfg.dist_cfg.timeout" in message
     assert "Traceback" not in text
+
+
+def test_within_an_epoch_a_stalled_rank_is_noticed_sooner(tmp_path):
+    """end_of_first gives up long before the ten minutes that the run as a whole may wait."""
+    status, text = end_of_first(pair(tmp_path, "time.sleep(1000)", timeout=600, within=5, at=3))
+    assert status == 2
+    assert "waited for the other processes at step 4 in vain: rank 1 does not answer" in text
+
+
+def test_between_epochs_the_longer_wait_holds(tmp_path):
+    fault = "setattr(runner, 'slow', runner.register_hook(Slow(), priority='LOWEST'))"
+    script = "class Slow(Hook):\n    def after_train_epoch(self, runner): time.sleep(6)\n\nclass Fault(Hook):"
+    processes = pair(tmp_path, fault, timeout=60, within=3, before=script)
+    status, text = end_of_first(processes)
+    assert status == 0, text
+
+
+def test_a_wait_that_is_none_is_refused():
+    with pytest.raises(MapLLaVAError, match=r"StepTimeoutHook\(seconds=0\)"):
+        StepTimeoutHook(seconds=0)
 
 
 def test_a_rank_that_never_comes_is_an_error_with_the_address(tmp_path):

@@ -14,6 +14,7 @@ from mapllava.engine.hooks.run_summary_hook import RunSummaryHook
 from mapllava.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 from mapllava.engine.hooks.shared_buffers_hook import SharedBuffersHook
 from mapllava.engine.hooks.steady_timer_hook import SteadyTimerHook
+from mapllava.engine.hooks.step_timeout_hook import StepTimeoutHook
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "SafeCheckpointHook",
     "SharedBuffersHook",
     "SteadyTimerHook",
+    "StepTimeoutHook",
     "WarmupEMAHook",
 ]
