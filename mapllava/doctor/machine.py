@@ -19,7 +19,7 @@ FULL, SCARCE = 2 * GB, 20 * GB  # a run's checkpoints take about 10 GB at full s
 SMALL_SHM, TINY_SHM = 2 * GB, 10**8  # Docker gives 64 MB unless told otherwise
 _SHM = Path("/dev/shm")
 _BUSY = 0.05  # of a GPU's memory in use before we start
-_TOOLS = ("train.py", "test.py", "create_gt_cache.py", "dist_train.sh", "dist_test.sh")
+_TOOLS = ("train.py", "test.py", "create_gt_cache.py", "dist_train.sh", "dist_test.sh", "slurm_train.sh")
 
 
 def python(context: Context) -> Iterator[Finding]:

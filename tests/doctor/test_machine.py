@@ -111,9 +111,9 @@ def test_commands_are_there_and_executable(tmp_path, monkeypatch):
     finding = one(machine.commands(CONTEXT))
     assert finding.status == FAIL
     assert "tools/ lacks train.py" in finding.reason
-    for name in ("train.py", "test.py", "create_gt_cache.py", "dist_train.sh", "dist_test.sh"):
+    for name in ("train.py", "test.py", "create_gt_cache.py", "dist_train.sh", "dist_test.sh", "slurm_train.sh"):
         (tools / name).touch()
     finding = one(machine.commands(CONTEXT))
     assert finding.status == WARN
-    assert finding.reason == "not executable: dist_train.sh, dist_test.sh"
+    assert finding.reason == "not executable: dist_train.sh, dist_test.sh, slurm_train.sh"
     assert finding.remedy.startswith("chmod +x")
