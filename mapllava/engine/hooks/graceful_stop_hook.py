@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from mmengine.device import get_device
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook, latest_checkpoint
@@ -37,6 +39,7 @@ class GracefulStopHook(Hook):
         self.signal = 0
         self._previous: dict[int, Any] = {}
         self._pid = 0
+        self._over = torch.zeros((), dtype=torch.bool).share_memory_()  # the workers see it, too
 
     def before_train(self, runner: Runner) -> None:
         """Take charge of the signals; a run in another thread than the main one cannot."""
@@ -44,9 +47,11 @@ class GracefulStopHook(Hook):
         if threading.current_thread() is not threading.main_thread():
             return
         self._previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        self._over.fill_(False)
+        atexit.register(self._over.fill_, True)  # before multiprocessing ends workers, however the run ended
         loaders = [runner.train_dataloader, *([runner.val_dataloader] if runner.val_loop else [])]
         for loader in loaders:
-            _spare_workers(loader)
+            _spare_workers(loader, self._over)
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -126,21 +131,28 @@ class GracefulStopHook(Hook):
         raise SystemExit(128 + number)
 
     def _restore(self) -> None:
+        self._over.fill_(True)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
 
 
-def _spare_workers(loader: DataLoader) -> None:
+def _spare_workers(loader: DataLoader, over: Tensor) -> None:
     if loader.num_workers and not isinstance(loader.worker_init_fn, _SparedWorker):
-        loader.worker_init_fn = _SparedWorker(loader.worker_init_fn)
+        loader.worker_init_fn = _SparedWorker(loader.worker_init_fn, over)
 
 
 class _SparedWorker:
-    """Starts a worker that leaves on the second SIGTERM: the first is its run's, which ends it."""
+    """Starts a worker that outlives the first SIGTERM, which is its run's, until the run is over.
 
-    def __init__(self, inner: Any) -> None:
+    Args:
+        inner: What else the loader calls in a new worker, or None.
+        over: () bool in shared memory, whether the run has ended.
+    """
+
+    def __init__(self, inner: Any, over: Tensor) -> None:
         self.inner = inner
+        self.over = over
         self.warned = False
 
     def __call__(self, worker_id: int) -> None:
@@ -151,6 +163,6 @@ class _SparedWorker:
             self.inner(worker_id)
 
     def _terminated(self, number: int, frame: Any) -> None:
-        if self.warned:
+        if self.warned or self.over:
             os._exit(128 + number)
         self.warned = True

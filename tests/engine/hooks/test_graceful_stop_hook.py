@@ -153,3 +153,37 @@ runner.train()
     assert "saving after this step" in text
     assert "leaving at once, without saving" in text
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
+def test_workers_do_not_keep_a_run_that_is_over(tmp_path, fails):
+    """In a process of its own, whose exit waits for its workers."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        f"""
+import sys
+from pathlib import Path
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "engine")!r}]
+from mmengine.hooks import Hook
+from toy import toy_config
+from mapllava.engine import build_runner
+class Fails(Hook):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if {fails}:
+            raise ValueError("a defect")
+cfg = toy_config(Path({str(tmp_path / "run")!r}), workers=2, persistent=True)
+cfg.custom_hooks.append(dict(type="GracefulStopHook"))
+runner = build_runner(cfg)
+runner.register_hook(Fails())
+runner.train()
+"""
+    )
+    with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            _, text = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            subprocess.run(["pkill", "-KILL", "-f", str(script)], check=False)
+            pytest.fail("the run is over, but its process does not end")
+    assert process.returncode == int(fails)
+    assert ("a defect" in text) == fails
