@@ -8,7 +8,7 @@ PYTHON ?= python3
 BASE_PYTHON ?= $(PYTHON)
 VENV ?= .venv
 TORCH ?= torch==2.13.0
-EXTRAS ?= dev,tensorboard,lora,quant
+EXTRAS ?= dev,tensorboard
 
 TEST_WORKERS ?= 2
 READY := $(VENV)/.mapllava-ready

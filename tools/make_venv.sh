@@ -12,7 +12,7 @@ usage: tools/make_venv.sh VENV [BASE_PYTHON]
 environment:
   TORCH        what to install as PyTorch where there is none, arguments of pip install
                (torch==2.13.0), e.g. TORCH="torch --index-url https://download.pytorch.org/whl/cu126"
-  EXTRAS       extras of setup.py (dev,tensorboard,lora,quant)
+  EXTRAS       extras of setup.py (dev,tensorboard)
 USAGE
 }
 
@@ -59,7 +59,7 @@ if ! "$venv/bin/python" -c 'import torch' 2>/dev/null; then
     # shellcheck disable=SC2086  # TORCH may hold options
     "${pip[@]}" install $torch
 fi
-"${pip[@]}" install --editable "$root[${EXTRAS:-dev,tensorboard,lora,quant}]"
+"${pip[@]}" install --editable "$root[${EXTRAS:-dev,tensorboard}]"
 
 if [ ${#shared[@]} -eq 0 ]; then
     "${pip[@]}" check
