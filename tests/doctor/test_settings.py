@@ -39,6 +39,7 @@ QUANTIZED = "model.decoder.quantization.bits=4"
 def test_contradictions(options, name, status, reason, set_up, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: name)  # with or without the extras
     finding = set_up.report("settings", options=options)[name]
     assert finding.status == status, finding
     assert reason in finding.reason
