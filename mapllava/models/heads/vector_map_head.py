@@ -145,7 +145,7 @@ class VectorMapHead(BaseModule):
         with full_precision(logits):
             targets = MapTargets.from_samples(data_samples, self.map_spec, self.num_points, logits.device)
             pairs: Assignment = self.assigner(logits, points, targets)
-            positives = torch.tensor(float(targets.num_elements), device=logits.device)
+            positives = torch.tensor(float(targets.num_pairs(logits.shape[2])), device=logits.device)
             all_reduce(positives)
             positives = (positives / get_world_size()).clamp(min=1.0)
             layers = self._layer_losses(logits, points, targets, pairs, positives)

@@ -30,10 +30,9 @@ class MapTargets:
     orders: Tensor
     counts: list[int]
 
-    @property
-    def num_elements(self) -> int:
-        """Elements of the whole batch."""
-        return sum(self.counts)
+    def num_pairs(self, num_predictions: int) -> int:
+        """Pairs that a one-to-one matching makes of the batch; elements beyond ``num_predictions`` get none."""
+        return sum(min(count, num_predictions) for count in self.counts)
 
     @classmethod
     def from_samples(

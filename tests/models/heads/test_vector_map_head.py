@@ -7,6 +7,7 @@ from mmengine.structures import InstanceData
 from mapllava.geometry.permutations import equivalent_orders
 from mapllava.models.heads import VectorMapHead
 from mapllava.models.heads.vector_map_head import inverse_sigmoid
+from mapllava.models.task_modules import MapTargets
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
 
@@ -167,6 +168,22 @@ def test_a_perfect_drawing_has_no_point_loss():
     assert losses["loss_pts"].item() == pytest.approx(0.0, abs=1e-4)
     assert losses["loss_dir"].item() == pytest.approx(0.0, abs=1e-4)
     assert losses["loss_cls"].item() < 1e-3
+
+
+def test_elements_without_a_query_do_not_dilute_the_loss(drawn):
+    """More elements than queries: the losses are those of the elements that were matched alone."""
+    head, logits, points = drawn
+    logits, points = logits[-1:], points[-1:]
+    lines = [(k % CLASSES, straight(-14.0 + k)) for k in range(2 * INSTANCES)]
+    crowded = [sample_with(*lines), sample_with(lines[0])]
+    targets = MapTargets.from_samples(crowded, head.map_spec, P, logits.device)
+    pairs = head.assigner(logits, points, targets)
+    matched = sorted(pairs.element[pairs.sample == 0].tolist())
+    assert len(matched) == INSTANCES
+    fitting = [sample_with(*(lines[k] for k in matched)), crowded[1]]
+    alone = head.loss(logits, points, fitting)
+    for name, value in head.loss(logits, points, crowded).items():
+        torch.testing.assert_close(value, alone[name])
 
 
 def test_a_batch_without_elements_has_finite_losses(drawn):
