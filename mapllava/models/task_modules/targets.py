@@ -31,7 +31,7 @@ class MapTargets:
     counts: list[int]
 
     def num_pairs(self, num_predictions: int) -> int:
-        """Pairs that a one-to-one matching makes of the batch; elements beyond ``num_predictions`` get none."""
+        """Pairs of a one-to-one matching of the whole batch; a sample has no more than predictions."""
         return sum(min(count, num_predictions) for count in self.counts)
 
     @classmethod
