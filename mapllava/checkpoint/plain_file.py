@@ -11,30 +11,32 @@ import torch
 from mapllava.errors import MapLLaVAError
 
 
-def read_plain(path: str | Path) -> Any:
-    """Load tensors and plain values to the CPU, after a look at every byte.
+def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True) -> Any:
+    """Load tensors and plain values, after a look at every byte.
 
     ``torch.load`` does not compare the checksums that ``torch.save`` writes, so a flipped bit would
     become a wrong weight; here it is an error.
 
     Args:
-        path: A file that ``torch.save`` has written.
+        path: A file that ``torch.save`` has written; ``~`` is the home folder.
+        map_location: Device of the tensors, as ``torch.load`` takes it.
+        mapped: Map tensors into memory and read them when they are used; not for what outlives the file.
 
     Returns:
-        Its contents; tensors are mapped, not read.
+        Its contents.
 
     Raises:
         MapLLaVAError: If the file is missing, cut short, damaged, or holds more than tensors and plain
             values; names it.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     damaged = _first_damage(path)
     if damaged is not None:
         raise MapLLaVAError(
             f"'{path}' is damaged ({damaged}): copy it again, or take an older checkpoint of the run"
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location=map_location, weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         raise MapLLaVAError(

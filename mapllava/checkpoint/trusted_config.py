@@ -1,4 +1,4 @@
-"""Whether a config that came in a file names registered components only.
+"""A config that came in a file: as plain values, never evaluated, naming registered components only.
 
 MMEngine's registries import and call whatever dotted path a ``type`` holds, which is fine for a
 config that its user wrote and not for one that arrives with somebody's weights.
@@ -6,6 +6,7 @@ config that its user wrote and not for one that arrives with somebody's weights.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,26 @@ from mapllava.registry import MODELS, SCOPE, TASK_UTILS, TOKENIZERS, TRANSFORMS,
 
 _REGISTRIES = (MODELS, TASK_UTILS, TRANSFORMS, TOKENIZERS, WEIGHT_INITIALIZERS)
 _VALUES_ONLY = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
+
+
+def config_in(meta: Mapping[str, Any], source: str) -> dict[str, Any] | None:
+    """The config that a checkpoint was written with, as the plain values it is stored in.
+
+    Args:
+        meta: the checkpoint's ``meta``.
+        source: the file, for the message.
+
+    Returns:
+        A copy; None where the checkpoint holds its config as text alone (``cfg``), which would have to be
+        evaluated.
+
+    Raises:
+        MapLLaVAError: if what stands there is no config.
+    """
+    config = meta.get("full_config")
+    if config is not None and not (isinstance(config, dict) and isinstance(config.get("model"), dict)):
+        raise MapLLaVAError(f"'{source}': meta.full_config is no config with a model: copy the file again")
+    return copy.deepcopy(config)
 
 
 def check_components(config: Any, where: str, source: str) -> None:

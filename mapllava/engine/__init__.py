@@ -1,6 +1,6 @@
 """What MMEngine's runner lacks: building, hooks, the optimiser's wrapper and its parameter groups."""
 
-from mapllava.engine import hooks
+from mapllava.engine import checkpoint_loader, hooks
 from mapllava.engine.autocast_optim_wrapper import AutocastOptimWrapper
 from mapllava.engine.builder import build_runner
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
@@ -24,6 +24,7 @@ __all__ = [
     "MuonAdamW",
     "StateMemory",
     "build_runner",
+    "checkpoint_loader",
     "hooks",
     "inject_map_spec",
     "state_memory",

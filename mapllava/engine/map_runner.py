@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 from mmengine.dist import broadcast
@@ -13,7 +12,6 @@ from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-from mapllava.checkpoint.plain_file import read_plain
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
 from mapllava.engine.failures import explain
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
@@ -119,16 +117,6 @@ class MapRunner(Runner):
         optimizer = self.optim_wrapper.optimizer if save_optimizer else None
         with whole_state(module, optimizer, leave_out=frozen):
             super().save_checkpoint(out_dir, filename, **options)
-
-    def load_checkpoint(self, filename: str, *args: Any, **options: Any) -> dict:
-        """MMEngine's, of a file that was found whole and harmless.
-
-        Raises:
-            MapLLaVAError: If it is damaged, or holds more than tensors and plain values.
-        """
-        if Path(filename).expanduser().is_file():
-            read_plain(Path(filename).expanduser())
-        return super().load_checkpoint(filename, *args, **options)
 
     def resume(self, filename: str, *args: Any, map_location: Any = "default", **options: Any) -> None:
         """MMEngine's, also from within an epoch; whole tensors of a sharded model stay off the GPU."""
