@@ -36,7 +36,8 @@ def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True)
             f"'{path}' is damaged ({damaged}): copy it again, or take an older checkpoint of the run"
         )
     try:
-        return torch.load(path, map_location=map_location, weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
+        mapped = mapped and zipfile.is_zipfile(path)
+        return torch.load(path, map_location=map_location, weights_only=True, mmap=mapped)
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         raise MapLLaVAError(

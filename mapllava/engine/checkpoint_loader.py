@@ -1,7 +1,7 @@
 """What MMEngine's ``CheckpointLoader`` opens: files on this disk, read without running anything in them.
 
-It serves ``load_from``, ``resume``, ``tools/test.py`` and ``init_cfg=dict(type='Pretrained')``. MMEngine's own
-schemes unpickle what they fetch from a URL, and its runners evaluate a ``meta['config']`` as Python.
+It serves ``load_from``, ``resume``, ``tools/test.py`` and ``init_cfg=dict(type='Pretrained')``. MMEngine's
+own schemes unpickle what they fetch from a URL, and its runners evaluate a ``meta['config']`` as Python.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def load_from_disk(filename: str, map_location: Any = None) -> dict[str, Any]:
     if "state_dict" in content and not all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
-        raise MapLLaVAError(f"'{filename}': its state_dict holds more than named tensors: copy the file again")
+        raise MapLLaVAError(f"'{filename}': its state_dict has more than named tensors: copy the file again")
     if meta.pop(_EVALUATED, None) is not None:
         print_log(
             f"'{filename}': meta.{_EVALUATED} is left unread, mapllava does not write it",
