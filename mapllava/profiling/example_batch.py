@@ -15,7 +15,6 @@ from mmengine.structures import InstanceData, PixelData
 
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry import order_table
-from mapllava.models.necks.bev_grid import grid_shape
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
 from mapllava.testing.rig import surround_cameras
@@ -64,7 +63,7 @@ class SampleShape:
             num_cameras=int(neck.get("num_cameras", 6)),
             prompt_tokens=_prompt_tokens(steps),
             num_points=int(head["num_points"]),
-            bev_hw=None if cell is None else grid_shape(spec, float(cell)),
+            bev_hw=None if cell is None else spec.roi.grid_shape(float(cell)),
             num_elements=num_elements,
         )
 

@@ -20,6 +20,8 @@ from mapllava.errors import MapLLaVAError
 
 FRAMES: Final[tuple[str, ...]] = ("lidar", "ego")
 CLASSES: Final[tuple[str, ...]] = ("divider", "ped_crossing", "boundary")
+AREA_CLASSES: Final[tuple[str, ...]] = ("ped_crossing",)
+"""Classes whose rings mean the area inside; any other ring is a line that closes on itself."""
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*[xX×]\s*(\d+(?:\.\d+)?)\s*")
 
@@ -135,6 +137,22 @@ class ROI:
         x, y = points[..., 0], points[..., 1]
         inside_x = (x >= self.x_min - margin) & (x <= self.x_max + margin)
         return inside_x & (y >= self.y_min - margin) & (y <= self.y_max + margin)
+
+    def grid_shape(self, cell: float) -> tuple[int, int]:
+        """Rows (along y) and columns (along x) of cells of ``cell`` metres.
+
+        Raises:
+            MapLLaVAError: If the cell is not positive, or the region is not a whole number of cells.
+        """
+        if not (math.isfinite(cell) and cell > 0):
+            raise MapLLaVAError(f"the BEV cell is {cell!r}: it must be positive, metres")
+        rows, cols = self.height / cell, self.width / cell
+        if max(abs(rows - round(rows)), abs(cols - round(cols))) > 1e-6:
+            raise MapLLaVAError(
+                f"roi {self.to_list()} is no whole number of BEV cells of {cell:g} m but {cols:g} along x and "
+                f"{rows:g} along y: change model.neck.cell (RasterizeBEV.cell follows it) or map_spec.roi"
+            )
+        return round(rows), round(cols)
 
     def normalize(self, points: Any) -> Any:
         """Map metres to ``[0, 1]`` over the rectangle; points outside go beyond.

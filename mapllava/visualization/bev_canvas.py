@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from mapllava.structures.frames import MapSpec
+from mapllava.structures.frames import AREA_CLASSES, MapSpec
 from mapllava.visualization.style import (
     CAR,
     GRID,
@@ -76,10 +76,10 @@ class BEVCanvas:
         self, lines: Sequence[np.ndarray], labels: Sequence[int], style: LineStyle = GROUND_TRUTH
     ) -> BEVCanvas:
         """Draw polylines ``(n, 2)``, metres, in the colours of their classes; returns the canvas."""
-        for line, label in zip(lines, labels, strict=True):
-            color = class_color(self.map_spec.classes, int(label))
-            if style.fill and len(line) >= 4 and np.hypot(*np.subtract(line[0], line[-1])) < _RING_GAP:
-                self._fill(line, color, style.fill)
+        for label, name in enumerate(self.map_spec.classes):
+            rings = [line for line, of in zip(lines, labels, strict=True) if of == label and _is_ring(line)]
+            if style.fill and rings and name in AREA_CLASSES:
+                self._fill(rings, class_color(self.map_spec.classes, label), style.fill)
         for line, label in zip(lines, labels, strict=True):
             color = class_color(self.map_spec.classes, int(label))
             for piece in dashes(np.asarray(line, dtype=np.float64), style.dash):
@@ -103,9 +103,10 @@ class BEVCanvas:
     def _zoomed(self, points: np.ndarray) -> np.ndarray:
         return self.to_pixels(points) * _SCALE - 0.5
 
-    def _fill(self, line: np.ndarray, color: Color, opacity: float) -> None:
+    def _fill(self, rings: list[np.ndarray], color: Color, opacity: float) -> None:
         layer = self._map.copy()
-        cv2.fillPoly(layer, [np.round(self._zoomed(line)).astype(np.int32)], color, cv2.LINE_AA)
+        pixels = [np.round(self._zoomed(ring)).astype(np.int32) for ring in rings]
+        cv2.fillPoly(layer, pixels, color, cv2.LINE_AA)  # even-odd: holes stay empty
         cv2.addWeighted(layer, opacity, self._map, 1 - opacity, 0, dst=self._map)
 
     def _dots(self, line: np.ndarray, color: Color, radius: float) -> None:
@@ -160,3 +161,7 @@ class BEVCanvas:
         right = 1.0 if self._upright else -1.0
         pixels = np.array([self._place(right * x, y) for x, y in corners]) * _SCALE
         cv2.fillPoly(self._map, [np.round(pixels * 16).astype(np.int32)], color, cv2.LINE_AA, 4)
+
+
+def _is_ring(line: np.ndarray) -> bool:
+    return len(line) >= 4 and np.hypot(*np.subtract(line[0], line[-1])) < _RING_GAP

@@ -41,7 +41,7 @@ class LineStyle:
         dash: Length of dashes and of the gaps between them in metres; None draws it solid.
         outline: Pixels of white on both sides, which lift the line off a photograph.
         dots: Radius of a dot at each vertex in pixels; 0 for none.
-        fill: Opacity with which lines that end where they start are filled, 0 to 1.
+        fill: Opacity with which rings of area classes are filled, holes left out, 0 to 1.
     """
 
     thickness: float = 2.5

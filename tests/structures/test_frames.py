@@ -98,3 +98,11 @@ def test_reading_a_cache_imports_neither_torch_nor_the_devkit():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_grid_is_a_whole_number_of_cells():
+    assert ROI(-15, -30, 15, 30).grid_shape(0.625) == (96, 48)
+    assert ROI(-10, -30, 20, 31).grid_shape(1) == (61, 30)
+    for cell in (0.7, 60.0, 0.0, -1.0, float("nan")):  # 60 m fits along y alone
+        with pytest.raises(MapLLaVAError, match="cell"):
+            ROI(-15, -30, 15, 30).grid_shape(cell)

@@ -61,6 +61,19 @@ def test_a_ring_is_filled_and_a_line_is_not():
     assert filled.min() < 200
 
 
+def test_a_hole_stays_empty_and_an_island_is_no_area():
+    outer = np.array([[-10, -10], [10, -10], [10, 10], [-10, 10], [-10, -10]], dtype=float)
+    style = LineStyle(thickness=2, fill=0.5)
+
+    def middle(lines, label):
+        picture = BEVCanvas(MapSpec(), (400, 700)).draw_lines(lines, [label] * len(lines), style).render()
+        return picture[353 - 66, 195 + 66].min()  # beside the car, about (6, 6) m
+
+    assert middle([outer], 1) < 200
+    assert middle([outer, outer * 0.9], 1) > 220
+    assert middle([outer], 2) > 220
+
+
 def test_dashed_lines_leave_gaps_and_dots_add_ink():
     line = [[-8.0, -25.0], [-8.0, 25.0]]
     solid, dashed, dotted = (

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mapllava.errors import MapLLaVAError
+from mapllava.geometry.raster import cut_at_edge, draw_areas, draw_lines
 from mapllava.registry import TRANSFORMS
-from mapllava.structures.frames import ROI
+from mapllava.structures.frames import AREA_CLASSES, MapSpec
 from mapllava.structures.map_elements import Polyline
-
-_SHIFT = 8
 
 
 @TRANSFORMS.register_module()
 class RasterizeBEV(BaseTransform):
     """Draw the raw polylines into one grid per class, the target of BEV segmentation.
 
-    Cell (row, col) covers y from ``y_min + row * cell`` and x from ``x_min + col * cell`` on: row
-    0 is ``y_min`` and column 0 ``x_min``, nothing is turned over. Lines are drawn to 1/256 cell.
-    Rings of a class in ``filled`` are filled by the even-odd rule, so that holes stay empty.
+    Cell (row, col) has its centre at ``y_min + (row + 0.5) * cell`` and ``x_min + (col + 0.5) * cell``,
+    as in the neck's grid: row 0 is ``y_min`` and column 0 ``x_min``, nothing is turned over. The centre
+    decides (:mod:`mapllava.geometry.raster`): a class in ``filled`` has the cells whose centre lies
+    inside its rings, by the even-odd rule, so that holes stay empty; any other line those whose centre
+    lies within half its width. What is smaller than a cell may have none.
+
+    An open line of a class in ``filled`` that begins and ends at the ROI's edge is an outline cut there,
+    with its area on the right as the GT cache has it, or on the left of a mirrored sample: the area is
+    filled up to the edge. An area that covers the whole ROI leaves no outline, and nothing to fill.
 
     Required Keys:
 
     - map_spec; polylines: list of Polyline, metres
+
+    Optional Keys:
+
+    - flip: whether the sample is mirrored
 
     Added Keys:
 
@@ -35,12 +44,13 @@ class RasterizeBEV(BaseTransform):
     Args:
         cell: Edge of a cell, metres; the ROI must be a whole number of cells.
         thickness: Width of the lines, cells.
-        filled: Classes whose rings are filled, in place of outlined; by default ``ped_crossing``
-            where the map specification has it.
+        filled: Classes whose outlines are filled, in place of drawn; by default those of
+            :data:`~mapllava.structures.frames.AREA_CLASSES` that the map specification has.
 
     Raises:
-        ValueError: If an argument is not valid, the ROI is not a whole number of cells, or
-            ``filled`` names a class that the map specification lacks.
+        ValueError: If an argument is not valid.
+        MapLLaVAError: If the ROI is not a whole number of cells, or ``filled`` names a class that the map
+            specification lacks.
     """
 
     def __init__(self, cell: float = 1.0, thickness: int = 1, filled: Sequence[str] | None = None) -> None:
@@ -52,40 +62,41 @@ class RasterizeBEV(BaseTransform):
             raise ValueError(f"RasterizeBEV.filled is {filled!r}: it must be a list of class names")
         self.cell, self.thickness, self.filled = float(cell), int(thickness), filled
 
+    def check_map_spec(self, map_spec: MapSpec) -> None:
+        """Refuse a map specification that this cannot draw.
+
+        Raises:
+            MapLLaVAError: See the class.
+        """
+        map_spec.roi.grid_shape(self.cell)
+        unknown = [name for name in self.filled or () if name not in map_spec.classes]
+        if unknown:
+            raise MapLLaVAError(f"RasterizeBEV.filled names {unknown}; map_spec has {list(map_spec.classes)}")
+
     def transform(self, results: dict) -> dict:
         """Draw every class."""
         map_spec = results["map_spec"]
-        shape = self._shape(map_spec.roi)
-        filled = ["ped_crossing"] if self.filled is None else list(self.filled)
-        unknown = [name for name in filled if name not in map_spec.classes]
-        if unknown and self.filled is not None:
-            raise ValueError(f"RasterizeBEV.filled names {unknown}; map_spec has {list(map_spec.classes)}")
-        grid = np.zeros((map_spec.num_classes, *shape), dtype=np.uint8)
+        self.check_map_spec(map_spec)
+        filled = AREA_CLASSES if self.filled is None else self.filled
+        grid = np.zeros((map_spec.num_classes, *map_spec.roi.grid_shape(self.cell)), dtype=np.uint8)
         for label, name in enumerate(map_spec.classes):
             lines = [line for line in results["polylines"] if line.label == label]
-            self._draw(grid[label], lines, map_spec.roi, fill=name in filled)
+            grid[label] = self._draw(lines, map_spec, name in filled, results.get("flip", False))
         results["gt_bev"], results["bev_cell"] = grid, self.cell
         return results
 
-    def _shape(self, roi: ROI) -> tuple[int, int]:
-        rows, cols = roi.height / self.cell, roi.width / self.cell
-        if abs(rows - round(rows)) > 1e-6 or abs(cols - round(cols)) > 1e-6:
-            raise ValueError(
-                f"ROI {roi.to_list()} is no whole number of cells of {self.cell} m: change RasterizeBEV.cell"
-            )
-        return round(rows), round(cols)
-
-    def _draw(self, canvas: np.ndarray, lines: list[Polyline], roi: ROI, fill: bool) -> None:
-        rings = [self._to_cells(line.points, roi) for line in lines if fill and line.closed]
-        strokes = [self._to_cells(line.points, roi) for line in lines if not (fill and line.closed)]
-        if rings:
-            cv2.fillPoly(canvas, rings, (1,), lineType=cv2.LINE_8, shift=_SHIFT)
-        if strokes:
-            cv2.polylines(canvas, strokes, False, (1,), self.thickness, lineType=cv2.LINE_8, shift=_SHIFT)
-
-    def _to_cells(self, points: np.ndarray, roi: ROI) -> np.ndarray:
-        cells = (points - [roi.x_min, roi.y_min]) / self.cell - 0.5
-        return np.round(cells * 2**_SHIFT).astype(np.int32)
+    def _draw(self, lines: list[Polyline], map_spec: MapSpec, fill: bool, mirrored: bool) -> np.ndarray:
+        roi = map_spec.roi
+        rings: list[np.ndarray] = []
+        cut: list[np.ndarray] = []
+        strokes: list[np.ndarray] = []
+        for line in lines:
+            outline = rings if line.closed else cut if cut_at_edge(line.points, roi) else strokes
+            (outline if fill else strokes).append(line.points)
+        drawn = draw_lines(strokes, roi, self.thickness * self.cell, self.cell)
+        if rings or cut:
+            drawn |= draw_areas(rings, cut, roi, self.cell, right=not mirrored)
+        return drawn
 
     def __repr__(self) -> str:
         return f"RasterizeBEV(cell={self.cell}, thickness={self.thickness}, filled={self.filled})"

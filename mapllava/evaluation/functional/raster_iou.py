@@ -7,58 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mapllava.geometry.raster import draw_lines
 from mapllava.structures.frames import ROI
-
-_PIECE = 1.0
-"""Metres into which segments are cut before they are drawn, so that each touches few cells."""
-
-
-def draw_lines(lines: Sequence[np.ndarray], roi: ROI, width: float, cell: float) -> np.ndarray:
-    """Draw lines on a grid over the region: a cell is set if its centre lies within ``width / 2``.
-
-    Args:
-        lines: Lines ``(n, 2)``, metres.
-        roi: The region; its lower corner is the first cell's corner.
-        width: Width of a drawn line, metres.
-        cell: Size of a cell, metres.
-
-    Returns:
-        ``(Y, X)`` bool, y and x ascending.
-    """
-    shape = (round(roi.height / cell), round(roi.width / cell))
-    mask = np.zeros(shape, dtype=bool)
-    start, end = _pieces(lines)
-    radius = width / 2
-    origin = np.array([roi.x_min, roi.y_min])
-    first = np.floor((np.minimum(start, end) - radius - origin) / cell - 0.5).astype(int)
-    span = np.arange(int(np.ceil((_PIECE + width) / cell)) + 2)
-    x, y = first[:, 0, None] + span, first[:, 1, None] + span
-    px = (x + 0.5) * cell + origin[0] - start[:, 0, None]
-    py = (y + 0.5) * cell + origin[1] - start[:, 1, None]
-    edge = end - start
-    square = np.maximum((edge**2).sum(axis=1), np.finfo(float).tiny)[:, None, None]
-    ex, ey = edge[:, 0, None, None], edge[:, 1, None, None]
-    px, py = px[:, None, :], py[:, :, None]
-    along = np.clip((px * ex + py * ey) / square, 0.0, 1.0)
-    near = (px - along * ex) ** 2 + (py - along * ey) ** 2 <= radius**2
-    near &= ((x >= 0) & (x < shape[1]))[:, None, :] & ((y >= 0) & (y < shape[0]))[:, :, None]
-    piece, row, column = np.nonzero(near)
-    mask[y[piece, row], x[piece, column]] = True
-    return mask
-
-
-def _pieces(lines: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The lines' segments cut into pieces of a metre at most: starts and ends (S, 2)."""
-    starts = [line[:-1] for line in lines if len(line) > 1]
-    if not starts:
-        return np.zeros((0, 2)), np.zeros((0, 2))
-    start = np.concatenate(starts)
-    edge = np.concatenate([np.diff(line, axis=0) for line in lines if len(line) > 1])
-    count = np.maximum(np.ceil(np.hypot(*edge.T) / _PIECE), 1).astype(int)
-    rank = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    step = np.repeat(edge / count[:, None], count, axis=0)
-    first = np.repeat(start, count, axis=0) + step * rank[:, None]
-    return first, first + step
 
 
 def raster_iou(

@@ -8,21 +8,6 @@ from torch import Tensor
 from mapllava.structures.frames import MapSpec
 
 
-def grid_shape(map_spec: MapSpec, cell: float) -> tuple[int, int]:
-    """Rows and columns (Y, X) of cells of ``cell`` metres over the ROI.
-
-    Raises:
-        ValueError: if the ROI is not a whole number of cells.
-    """
-    x_min, y_min, x_max, y_max = map_spec.roi.to_list()
-    rows, cols = (y_max - y_min) / cell, (x_max - x_min) / cell
-    if abs(rows - round(rows)) > 1e-6 or abs(cols - round(cols)) > 1e-6:
-        raise ValueError(
-            f"ROI {map_spec.roi} is not a whole number of {cell} m cells: choose another cell size"
-        )
-    return round(rows), round(cols)
-
-
 def cell_centres(map_spec: MapSpec, shape: tuple[int, int]) -> Tensor:
     """Centres of the cells, (Y*X, 2) metres, row-major; row 0 lies at y_min, column 0 at x_min."""
     x_min, y_min, x_max, y_max = map_spec.roi.to_list()

@@ -16,7 +16,7 @@ from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
 from mapllava.models.losses.reduction import sum_over_processes
 from mapllava.models.necks.base import MapNeck, NeckOutput
-from mapllava.models.necks.bev_grid import cell_centres, grid_shape
+from mapllava.models.necks.bev_grid import cell_centres
 from mapllava.models.necks.ground_sampling import bilinear_footprint
 from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
@@ -80,7 +80,7 @@ class BEVQFormerNeck(MapNeck):
         self.loss_weights = dict(loss_bev)
         self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
         self.ground = float(heights[0])
-        self.shape = grid_shape(map_spec, cell)
+        self.shape = map_spec.roi.grid_shape(cell)
         centres = cell_centres(map_spec, self.shape)
         points = [torch.cat([centres, torch.full_like(centres[:, :1], z)], dim=-1) for z in heights]
         self.register_buffer("points", torch.cat(points), persistent=False)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 
 from mapllava.datasets.transforms import RasterizeBEV
+from mapllava.errors import MapLLaVAError
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -26,17 +28,14 @@ def test_row_0_is_y_min_and_column_0_x_min():
     assert not bev[1:].any()
 
 
-def test_a_line_marks_the_cells_it_runs_through():
+@pytest.mark.parametrize("thickness", [1, 3])
+def test_a_line_marks_the_cells_whose_centre_lies_within_half_its_width(thickness):
     x = np.linspace(-14, 14, 400)
     line = np.c_[x, 25 * np.sin(x / 6)]
-    bev = run([Polyline(2, line)])[2]
-    expected = np.zeros((60, 30), bool)
-    expected[np.floor(line[:, 1] + 30).astype(int), np.floor(x + 15).astype(int)] = True
-    assert (bev[expected] > 0).mean() > 0.9
-    rows, cols = np.nonzero(bev)
-    centres = np.c_[cols - 14.5, rows - 29.5]
-    distance = np.linalg.norm(centres[:, None] - line[None], axis=-1).min(1)
-    assert distance.max() < 0.8
+    bev = run([Polyline(2, line)], thickness=thickness)[2]
+    xx, yy = np.meshgrid(np.arange(-14.5, 15), np.arange(-29.5, 30))
+    distance = shapely.distance(shapely.linestrings(line), shapely.points(xx, yy))
+    np.testing.assert_array_equal(bev, distance <= thickness / 2)
 
 
 def test_lines_are_drawn_below_cell_precision():
@@ -60,26 +59,43 @@ def test_crossings_are_filled_holes_stay_empty_and_outlines_are_an_option():
     filled = run(lines)[1]
     assert filled[31, 6] == 1
     assert filled[35, 10] == 0
-    assert 60 <= filled.sum() <= 110
+    assert filled.sum() == 10 * 10 - 6 * 6
     outlined = run(lines[:1], filled=[])[1]
     assert outlined[35, 10] == 0
     assert outlined.sum() >= 36
     assert run(lines[:1])[1][35, 10] == 1
 
 
-def test_an_open_piece_of_a_filled_class_is_a_line_and_a_tiny_ring_is_seen():
+def test_an_open_piece_within_the_roi_is_a_line_and_a_ring_between_centres_has_no_cell():
     open_piece = run([Polyline(1, ring(-10, 0, 0, 10)[:4])])[1]
     assert open_piece[35, 10] == 0
     assert open_piece.any()
-    assert run([Polyline(1, ring(4.2, 4.2, 4.4, 4.4), closed=True)])[1][34, 19] == 1
+    assert not run([Polyline(1, ring(4.6, 4.6, 5.4, 5.4), closed=True)])[1].any()
+
+
+def test_a_closed_line_that_is_no_area_is_not_filled():
+    island = run([Polyline(2, ring(-10, 0, 0, 10), closed=True)])[2]
+    assert island[35, 10] == 0
+    assert island[30, 6] == 1
+
+
+def test_an_outline_cut_at_the_edge_is_filled_on_its_right_on_the_left_where_mirrored():
+    spec = MapSpec(classes=("drivable_area",))
+    up = np.array([[-6.0, -29.8], [-6.0, 29.8]])
+    road = [Polyline(0, up), Polyline(0, -up)]  # 12 m wide, its outline clockwise
+    assert run(road, spec, filled=["drivable_area"])[0].sum() == 12 * 60
+    mirrored = [Polyline(0, line.points * [-1, 1]) for line in road]
+    results = {"polylines": mirrored, "map_spec": spec, "flip": True}
+    assert RasterizeBEV(filled=["drivable_area"])(results)["gt_bev"][0].sum() == 12 * 60
+    assert run([Polyline(0, up)], spec, filled=["drivable_area"])[0].sum() == (6 + 15) * 60
 
 
 def test_mirrored_lines_give_the_mirrored_grid():
     points = np.array([[3.3, -28], [3.3, 5.2], [9.7, 21]])
-    crossing = ring(-6.3, 4.4, 2.2, 9.1)
+    crossing = ring(-6.3, 4.4, 2.5, 9.1)
     there = run([Polyline(0, points), Polyline(1, crossing, closed=True)])
     back = run([Polyline(0, points * [-1, 1]), Polyline(1, crossing * [-1, 1], closed=True)])
-    assert (there != back[:, :, ::-1]).mean() < 0.01
+    np.testing.assert_array_equal(there, back[:, :, ::-1])
 
 
 def test_cell_size_thickness_and_another_roi():
@@ -97,13 +113,13 @@ def test_nothing_to_draw():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="no whole number of cells"):
+    with pytest.raises(MapLLaVAError, match=r"\[-15.0, -30.0, 15.0, 30.0\] is no whole.*cells of 0.7"):
         run([], cell=0.7)
     with pytest.raises(ValueError, match="cell is 0"):
         RasterizeBEV(cell=0)
     with pytest.raises(ValueError, match="thickness"):
         RasterizeBEV(thickness=0)
-    with pytest.raises(ValueError, match="filled names"):
+    with pytest.raises(MapLLaVAError, match="filled names"):
         run([], filled=["pedestrian"])
     with pytest.raises(ValueError, match="list of class names"):
         RasterizeBEV(filled="boundary")

@@ -6,7 +6,8 @@ from mmengine.structures import PixelData
 from safetensors.torch import load_file
 from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
-from mapllava.models.necks.bev_grid import cell_centres, grid_shape
+from mapllava.geometry.raster import centres as centres_of_targets
+from mapllava.models.necks.bev_grid import cell_centres
 from mapllava.models.necks.bev_qformer_neck import BEVQFormerNeck
 from mapllava.structures.frames import ROI, MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
@@ -55,14 +56,14 @@ def feats():
 
 
 def test_grid_follows_the_roi_row_zero_at_y_min():
-    shape = grid_shape(SPEC, 2.0)
+    shape = SPEC.roi.grid_shape(2.0)
     centres = cell_centres(SPEC, shape)
     assert shape == (16, 8)
     assert centres[0].tolist() == [-7.0, -15.0]
     assert centres[1].tolist() == [-5.0, -15.0]
     assert centres[-1].tolist() == [7.0, 15.0]
-    with pytest.raises(ValueError, match="whole number"):
-        grid_shape(SPEC, 3.0)
+    x, y = centres_of_targets(SPEC.roi, 2.0)
+    assert centres.view(16, 8, 2).tolist() == [[[a, b] for a in x] for b in y]
 
 
 def test_shapes(feats, cameras):
