@@ -149,7 +149,7 @@ class ROI:
         rows, cols = self.height / cell, self.width / cell
         if max(abs(rows - round(rows)), abs(cols - round(cols))) > 1e-6:
             raise MapLLaVAError(
-                f"roi {self.to_list()} is no whole number of BEV cells of {cell:g} m but {cols:g} along x and "
+                f"roi {self.to_list()} is no whole number of BEV cells of {cell:g} m: {cols:g} along x and "
                 f"{rows:g} along y: change model.neck.cell (RasterizeBEV.cell follows it) or map_spec.roi"
             )
         return round(rows), round(cols)
