@@ -6,7 +6,6 @@ Every benchmark prints its tables and writes a file only where ``--out`` says so
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import subprocess
@@ -19,6 +18,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from mapllava.whole_file import write_json
 
 PEAK = """
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
@@ -65,12 +66,7 @@ def finish(out: str | None, result: dict[str, Any], *packages: str) -> None:
     say(f"{where['cpu']}, {where['cores']} cores, load {where['load_average']:.1f}; {versions}")
     say(f"commit {result['commit']}, {result['date']}: {result['command']}")
     if out:
-        path = Path(out)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.tmp")
-        draft.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        draft.replace(path)
-        say(f"written to {path}")
+        say(f"written to {write_json(out, result)}")
 
 
 def circumstances(*packages: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ _REMEDIES = {
     errno.EROFS: "it is mounted read-only: choose another folder",
     errno.EACCES: "give yourself the right to write there, or choose another folder",
     errno.EPERM: "give yourself the right to write there, or choose another folder",
+    errno.ENOTEMPTY: "it exists and is not empty: name another folder, or remove it",
 }
 
 
@@ -57,23 +59,63 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0)
-        reason = f"{error.strerror or error}" + (f"; {remedy}" if remedy else "")
-        raise MapLLaVAError(f"'{path}' cannot be written: {reason}") from error
+        raise cannot_write(path, error) from error
 
 
-def remove_partial_files(folder: str | Path) -> list[Path]:
-    """Delete what :func:`whole_file` was writing in a folder when its process was killed.
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """As :func:`whole_file`, for a folder: fill the new one that this gives.
+
+    Args:
+        path: The folder, which must be absent or empty in the end; those above it are made.
+
+    Yields:
+        A folder to write to.
+
+    Raises:
+        MapLLaVAError: If it cannot be written, or another process has filled ``path`` meanwhile; names it.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            os.replace(partial, path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: str | Path, error: OSError) -> MapLLaVAError:
+    """The error to raise for a failed write: the path, why, and the remedy."""
+    remedy = _REMEDIES.get(error.errno or 0)
+    reason = f"{error.strerror or error}" + (f"; {remedy}" if remedy else "")
+    return MapLLaVAError(f"'{path}' cannot be written: {reason}")
+
+
+def remove_partial_files(folder: str | Path, of: str | None = None) -> list[Path]:
+    """Delete what was being written whole in a folder when its process was killed.
 
     Args:
         folder: A folder that no other process writes to now.
+        of: Only of the file or folder of this name.
 
     Returns:
-        The files that were deleted.
+        The files and folders that were deleted.
     """
-    found = [path for path in Path(folder).glob(".*.tmp") if _PARTIAL.fullmatch(path.name)]
+    beginning = "." if of is None else f".{of}."
+    found = [
+        path
+        for path in Path(folder).glob(".*.tmp")
+        if _PARTIAL.fullmatch(path.name) and path.name.startswith(beginning)
+    ]
     for path in found:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return found
 
 

@@ -11,8 +11,6 @@ file says of itself.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint.model_file import ModelFile, write_model_file
 from mapllava.errors import MapLLaVAError
+from mapllava.whole_file import whole_folder
 
 _CONFIG, _WEIGHTS, _KIND = "config.json", "model.safetensors", "mapllava"
 _QUERY_TOKENS = "query_tokens"
@@ -63,18 +62,15 @@ def to_hf(
         tensors[name] = value.detach().to("cpu", copy=True).contiguous()
         if name == _QUERY_TOKENS:
             tensors[name] = tensors[name].reshape(1, -1, value.shape[-1])
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(tensors, str(temporary / _WEIGHTS), metadata={"format": "pt"})
     config = {
         "architectures": ["MapLLaVA"],
         "model_type": _KIND,
         **_part_configs(file.meta["architectures"]),
         _KIND: {"meta": _to_json(file.description()), "tensors": origins, "merged": merged},
     }
-    (temporary / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, folder)
+    with whole_folder(folder) as partial:
+        save_file(tensors, str(partial / _WEIGHTS), metadata={"format": "pt"})
+        (partial / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mapllava.claims import sole_holder
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.clip import EDGE_MARGIN
 from mapllava.geometry.frame_change import map_pose
@@ -27,6 +28,7 @@ from mapllava.sources.nuscenes.map_layers import MapLayers, map_file, map_versio
 from mapllava.sources.nuscenes.splits import TEST_VERSION, resolve_split, split_source, test_scene_names
 from mapllava.sources.nuscenes.tables import TABLES, NuScenesTables, check_layout
 from mapllava.structures.frames import ROI, MapSpec
+from mapllava.whole_file import cannot_write
 
 logger = logging.getLogger(__name__)
 
@@ -91,23 +93,36 @@ def build(
     target = schema.cache_path(root, version, split, out_dir)
     check_layout(root, version)
     tables = NuScenesTables(root, version)
-    metainfo, scenes = _metainfo(tables, split, wanted, target)
+    metainfo = _metainfo(tables, split, wanted, target)
     if _is_current(target, metainfo["fingerprint"], wanted, root):
         logger.info("%s is up to date", target)
         return target
+    with sole_holder(target.with_name(f".{target.name}.lock"), f"{target} is being built", wait=True):
+        if not _is_current(target, metainfo["fingerprint"], wanted, root):
+            _make(tables, metainfo, wanted, target, workers, progress)
+    return target
+
+
+def _make(
+    tables: NuScenesTables,
+    metainfo: dict[str, Any],
+    spec: MapSpec,
+    target: Path,
+    workers: int,
+    progress: bool,
+) -> None:
+    """Build what no other process builds now."""
     parts = target.with_name(f"{target.stem}.parts-{metainfo['fingerprint'][:12]}")
     _drop_parts(target, keep=parts)
     try:
         parts.mkdir(parents=True, exist_ok=True)
-        _run(_jobs(tables, metainfo, wanted, scenes, parts), len(scenes), workers, progress)
+        _run(_jobs(tables, metainfo, spec, parts), len(metainfo["scenes"]), workers, progress)
     except OSError as error:
-        raise MapLLaVAError(f"cannot write to {parts}: {error.strerror}") from error
-    del tables
-    content: dict[str, Any] = {"metainfo": metainfo, "data_list": _gather(parts, scenes)}
+        raise cannot_write(parts, error) from error
+    content: dict[str, Any] = {"metainfo": metainfo, "data_list": _gather(parts, metainfo["scenes"])}
     metainfo["num_samples"] = len(content["data_list"])
     store.save(target, content)
     _drop_parts(target)
-    return target
 
 
 def _wanted_spec(roi: ROI | str | None, spec: MapSpec | None) -> MapSpec:
@@ -124,10 +139,8 @@ def _wanted_spec(roi: ROI | str | None, spec: MapSpec | None) -> MapSpec:
     return spec
 
 
-def _metainfo(
-    tables: NuScenesTables, split: str, spec: MapSpec, target: Path
-) -> tuple[dict[str, Any], list[str]]:
-    """Meta information of the cache to come (``num_samples`` still 0) and its scenes in order."""
+def _metainfo(tables: NuScenesTables, split: str, spec: MapSpec, target: Path) -> dict[str, Any]:
+    """Meta information of the cache to come (``num_samples`` still 0), with its scenes in order."""
     root, version = tables.dataroot, tables.version
     chosen = resolve_split(version, split)
     scenes = tables.present(chosen.scenes)
@@ -153,7 +166,7 @@ def _metainfo(
         "dataroot": str(root.resolve()),
         "tables": schema.digest_tables(root, sources),
     }
-    return {**metainfo, "fingerprint": schema.fingerprint(metainfo)}, scenes
+    return {**metainfo, "fingerprint": schema.fingerprint(metainfo)}
 
 
 def _elsewhere(version: str, split: str, missing: set[str]) -> str:
@@ -178,10 +191,10 @@ def _is_current(target: Path, fingerprint: str, spec: MapSpec, root: Path) -> bo
 
 
 def _jobs(
-    tables: NuScenesTables, metainfo: dict[str, Any], spec: MapSpec, scenes: list[str], parts: Path
+    tables: NuScenesTables, metainfo: dict[str, Any], spec: MapSpec, parts: Path
 ) -> Iterator[SceneJob | None]:
     """The scenes' jobs, made when they are asked for; None for a scene that is finished already."""
-    for scene in scenes:
+    for scene in metainfo["scenes"]:
         target = parts / f"{scene}.pkl"
         if _finished(target):
             yield None

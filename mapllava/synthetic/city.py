@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from mapllava.claims import sole_holder
 from mapllava.errors import MapLLaVAError
 from mapllava.synthetic.map_json import MapWriter
 from mapllava.synthetic.options import CityOptions
 from mapllava.synthetic.scene import LOCATIONS, Scene, SceneKey, build_scene, placed
 from mapllava.synthetic.tables import LIDAR_FILE, image_path, map_mask_path, tables
+from mapllava.whole_file import remove_partial_files, whole_folder
 
 MARKER = "synthetic_city.json"
 """File in the data root that says the city is complete, and what it was made from."""
@@ -100,23 +102,21 @@ def create_city(
     found = _found(out, options, overwrite)
     if found is not None:
         return found
-    began = time.perf_counter()
-    keys = options.scene_keys()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(out)
-    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
-    partial.mkdir()
-    try:
+    with sole_holder(out.parent / f".{out.name}.lock", f"{out} is being made", wait=True):
+        return _found(out, options, overwrite) or _make(out, options, workers, progress)
+
+
+def _make(out: Path, options: CityOptions, workers: int, progress: bool) -> CitySummary:
+    """Make the city, whole or not at all; a city with other options that is there gives way."""
+    began, keys = time.perf_counter(), options.scene_keys()
+    remove_partial_files(out.parent, of=out.name)
+    with whole_folder(out) as partial:
         _build(partial, options, keys, workers, progress)
         summary = _summary(out, options, keys, time.perf_counter() - began)
         marker = {"options": options.to_dict(), "summary": {**asdict(summary), "path": "", "seconds": 0.0}}
         _write_json(partial / MARKER, marker, indent=1)
         if out.exists():
             shutil.rmtree(out)
-        partial.rename(out)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return summary
 
 
@@ -148,15 +148,6 @@ def _found(out: Path, options: CityOptions, overwrite: bool) -> CitySummary | No
     raise MapLLaVAError(
         f"{out} holds a city with {other}: choose another folder, or overwrite it (--overwrite)"
     )
-
-
-def _sweep(out: Path) -> None:
-    """Remove what runs that were killed left beside ``out``."""
-    for folder in out.parent.glob(f".{out.name}.partial-*"):
-        pid = folder.name.rpartition("-")[2]
-        if pid.isdigit() and int(pid) != os.getpid() and Path(f"/proc/{pid}").exists():
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(root: Path, options: CityOptions, keys: list[SceneKey], workers: int, progress: bool) -> None:

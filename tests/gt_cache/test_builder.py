@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -181,5 +182,26 @@ def test_map_that_breaks_in_a_process_is_named(tiny, workers):
 
 def test_target_that_cannot_be_written_is_named(tiny):
     (tiny / "gt_cache").write_text("a file where the folder belongs")
-    with pytest.raises(MapLLaVAError, match="cannot write"):
+    with pytest.raises(MapLLaVAError, match=r"gt_cache/.*cannot be written: File exists"):
         gt_cache.build(tiny, "v1.0-mini", "val")
+
+
+def test_two_builders_at_once_do_the_work_once_and_both_have_it(tiny, tmp_path, monkeypatch):
+    """Each scene that is cut leaves a line; two that do not know of each other would leave it twice."""
+    done, finish, processes = tmp_path / "done.txt", builder.finish_scene, multiprocessing.get_context("fork")
+
+    def noted(job):
+        with done.open("a") as stream:
+            stream.write(f"{job.target.stem}\n")
+        time.sleep(0.3)
+        finish(job)
+
+    monkeypatch.setattr(builder, "finish_scene", noted)
+    started = [processes.Process(target=gt_cache.build, args=(tiny, "v1.0-mini", "train")) for _ in range(3)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0, 0, 0]
+    assert sorted(done.read_text().split()) == ["scene-0061", "scene-0553"]
+    assert [path.name for path in (tiny / "gt_cache").iterdir()] == ["gt_cache_v1.0-mini_train.pkl"]

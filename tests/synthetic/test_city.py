@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 from pathlib import Path
 
@@ -199,13 +200,33 @@ def test_a_failed_run_leaves_nothing(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(module, "render_stretch", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(MapLLaVAError, match=r"/c' cannot be written: disk full"):
         create_city(tmp_path / "c", **TINY, workers=1)
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_two_makers_at_once(tmp_path, overwrite):
+    """One makes the city, the other has it; another city in that folder is refused, or replaces it."""
+    context = multiprocessing.get_context("fork")
+    options = {**TINY, "images": False, "workers": 1, "overwrite": overwrite}
+    makers = [
+        context.Process(target=create_city, args=(tmp_path / "c",), kwargs={**options, "seed": seed})
+        for seed in (0, 0, 1)
+    ]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join()
+    refused = [maker.exitcode for maker in makers].count(1)
+    assert refused == 0 if overwrite else refused in (1, 2)
+    assert os.listdir(tmp_path) == ["c"]
+    found = json.loads((tmp_path / "c" / "synthetic_city.json").read_text())["options"]
+    assert create_city(tmp_path / "c", **{**options, "seed": found["seed"]}).reused
+
+
 def test_what_a_killed_run_left_is_swept(tmp_path):
-    left = tmp_path / ".c.partial-999999999"
+    left = tmp_path / ".c.0123abcd.tmp"
     left.mkdir()
     create_city(tmp_path / "c", **{**TINY, "images": False}, workers=1)
     assert not left.exists()
