@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mapllava.doctor.config_types import Component, candidates, components
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error
+from mapllava.engine.builder import check_schedule_unit
 from mapllava.engine.data_check import check_validation
 from mapllava.engine.map_spec_injection import DATALOADERS, EVALUATORS
 from mapllava.errors import MapLLaVAError
@@ -161,14 +162,19 @@ def schedule(context: Context) -> Iterator[Finding]:
     processes = max(1, torch.cuda.device_count())
     batches = len(loader) // processes
     every = int(cfg.optim_wrapper.get("accumulative_counts", 1))
-    total = cfg.train_cfg.get("max_iters") or batches * int(cfg.train_cfg.get("max_epochs") or 1)
-    updates = total // every
+    total = cfg.train_cfg.get("max_iters")
+    updates = -(-(total or batches) // every) * (1 if total else int(cfg.train_cfg.get("max_epochs") or 1))
     where = f"on {processes} GPU(s)" if torch.cuda.is_available() else "in one process"
-    if updates < 1:
-        reason = f"{total} batches {where} with accumulative_counts={every}: not a single update"
+    if every > (total or batches):
+        reason = f"{total or batches} batches {where} with accumulative_counts={every}: no update has so many"
         yield Finding("schedule", FAIL, reason, "lower train_dataloader.batch_size or accumulative_counts")
         return
-    yield from _warm_up(cfg, updates, every, where)
+    try:
+        check_schedule_unit(cfg)
+    except MapLLaVAError as error:
+        yield from_error("schedule", error)
+        return
+    yield from _warm_up(cfg, updates, where)
     wanted = (cfg.get("auto_scale_lr") or {}).get("base_batch_size")
     given = (cfg.train_dataloader.get("batch_size") or 1) * every * processes
     if wanted and given != wanted and not cfg.auto_scale_lr.get("enable"):
@@ -180,12 +186,11 @@ def schedule(context: Context) -> Iterator[Finding]:
     yield Finding("schedule", OK, reason)
 
 
-def _warm_up(cfg: Config, updates: int, every: int, where: str) -> Iterator[Finding]:
+def _warm_up(cfg: Config, updates: int, where: str) -> Iterator[Finding]:
     schedules = cfg.get("param_scheduler") or []
-    unit = every if cfg.get("schedule_unit") == "batch" else 1
     for each in schedules if isinstance(schedules, (list, tuple)) else [schedules]:
         end = each.get("end") or 0
-        if each.get("by_epoch", True) or each.get("begin") or end // unit < updates / 2:
+        if each.get("by_epoch", True) or each.get("begin") or end < updates / 2:
             continue
-        reason = f"{each['type']} lasts {end // unit} updates, the whole run {where} makes {updates}"
+        reason = f"{each['type']} lasts {end} updates, the whole run {where} makes {updates}"
         yield Finding("warm-up", WARN, reason, "lower its end in param_scheduler, or train longer")

@@ -56,6 +56,17 @@ class AutocastOptimWrapper(OptimWrapper):
         scaled = dtype == "float16" and torch.cuda.is_available()
         self.scaler = torch.amp.GradScaler("cuda", **(loss_scale or {})) if scaled else None
 
+    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
+        """MMEngine's, without its warnings: the loop calls it for every epoch, after whole updates.
+
+        Args:
+            model: Not used.
+            init_counts: Batches that are behind.
+            max_counts: All of them; with the last one there is an update.
+        """
+        self._inner_count, self._max_counts = init_counts, max_counts
+        self._remainder_counts = max_counts % self._accumulative_counts
+
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Autocast on the model's device, and no gradient exchange while accumulating."""

@@ -24,9 +24,9 @@ _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config, for training or testing.
 
-    The config's ``map_spec`` goes into every component, schedules by iteration are in updates of the
-    weights where batches are accumulated, an unset random seed becomes 0 (a resumed run must see the
-    same order of samples), and several processes on a machine without a GPU talk through gloo.
+    The config's ``map_spec`` goes into every component, an unset random seed becomes 0 (a resumed run
+    must see the same order of samples), and several processes on a machine without a GPU talk through
+    gloo.
 
     Args:
         cfg: A full config; it is copied, not changed. ``work_dir`` must be set.
@@ -44,7 +44,7 @@ def build_runner(cfg: Config) -> Runner:
     if not cfg.get("work_dir"):
         raise MapLLaVAError("work_dir is not set: give --work-dir, or set work_dir in the config")
     inject_map_spec(cfg)
-    _count_updates(cfg)
+    check_schedule_unit(cfg)
     _check_optimizer(cfg)
     randomness = cfg.setdefault("randomness", ConfigDict())
     if randomness.get("seed") is None:
@@ -64,21 +64,19 @@ def _check_optimizer(cfg: Config) -> None:
         raise MapLLaVAError(unregistered(kind, OPTIMIZERS.name))
 
 
-def _count_updates(cfg: Config) -> None:
-    """Schedules by iteration count updates of the weights, MMEngine counts batches: multiply, once.
+def check_schedule_unit(cfg: Config) -> None:
+    """Schedules by iteration count updates of the weights; earlier versions saved them in batches.
 
-    ``schedule_unit`` says that it is done, so that a run folder's config can be run again.
+    Raises:
+        MapLLaVAError: If the config is such a one and accumulates batches, so that it makes a difference.
     """
-    if cfg.get("schedule_unit") == "batch":
-        return
-    cfg.schedule_unit = "batch"
     batches = int((cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1))
-    schedules = cfg.get("param_scheduler") or []
-    for schedule in schedules if isinstance(schedules, list) else [schedules]:
-        if batches > 1 and not schedule.get("by_epoch", True):
-            for key in ("begin", "end", "T_max"):
-                if schedule.get(key):
-                    schedule[key] *= batches
+    if cfg.get("schedule_unit") == "batch" and batches > 1:
+        raise MapLLaVAError(
+            "schedule_unit='batch': an earlier version saved this config, with schedules by iteration in "
+            "batches, which are in updates of the weights now\n  Divide begin, end and T_max of each "
+            f"param_scheduler with by_epoch=False by accumulative_counts ({batches}), take schedule_unit out"
+        )
 
 
 def _prepare_processes(cfg: Config) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 from mmengine.dist import broadcast
 from mmengine.model import convert_sync_batchnorm
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
@@ -18,7 +18,7 @@ from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.map_train_loop import MapTrainLoop
 from mapllava.engine.sharding import whole_state
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import MODEL_WRAPPERS, RUNNERS
+from mapllava.registry import MODEL_WRAPPERS, PARAM_SCHEDULERS, RUNNERS
 
 
 @RUNNERS.register_module()
@@ -57,8 +57,8 @@ class MapRunner(Runner):
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """MMEngine's; a loop over epochs is one that can start within an epoch."""
-        if isinstance(loop, Mapping) and loop.get("by_epoch"):
-            loop = {"type": "MapTrainLoop", **{k: v for k, v in loop.items() if k != "by_epoch"}}
+        if isinstance(loop, Mapping) and (loop.get("by_epoch") or loop.get("type") == "EpochBasedTrainLoop"):
+            loop = {**{k: v for k, v in loop.items() if k != "by_epoch"}, "type": "MapTrainLoop"}
         return super().build_train_loop(loop)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
@@ -96,6 +96,20 @@ class MapRunner(Runner):
             f"auto_scale_lr: {samples} samples an update ({self.world_size} processes, batches of {size}, "
             f"{batches} accumulated), base_batch_size {base}: learning rates times {samples / base:g}"
         )
+
+    def _build_param_scheduler(self, scheduler: Any, optim_wrapper: OptimWrapper) -> list[_ParamScheduler]:
+        """MMEngine's; what is by iteration, or converted to it, is in updates of the weights."""
+        epoch = updates(len(self.train_dataloader), optim_wrapper)
+        whole = isinstance(self.train_loop, MapTrainLoop)
+        total = epoch * self.max_epochs if whole else updates(self.max_iters, optim_wrapper)
+        built = []
+        for each in scheduler if isinstance(scheduler, Sequence) else [scheduler]:
+            if isinstance(each, Mapping):
+                end = self.max_epochs if each.get("by_epoch", True) else total
+                given = {"optimizer": optim_wrapper, "epoch_length": epoch}
+                each = PARAM_SCHEDULERS.build({"end": end, **each}, default_args=given)
+            built.append(each)
+        return built
 
     def save_checkpoint(
         self, out_dir: str, filename: str, save_optimizer: bool = True, **options: Any
@@ -153,6 +167,11 @@ class MapRunner(Runner):
     def samples_per_step(self) -> int:
         """Training samples of one batch, all processes together."""
         return self.world_size * int(self.train_dataloader.batch_sampler.batch_size)
+
+
+def updates(batches: int, optim_wrapper: OptimWrapper) -> int:
+    """Updates of the weights that so many batches make; the last may have fewer batches than the others."""
+    return -(-batches // optim_wrapper._accumulative_counts)
 
 
 def _shards(model_wrapper_cfg: Mapping[str, Any] | None) -> bool:

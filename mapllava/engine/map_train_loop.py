@@ -23,6 +23,9 @@ class MapTrainLoop(EpochBasedTrainLoop):
 
     ``start_batch`` batches of the first epoch are passed over without reading their samples, and a
     validation that the stopped run still owed is made first.
+
+    Where batches are accumulated, an epoch's last update has what batches are left: no update reaches
+    into the next epoch, as with batches that are so much larger.
     """
 
     start_batch = 0
@@ -45,6 +48,8 @@ class MapTrainLoop(EpochBasedTrainLoop):
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         first, self.start_batch = self.start_batch, 0
+        batches = len(self.dataloader) - first
+        self.runner.optim_wrapper.initialize_count_status(self.runner.model, 0, batches)
         with without_first_batches(self.dataloader, first):
             for index, batch in enumerate(self.dataloader, start=first):
                 self.run_iter(index, batch)

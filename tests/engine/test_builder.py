@@ -85,18 +85,3 @@ def test_launcher_outside_of_torchrun_says_what_to_use(tmp_path, monkeypatch):
     with pytest.raises(MapLLaVAError, match="dist_train"):
         build_runner(toy_config(tmp_path, launcher="pytorch"))
     assert not torch.distributed.is_initialized()
-
-
-def test_schedules_by_iteration_are_in_updates(tmp_path):
-    """Where batches are accumulated, a warm-up of 3 updates lasts 3 times as many batches."""
-    cfg = toy_config(tmp_path)
-    cfg.optim_wrapper.accumulative_counts = 4
-    cfg.param_scheduler = [
-        {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 3, "by_epoch": False},
-        {"type": "MultiStepLR", "milestones": [1], "by_epoch": True},
-    ]
-    once = build_runner(cfg).cfg
-    twice = build_runner(once).cfg  # as from a run folder's config
-    for built in (once, twice):
-        assert (built.param_scheduler[0]["begin"], built.param_scheduler[0]["end"]) == (0, 12)
-    assert cfg.param_scheduler[0]["end"] == 3  # the given config stays

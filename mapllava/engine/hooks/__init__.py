@@ -6,6 +6,7 @@ from mapllava.engine.hooks.graceful_stop_hook import GracefulStopHook
 from mapllava.engine.hooks.gradient_norm_hook import GradientNormHook
 from mapllava.engine.hooks.map_visualization_hook import MapVisualizationHook
 from mapllava.engine.hooks.nonfinite_loss_hook import NonFiniteLossHook
+from mapllava.engine.hooks.param_scheduler_hook import ParamSchedulerHook
 from mapllava.engine.hooks.progress_bar_hook import ProgressBarHook
 from mapllava.engine.hooks.reproducible_epochs_hook import ReproducibleEpochsHook
 from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook
@@ -24,6 +25,7 @@ __all__ = [
     "GradientNormHook",
     "MapVisualizationHook",
     "NonFiniteLossHook",
+    "ParamSchedulerHook",
     "ProgressBarHook",
     "ReproducibleEpochsHook",
     "RunCheckpointHook",
