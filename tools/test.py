@@ -8,11 +8,11 @@ python tools/test.py CONFIG --gt-as-prediction
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from mmengine.config import Config
 
 from mapllava.engine import build_runner, inject_map_spec
+from mapllava.engine.checkpoint_loader import checkpoint_file
 from mapllava.engine.command_line import add_run_options, load_config, run_tool
 from mapllava.engine.data_check import check_data
 from mapllava.engine.ground_truth_check import score_ground_truth
@@ -48,10 +48,9 @@ def configure(args: argparse.Namespace) -> Config:
     check_data(cfg, ("test_dataloader",))
     if args.checkpoint is None:
         raise MapLLaVAError("CHECKPOINT is missing: python tools/test.py CONFIG CHECKPOINT")
-    if not Path(args.checkpoint).is_file():
-        raise MapLLaVAError(f"checkpoint '{args.checkpoint}' is not there")
-    cfg.load_from, cfg.resume = args.checkpoint, False
-    cfg.work_dir = args.work_dir or str(Path(args.checkpoint).parent / "test")
+    checkpoint = checkpoint_file(args.checkpoint)
+    cfg.load_from, cfg.resume = str(checkpoint), False
+    cfg.work_dir = args.work_dir or str(checkpoint.parent / "test")
     hooks = list(cfg.get("custom_hooks") or [])
     if args.ablate:
         hooks.append({"type": "AblationHook", "mode": args.ablate})

@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from mmengine.config import Config
 
 from mapllava.engine import build_runner, inject_map_spec
+from mapllava.engine.checkpoint_loader import checkpoint_file
 from mapllava.engine.command_line import (
     add_run_options,
     choose_checkpoint,
@@ -63,10 +63,8 @@ def configure(args: argparse.Namespace) -> Config:
         cfg.resume, cfg.load_from = True, str(checkpoint)
     elif resume or restarts():
         sys.stderr.write(f"nothing to resume in {cfg.work_dir}: a new run starts\n")
-    if cfg.get("load_from") and "://" not in cfg.load_from and not Path(cfg.load_from).is_file():
-        raise MapLLaVAError(
-            f"load_from = '{cfg.load_from}' is not there: name a checkpoint, --cfg-options load_from=PATH"
-        )
+    if cfg.get("load_from"):
+        cfg.load_from = str(checkpoint_file(cfg.load_from, "--cfg-options load_from=PATH, or None"))
     if args.deterministic:
         cfg.merge_from_dict({"randomness.deterministic": True, "env_cfg.cudnn_benchmark": False})
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it

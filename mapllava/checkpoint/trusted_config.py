@@ -1,22 +1,33 @@
 """A config that came in a file: as plain values, never evaluated, naming registered components only.
 
-MMEngine's registries import and call whatever dotted path a ``type`` holds, which is fine for a
-config that its user wrote and not for one that arrives with somebody's weights.
+MMEngine's registries import and call whatever dotted path a ``type`` holds, and its configs import modules
+and run their bases. That is fine for a config that its user wrote and not for one that arrives with
+somebody's weights.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.registry import Registry
 
+from mapllava import registry
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS, SCOPE, TASK_UTILS, TOKENIZERS, TRANSFORMS, WEIGHT_INITIALIZERS
 
-_REGISTRIES = (MODELS, TASK_UTILS, TRANSFORMS, TOKENIZERS, WEIGHT_INITIALIZERS)
+_PARTS = (MODELS, TASK_UTILS, TRANSFORMS, TOKENIZERS, WEIGHT_INITIALIZERS)
+_ALL = [value for value in vars(registry).values() if isinstance(value, Registry)]
 _VALUES_ONLY = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
+_COMPONENTS = ("type", "runner_type", "constructor")
+"""Keys whose value MMEngine looks up in a registry, which imports it where it has dots."""
+_SCOPES = ("_scope_", "default_scope")
+"""Keys whose value MMEngine imports as a package."""
+_CODE = ("custom_imports", "_base_", "trust_remote_code")
+"""Keys that ask for code from outside of the config."""
 
 
 def config_in(meta: Mapping[str, Any], source: str) -> dict[str, Any] | None:
@@ -39,40 +50,65 @@ def config_in(meta: Mapping[str, Any], source: str) -> dict[str, Any] | None:
     return copy.deepcopy(config)
 
 
-def check_components(config: Any, where: str, source: str) -> None:
-    """Check every ``type`` in a nested config.
+def read_sent_config(path: str | Path) -> dict[str, Any]:
+    """Read a run folder's ``config.json``, which may be somebody else's.
+
+    Raises:
+        MapLLaVAError: if it cannot be read, or asks for more than registered components.
+    """
+    try:
+        config = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise MapLLaVAError(f"config '{path}' cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise MapLLaVAError(f"config '{path}' holds a {type(config).__name__}, not a config")
+    check_components(config, "config", str(path), _ALL)
+    return config
+
+
+def check_components(config: Any, where: str, source: str, registries: Sequence[Registry] = _PARTS) -> None:
+    """Check that building from a nested config imports and calls registered components only.
 
     Args:
         config: dicts, lists and plain values.
         where: the place of ``config``, for the message.
         source: the file, for the message.
+        registries: where the components may be from; by default, what a model and its preprocessing are of.
 
     Raises:
-        MapLLaVAError: if a type is not registered, or a dict asks for another scope.
+        MapLLaVAError: if a type is not registered, or a dict asks for another scope or for code.
     """
     if isinstance(config, (list, tuple)):
         for index, entry in enumerate(config):
-            check_components(entry, f"{where}.{index}", source)
+            check_components(entry, f"{where}.{index}", source, registries)
     if not isinstance(config, Mapping):
         return
-    if config.get("_scope_", SCOPE) != SCOPE:
-        raise MapLLaVAError(f"'{source}': {where} asks for the scope '{config['_scope_']}', not '{SCOPE}'")
-    if "type" in config and not _registered(config["type"]):
-        raise MapLLaVAError(
-            f"'{source}': {where}.type is '{config['type']}', which is no registered component. If it is a "
-            "plug-in's, import that first; otherwise do not trust the file"
-        )
+    for key in _SCOPES:
+        if config.get(key, SCOPE) != SCOPE:
+            raise MapLLaVAError(f"'{source}': {where} asks for the scope '{config[key]}', not '{SCOPE}'")
+    for key in _CODE:
+        if config.get(key):
+            raise MapLLaVAError(
+                f"'{source}': {where}.{key} = {config[key]} asks for code from elsewhere, which a file that "
+                "may be somebody else's must not: import what you trust yourself (--plugins)"
+            )
+    for key in _COMPONENTS:
+        if key in config and not _registered(config[key], registries):
+            raise MapLLaVAError(
+                f"'{source}': {where}.{key} is '{config[key]}', which is no registered component. If it is a "
+                "plug-in's, import that first; otherwise do not trust the file"
+            )
     for key, value in config.items():
         if key != _VALUES_ONLY:
-            check_components(value, f"{where}.{key}", source)
+            check_components(value, f"{where}.{key}", source, registries)
 
 
-def _registered(name: Any) -> bool:
+def _registered(name: Any, registries: Sequence[Registry]) -> bool:
     if not isinstance(name, str):
         return False
     name = name.removeprefix(f"{SCOPE}.")
-    for registry in _REGISTRIES:
-        level: Registry | None = registry
+    for each in registries:
+        level: Registry | None = each
         while level is not None:
             level.import_from_location()
             if name in level.module_dict:

@@ -44,11 +44,19 @@ class HFTokenizer:
     Args:
         pretrained: Folder, ``tokenizer.json`` file, or hub id.
         **kwargs: Passed to ``AutoTokenizer.from_pretrained`` (``revision``, ``local_files_only`` …).
+
+    Raises:
+        MapLLaVAError: If code that comes with a tokenizer is to be run.
     """
 
     def __init__(self, pretrained: str, **kwargs: Any) -> None:
+        if kwargs.get("trust_remote_code"):
+            raise MapLLaVAError(
+                f"HFTokenizer(pretrained='{pretrained}', trust_remote_code=True): code that comes with a "
+                "tokenizer is never run; leave the argument out, or name one that transformers knows"
+            )
         self.pretrained = str(pretrained)
-        self.kwargs = kwargs
+        self.kwargs = {**kwargs, "trust_remote_code": False}  # None would ask the user, on the terminal
         self._tokenizer: Any = None
 
     @property

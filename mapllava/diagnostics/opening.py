@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from mapllava.engine import build_runner, inject_map_spec
 from mapllava.engine.bare_model import bare_model
+from mapllava.engine.checkpoint_loader import checkpoint_file
 from mapllava.engine.command_line import load_config
 from mapllava.errors import MapLLaVAError
 from mapllava.models.map_llava import MapLLaVA
@@ -52,7 +53,7 @@ def open_checkpoint(
 
     Args:
         checkpoint: For instance ``best_model.pth`` of a run folder.
-        config: Config file; None takes ``config.json`` beside the checkpoint.
+        config: Config file, which is a program; None takes ``config.json`` beside the checkpoint as values.
         device: For instance ``cpu`` or ``cuda:1``; None takes the first GPU, or else the CPU.
         options: Config values to override, dotted keys.
         plugins: Modules or ``.py`` files that register components.
@@ -61,9 +62,7 @@ def open_checkpoint(
         MapLLaVAError: If checkpoint, config or device is not there, the file is damaged or of
             another model, or the model is not built of the parts that are looked at.
     """
-    path = Path(checkpoint)
-    if not path.is_file():
-        raise MapLLaVAError(f"checkpoint '{path}' is not there; give best_model.pth of a run folder")
+    path = checkpoint_file(checkpoint)
     place = _device(device)
     wanted = argparse.Namespace(
         config=str(config or _config_beside(path)),
@@ -72,7 +71,7 @@ def open_checkpoint(
         launcher="none",
         local_rank=0,
     )
-    cfg = inject_map_spec(load_config(wanted))
+    cfg = inject_map_spec(load_config(wanted, sent=config is None))
     model, trained = _load(cfg, path)
     if not isinstance(model, MapLLaVA):
         raise MapLLaVAError(

@@ -6,7 +6,6 @@ import importlib.util
 import inspect
 import os
 from collections.abc import Iterator, Mapping, Sized
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -16,6 +15,7 @@ from mapllava.doctor.config_types import Component, candidates, components
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error
 from mapllava.engine.builder import check_schedule_unit
+from mapllava.engine.checkpoint_loader import checkpoint_file, load_from_disk
 from mapllava.engine.data_check import check_validation
 from mapllava.engine.map_spec_injection import DATALOADERS, EVALUATORS
 from mapllava.errors import MapLLaVAError
@@ -142,12 +142,13 @@ def sharding(cfg: Config) -> Iterator[Finding]:
 
 
 def start(cfg: Config) -> Iterator[Finding]:
-    """The checkpoint to start from is there."""
-    path = cfg.get("load_from")
-    if path and "://" not in path and not Path(path).is_file():
-        yield Finding(
-            "load_from", FAIL, f"checkpoint '{path}' is not there", "--cfg-options load_from=PATH, or None"
-        )
+    """The checkpoint to start from is there, whole and harmless."""
+    if not cfg.get("load_from"):
+        return
+    try:
+        load_from_disk(str(checkpoint_file(cfg.load_from)))
+    except MapLLaVAError as error:
+        yield from_error("load_from", error, "--cfg-options load_from=PATH, or None")
 
 
 def schedule(context: Context) -> Iterator[Finding]:

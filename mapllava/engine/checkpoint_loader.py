@@ -7,6 +7,7 @@ own schemes unpickle what they fetch from a URL, and its runners evaluate a ``me
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any, NoReturn
 
 from mmengine.logging import print_log
@@ -29,6 +30,24 @@ _REMOTE = (
     "openmmlab://",
     "mmcls://",
 )
+
+
+def checkpoint_file(name: str | Path, remedy: str = "name one of a run folder") -> Path:
+    """The checkpoint that a user names.
+
+    Args:
+        name: its path; ``~`` is the home folder.
+        remedy: what to do if it is not there.
+
+    Raises:
+        MapLLaVAError: if there is no such file, or the name is a URL.
+    """
+    if "://" in str(name):
+        load_from_elsewhere(str(name))
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise MapLLaVAError(f"checkpoint '{name}' is not there: {remedy}")
+    return path
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from mapllava.checkpoint.trusted_config import read_sent_config
 from mapllava.engine.config_errors import explain_config
 from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
 from mapllava.engine.resume import resume_point
@@ -44,13 +45,15 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace, sent: bool = False) -> Config:
     """Import the plug-ins, read the config and apply the command line to it.
 
     A top-level ``data_root`` among the options reaches every data set that had the config's.
 
     Args:
         args: With ``config`` and what :func:`add_run_options` adds.
+        sent: Whether the config was found beside a file that may be somebody else's, and not named by the
+            user: it is read as values then, and may name registered components only.
 
     Raises:
         MapLLaVAError: If a plug-in cannot be imported, or the config not be read.
@@ -64,7 +67,7 @@ def load_config(args: argparse.Namespace) -> Config:
             f"config '{path}' is not there" + (f"; the repository has {known}" if known else "")
         )
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config(read_sent_config(path), filename=path) if sent else Config.fromfile(path)
     except (OSError, SyntaxError, KeyError, NameError, TypeError, AttributeError, ImportError) as error:
         raise MapLLaVAError(f"config '{path}' cannot be read: {type(error).__name__}: {error}") from error
     options = args.cfg_options or {}

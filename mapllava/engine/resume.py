@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from mapllava.checkpoint.plain_file import read_plain
+from mapllava.engine.checkpoint_loader import checkpoint_file
 from mapllava.engine.hooks.run_checkpoint_hook import checkpoints
 from mapllava.errors import MapLLaVAError
 
@@ -28,9 +29,7 @@ def resume_point(work_dir: str | Path, asked: str) -> Path | None:
         MapLLaVAError: If the checkpoint that was named is missing or damaged, or all in the folder are.
     """
     if asked != "auto":
-        path = Path(asked)
-        if not path.is_file():
-            raise MapLLaVAError(f"checkpoint '{path}' is not there; --resume auto looks in the run folder")
+        path = checkpoint_file(asked, "--resume auto looks in the run folder")
         _check(path)
         return path
     damaged = []

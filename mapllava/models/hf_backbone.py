@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mapllava.checkpoint import KeyTable, WeightSource, load_weights, parameters_on_meta
+from mapllava.errors import MapLLaVAError
 from mapllava.models.trainability import add_lora, quantize_, train_adapters
 
 RANDOM_STD = 0.02  # for families whose own default (BLIP-2's 1e-10) only makes sense with weights
@@ -32,6 +33,23 @@ def open_source(pretrained: str | None, architecture: dict | None, component: st
             "config.json)"
         )
     return None
+
+
+def config_of(source: WeightSource) -> Any:
+    """The transformers config in a model's folder; code that lies beside it is never run.
+
+    Raises:
+        MapLLaVAError: if only code of the folder's own would understand it.
+    """
+    from transformers import CONFIG_MAPPING, AutoConfig
+
+    model_type = source.config().get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        raise MapLLaVAError(
+            f"pretrained='{source.name}': its model_type '{model_type}' is not one of transformers' own, and "
+            "code that a folder brings along is not run: use a model that transformers knows"
+        )
+    return AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
 
 
 def configure(config_class: Any, values: dict[str, Any], component: str) -> Any:

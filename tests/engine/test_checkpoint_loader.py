@@ -31,7 +31,7 @@ def content(tmp_path):
 @pytest.mark.parametrize("kind", ["MapRunner", "Runner"])
 def test_resuming_evaluates_no_text_of_the_file(tmp_path, content, kind):
     mark, path = tmp_path / "mark", tmp_path / "sent.pth"
-    content["meta"]["config"] = f"import os\nos.system('touch {mark}')\ngpu_ids = [0]\n"
+    content["meta"]["config"] = f"marked = __import__('os').system('touch {mark}')\n"
     torch.save(content, path)
     cfg = toy_config(tmp_path / "run", epochs=2, resume=True, load_from=str(path), runner_type=kind)
     runner = build_runner(cfg)

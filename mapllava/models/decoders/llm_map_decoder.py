@@ -17,6 +17,7 @@ from mapllava.errors import MapLLaVAError
 from mapllava.models.hf_backbone import (
     RANDOM_STD,
     build_backbone,
+    config_of,
     configure,
     keep_frozen,
     open_source,
@@ -90,7 +91,8 @@ class LLMMapDecoder(BaseModule):
         def construct() -> nn.Module:
             from transformers import AutoModel
 
-            return AutoModel.from_config(config, dtype=torch_dtype, attn_implementation=_ATTENTION[attention])
+            chosen = {"dtype": torch_dtype, "attn_implementation": _ATTENTION[attention]}
+            return AutoModel.from_config(config, trust_remote_code=False, **chosen)
 
         self.backbone: Any = build_backbone(
             construct, source, decoder_table(_base_prefix(config)), quantization
@@ -186,7 +188,7 @@ def _config_from(architecture: dict[str, Any]) -> Any:
 
 def _config_of(source: WeightSource) -> Any:
     """Config of the language model in a folder, which BLIP-2 and LLaVA keep inside their own."""
-    from transformers import CONFIG_MAPPING, AutoConfig
+    from transformers import CONFIG_MAPPING
 
     raw = source.config()
     if str(raw.get("model_type", "")).startswith("llava") and "text_config" not in raw:
@@ -195,7 +197,7 @@ def _config_of(source: WeightSource) -> Any:
         config_class = CONFIG_MAPPING[family if family in CONFIG_MAPPING and family != "llava" else "llama"]
         known = (set(config_class().to_dict()) | _OLD_ROPE_KEYS) - {"model_type"}
         return config_class(**{key: value for key, value in raw.items() if key in known})
-    return AutoConfig.from_pretrained(source.folder).get_text_config()
+    return config_of(source).get_text_config()
 
 
 def _base_prefix(config: Any) -> str:

@@ -15,6 +15,7 @@ from mapllava.checkpoint import KeyTable, WeightSource
 from mapllava.models.hf_backbone import (
     RANDOM_STD,
     build_backbone,
+    config_of,
     configure,
     keep_frozen,
     open_source,
@@ -118,7 +119,7 @@ class HFVisionEncoder(BaseModule):
         name = type(self).__name__
         if source is None:
             return configure(config_class, {"initializer_range": RANDOM_STD, **(architecture or {})}, name)
-        config = transformers.AutoConfig.from_pretrained(source.folder)
+        config = config_of(source)
         config = getattr(config, "vision_config", config)
         if not isinstance(config, config_class):
             raise ValueError(
