@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 from common import finish, parser, say, show_table
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
+from mapllava.config.options import OptionsAction
 from mapllava.engine import inject_map_spec
 from mapllava.engine.command_line import load_config
 from mapllava.errors import MapLLaVAError
@@ -116,7 +116,7 @@ def rates(row: dict[str, Any], model_flops: float, peak_tflops: float | None) ->
 def rows_of(cfg: Any, args: argparse.Namespace) -> list[dict[str, Any]]:
     """What each batch size costs, planned and measured; those that do not fit say so."""
     options = PlanOptions(1, float("inf"), args.batch, total_batch=1, vary=False, gpu=args.device != "cpu")
-    without_average = dict(cfg, custom_hooks=[])
+    without_average = dict(cfg, default_hooks={}, custom_hooks=[])
     plans, shape = make_plans(without_average, options), SampleShape.from_config(cfg, args.elements)
     trainer, rows = None, []
     for plan in plans:
@@ -193,7 +193,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     here = "cuda" if torch.cuda.is_available() else "cpu"
     add("--device", choices=["cpu", "cuda"], default=here, help="default: cuda if there is one")
     add("--threads", type=int, help="PyTorch's threads on a CPU; its own choice by default")
-    add("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="override config values")
+    add("--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="override config values")
     add("--plugins", nargs="+", default=[], metavar="MODULE", help="modules or .py files to import first")
     made.set_defaults(launcher="none", local_rank=0)
     args = made.parse_args(argv)

@@ -10,8 +10,9 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # part of the package -> parts of it that it may import; root modules are free
 ROOTS = {"registry", "errors", "version", "whole_file", "claims", "startup"}
-LOWER = {"structures", "geometry", "gt_cache", "checkpoint"}
+LOWER = {"config", "structures", "geometry", "gt_cache", "checkpoint"}
 ALLOWED = {
+    "config": set(),
     "structures": set(),
     "geometry": {"structures"},
     "sources": {"structures", "geometry"},
@@ -19,9 +20,9 @@ ALLOWED = {
     "synthetic": {"structures", "geometry", "sources", "gt_cache"},
     "datasets": {"structures", "geometry", "gt_cache"},
     "checkpoint": {"structures", "geometry"},
-    "models": {"structures", "geometry", "checkpoint"},
+    "models": {"config", "structures", "geometry", "checkpoint"},
     "evaluation": {"structures", "geometry", "gt_cache"},
-    "visualization": {"structures", "geometry", "evaluation"},
+    "visualization": {"config", "structures", "geometry", "evaluation"},
     "engine": LOWER | {"datasets", "evaluation", "visualization"},
     "apis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
     "diagnostics": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},

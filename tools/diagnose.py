@@ -7,10 +7,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mapllava.config.options import OptionsAction
 from mapllava.diagnostics import (
     SECTIONS,
     Diagnosis,
@@ -65,7 +65,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=OptionsAction,
         metavar="KEY=VALUE",
         help="override config values, for instance data_root=/data/nuscenes test_dataloader.batch_size=2",
     )

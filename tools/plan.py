@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from rich.console import Console
 
+from mapllava.config.options import OptionsAction
 from mapllava.engine import inject_map_spec
 from mapllava.engine.command_line import load_config, run_tool
 from mapllava.errors import MapLLaVAError
@@ -58,7 +58,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help="samples per update of all GPUs; accumulation follows from it (default: the config's "
         "auto_scale_lr.base_batch_size)",
     )
-    add("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE", help="override config values")
+    add("--cfg-options", nargs="+", action=OptionsAction, metavar="KEY=VALUE", help="override config values")
     add("--plugins", nargs="+", default=[], metavar="MODULE", help="modules or .py files to import first")
     add("--json", type=Path, metavar="OUT", help="write all values to this file")
     parser.set_defaults(launcher="none", local_rank=0)

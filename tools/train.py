@@ -24,6 +24,7 @@ from mapllava.engine.command_line import (
     run_tool,
 )
 from mapllava.engine.data_check import check_data, check_validation
+from mapllava.engine.training_check import check_parts, check_saving
 from mapllava.errors import MapLLaVAError
 
 
@@ -55,6 +56,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def configure(args: argparse.Namespace) -> Config:
     """The config as the command line wants it, with its data found."""
     cfg = load_config(args)
+    check_parts(cfg)
+    check_saving(cfg)
     requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
     resume = args.resume or ("auto" if requeued else None)
     cfg.work_dir = choose_work_dir(cfg, args.work_dir, resume)

@@ -1,27 +1,27 @@
 # What every run shares: scope, log, checkpoints, pictures.
+#
+# Hooks have names, so that a leaf adds one, changes one and leaves one out with one line each:
+# `default_hooks = dict(mine=dict(type="MyHook"), checkpoint=dict(max_keep=None), ema=None)`
 default_scope = "mapllava"
-custom_hooks = [
-    dict(type="RunFolderHook"),
-    dict(type="RunSummaryHook"),
-    dict(type="ReproducibleEpochsHook"),
-    dict(type="SharedBuffersHook"),
-    dict(type="StepTimeoutHook", seconds=60),
-    dict(type="NonFiniteLossHook"),
-    dict(type="GradientNormHook"),
-    dict(type="ProgressBarHook"),
-    dict(type="FlatLossHook"),
-    dict(type="RunCheckpointHook", interval=1, max_keep=3, metric="mAP"),
-    dict(type="SafeCheckpointHook"),
-    dict(type="GracefulStopHook"),
-    dict(type="MapVisualizationHook", num_samples=4),
-    dict(type="WarmupEMAHook", decay=0.998),
-]
 default_hooks = dict(
     timer=dict(type="SteadyTimerHook"),
     logger=dict(type="LoggerHook", interval=10),
     param_scheduler=dict(type="ParamSchedulerHook"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
-    checkpoint=None,  # RunCheckpointHook writes them
+    checkpoint=dict(type="RunCheckpointHook", interval=1, max_keep=3, metric="mAP"),
+    run_folder=dict(type="RunFolderHook"),
+    run_summary=dict(type="RunSummaryHook"),
+    reproducible_epochs=dict(type="ReproducibleEpochsHook"),
+    shared_buffers=dict(type="SharedBuffersHook"),
+    step_timeout=dict(type="StepTimeoutHook", seconds=60),
+    nonfinite_loss=dict(type="NonFiniteLossHook"),
+    gradient_norm=dict(type="GradientNormHook"),
+    progress_bar=dict(type="ProgressBarHook"),
+    flat_loss=dict(type="FlatLossHook"),
+    safe_checkpoint=dict(type="SafeCheckpointHook"),
+    graceful_stop=dict(type="GracefulStopHook"),
+    map_visualization=dict(type="MapVisualizationHook", num_samples=4),
+    ema=dict(type="WarmupEMAHook", decay=0.998),
 )
 env_cfg = dict(
     cudnn_benchmark=True,

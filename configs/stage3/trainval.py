@@ -13,8 +13,7 @@ optim_wrapper = dict(
     accumulative_counts=4,
     paramwise_cfg=dict(groups=dict(llm=dict(prefix="decoder.backbone", lr_mult=0.01))),
 )
-custom_hooks = [
-    dict(hook, allow_missing=["decoder.backbone"]) if hook["type"] == "SafeCheckpointHook" else hook
-    for hook in _base_.custom_hooks  # stage 2 saved no language model: it comes from its own files
-    if hook["type"] != "WarmupEMAHook"  # an average would be another 27 GB, of weights that hardly move
-]
+default_hooks = dict(
+    safe_checkpoint=dict(allow_missing=["decoder.backbone"]),  # stage 2 saved none: it comes from its files
+    ema=None,  # an average would be another 27 GB, of weights that hardly move
+)

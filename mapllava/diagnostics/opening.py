@@ -14,6 +14,7 @@ from uuid import uuid4
 import torch
 from mmengine.config import Config
 
+from mapllava.config.hooks import hooks_of
 from mapllava.engine import build_runner, inject_map_spec
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.checkpoint_loader import checkpoint_file
@@ -107,7 +108,7 @@ def _load(cfg: Config, path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     bare.update(dict.fromkeys(_NOT_NEEDED))
     for stage in ("val", "test"):
         bare.update({f"{stage}_{part}": None for part in ("dataloader", "cfg", "evaluator")})
-    safe = [hook for hook in cfg.get("custom_hooks") or [] if hook["type"] == "SafeCheckpointHook"]
+    safe = [hook for hook in hooks_of(cfg) if hook.get("type") == "SafeCheckpointHook"]
     bare.custom_hooks = safe or [{"type": "SafeCheckpointHook"}]
     bare.default_hooks = {"checkpoint": None}
     bare.visualizer, bare.log_level, bare.resume = None, "ERROR", False

@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mapllava.errors import MapLLaVAError
+
 if TYPE_CHECKING:
     from mmengine.config import Config
     from torch.utils.data import DataLoader
@@ -57,7 +59,7 @@ class Context:
         Raises:
             MapLLaVAError: If it cannot be read.
         """
-        from mapllava.engine.command_line import add_run_options, load_config
+        from mapllava.engine.command_line import add_run_options, read_config
 
         parser = argparse.ArgumentParser(exit_on_error=False)
         parser.add_argument("config")
@@ -65,7 +67,10 @@ class Context:
         words = [str(self.config)]
         for option, values in (("--plugins", self.plugins), ("--cfg-options", self.cfg_options)):
             words += [option, *map(str, values)] if values else []
-        return load_config(parser.parse_args(words))
+        try:
+            return read_config(parser.parse_args(words))
+        except argparse.ArgumentError as error:
+            raise MapLLaVAError(str(error)) from error
 
     @cached_property
     def cfg(self) -> Config:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from textwrap import dedent
 
+from mapllava.config.mistake import Mistake
+
 OK, WARN, FAIL, SKIP = "ok", "warn", "fail", "skip"
 
 
@@ -37,6 +39,11 @@ def from_error(name: str, error: BaseException, remedy: str = "") -> Finding:
     reason, _, told = str(error).strip().partition("\n")
     reason = reason.removesuffix(":").removesuffix(". Rebuild it").removesuffix(". Build it")
     return Finding(name, FAIL, reason, dedent(told).strip() or remedy)
+
+
+def from_mistake(mistake: Mistake) -> Finding:
+    """A failure, or a warning, out of a mistake in a config."""
+    return Finding(mistake.where, FAIL if mistake.grave else WARN, mistake.reason, mistake.remedy)
 
 
 def gigabytes(size: float) -> str:

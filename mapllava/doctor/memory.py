@@ -13,6 +13,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mapllava.checkpoint import stored_bytes
+from mapllava.config.hooks import hooks_of
 from mapllava.doctor.context import RUNS, Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, gigabytes
 from mapllava.doctor.weights import KEY, absent, local_folder, localised, weight_files
@@ -116,7 +117,7 @@ def _pretrained(node: Any) -> set[str]:
 
 
 def _averages(cfg: Config) -> bool:
-    return any("EMA" in str(hook.get("type")) for hook in cfg.get("custom_hooks") or ())
+    return any("EMA" in str(hook.get("type")) for hook in hooks_of(cfg))
 
 
 def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
@@ -126,8 +127,7 @@ def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     best = kept + (trained if _averages(cfg) else 0)
     epoch = best + 2 * trained
-    hooks = [*(cfg.get("custom_hooks") or ()), *(cfg.get("default_hooks") or {}).values()]
-    ours = (each for each in hooks if each and each.get("type") == "RunCheckpointHook")
+    ours = (each for each in hooks_of(cfg) if each.get("type") == "RunCheckpointHook")
     hook: Mapping[str, Any] = next(ours, {})
     count = int(cfg.train_cfg.get("max_epochs") or 1) // int(hook.get("interval") or 1)
     count = min(count, hook.get("max_keep") or count) + 2
@@ -139,6 +139,6 @@ def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
     reason = (
         f"a run leaves about {gigabytes(total)} ({gigabytes(epoch)} an epoch), {gigabytes(free)} are free"
     )
-    remedy = "keep fewer: RunCheckpointHook(max_keep=2); or another disk: --work-dir"
+    remedy = "keep fewer: --cfg-options default_hooks.checkpoint.max_keep=2; or another disk: --work-dir"
     status = FAIL if total > free else WARN if total > _MANY_FILES else OK
     return Finding("checkpoints", status, reason, "" if status == OK else remedy)

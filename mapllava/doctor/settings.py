@@ -11,13 +11,14 @@ from typing import Any, cast
 import torch
 from mmengine.config import Config
 
-from mapllava.doctor.config_types import Component, candidates, components
+from mapllava.config.components import Component, candidates, components
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error
 from mapllava.engine.builder import check_schedule_unit
 from mapllava.engine.checkpoint_loader import checkpoint_file, load_from_disk
 from mapllava.engine.data_check import check_validation
 from mapllava.engine.map_spec_injection import DATALOADERS, EVALUATORS
+from mapllava.engine.training_check import check_saving
 from mapllava.errors import MapLLaVAError
 from mapllava.models.trainability import check_trainability
 from mapllava.registry import HOOKS, METRICS
@@ -28,8 +29,8 @@ _EXTRAS = {"lora": ("peft", "lora"), "quantization": ("bitsandbytes", "quant")}
 def settings(context: Context) -> Iterator[Finding]:
     """Contradictions; one line if there are none."""
     cfg = context.cfg
-    found = [*validation(cfg), *loading(cfg), *precision(cfg), *freezing(cfg), *sharding(cfg), *start(cfg)]
-    found += schedule(context)
+    found = [*validation(cfg), *saving(cfg), *loading(cfg), *precision(cfg), *freezing(cfg)]
+    found += [*sharding(cfg), *start(cfg), *schedule(context)]
     yield from found
     if all(finding.status in (OK, SKIP) for finding in found):
         yield Finding("settings", OK, "no contradictions")
@@ -55,6 +56,8 @@ def validation(cfg: Config) -> Iterator[Finding]:
 
 def _unbuildable(cfg: Config) -> Iterator[Finding]:
     parts = [(key, METRICS, cfg.get(key)) for key in EVALUATORS]
+    named = cfg.get("default_hooks") or {}
+    parts += [(f"default_hooks.{name}", HOOKS, hook) for name, hook in named.items()]
     parts += [("custom_hooks", HOOKS, cfg.get("custom_hooks"))]
     for key, registry, value in parts:
         for index, node in enumerate(value if isinstance(value, (list, tuple)) else [value]):
@@ -65,6 +68,17 @@ def _unbuildable(cfg: Config) -> Iterator[Finding]:
             except (MapLLaVAError, ValueError, TypeError, KeyError) as error:
                 where = f"{key}.{index}" if isinstance(value, (list, tuple)) else key
                 yield from_error(where, error, f"put {where} ({node['type']}) right")
+
+
+def saving(cfg: Config) -> Iterator[Finding]:
+    """The training leaves files behind that can be loaded."""
+    try:
+        check_saving(cfg)
+    except MapLLaVAError as error:
+        yield from_error("saving", error, "inherit configs/_base_/default_runtime.py")
+    if cfg.get("without_checkpoints"):
+        reason = "without_checkpoints is set: the run may save nothing"
+        yield Finding("saving", WARN, reason, "take it out to have this looked at")
 
 
 def loading(cfg: Config) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, KeyTable, WeightSource
 from mapllava.checkpoint.key_tables import UnknownKeyError
-from mapllava.doctor.config_types import Component, candidates, components
+from mapllava.config.components import Component, candidates, components
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, Finding, from_error, gigabytes
 from mapllava.errors import MapLLaVAError

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mapllava.checkpoint.trusted_config import read_sent_config
+from mapllava.config.check import check_config
+from mapllava.config.options import OptionsAction, apply_options
 from mapllava.engine.config_errors import explain_config
 from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
 from mapllava.engine.resume import resume_point
@@ -30,7 +32,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=OptionsAction,
         metavar="KEY=VALUE",
         help="override config values, for instance train_dataloader.batch_size=2 data_root=/data/nuscenes",
     )
@@ -46,6 +48,17 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace, sent: bool = False) -> Config:
+    """:func:`read_config`, of a config without a mistake that can be seen in it.
+
+    Raises:
+        MapLLaVAError: If it cannot be read, or something in it would come to nothing.
+    """
+    cfg = read_config(args, sent)
+    check_config(cfg, None if sent else Path(args.config), args.cfg_options or ())
+    return cfg
+
+
+def read_config(args: argparse.Namespace, sent: bool = False) -> Config:
     """Import the plug-ins, read the config and apply the command line to it.
 
     A top-level ``data_root`` among the options reaches every data set that had the config's.
@@ -56,7 +69,7 @@ def load_config(args: argparse.Namespace, sent: bool = False) -> Config:
             user: it is read as values then, and may name registered components only.
 
     Raises:
-        MapLLaVAError: If a plug-in cannot be imported, or the config not be read.
+        MapLLaVAError: If a plug-in cannot be imported, the config not be read, or an option does not fit it.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     import_plugins(args.plugins)
@@ -74,10 +87,7 @@ def load_config(args: argparse.Namespace, sent: bool = False) -> Config:
     cfg.setdefault("default_scope", SCOPE)
     init_default_scope(cfg.default_scope)
     _move_data_root(cfg, options.get("data_root"))
-    try:
-        cfg.merge_from_dict(options)
-    except (KeyError, TypeError, IndexError) as error:
-        raise MapLLaVAError(f"--cfg-options do not fit the config: {error}") from error
+    apply_options(cfg, options)
     cfg.launcher = args.launcher
     return cfg
 

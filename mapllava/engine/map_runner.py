@@ -12,6 +12,7 @@ from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mapllava.config.hooks import MMENGINE_HOOKS
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
 from mapllava.engine.failures import explain
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
@@ -44,6 +45,11 @@ class MapRunner(Runner):
         """MMEngine's; see :meth:`train`."""
         with self._failures_explained():
             return super().test()
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """MMEngine's; None leaves out any hook by its name, not only one of MMEngine's own."""
+        named = (hooks or {}).items()
+        super().register_default_hooks({k: v for k, v in named if v is not None or k in MMENGINE_HOOKS})
 
     @contextmanager
     def _failures_explained(self) -> Iterator[None]:

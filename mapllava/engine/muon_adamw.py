@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from mapllava.config.mistake import check_names
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIMIZERS
 
@@ -80,6 +81,7 @@ class MuonAdamW(torch.optim.Optimizer):
             )
         self._adamw: torch.optim.AdamW | None = None
         self._arguments = {"lr": lr, "weight_decay": weight_decay, **adamw}
+        check_names("MuonAdamW.muon", muon, ("lr", "momentum", "steps"))
         self._momentum_share, self._iterations = float(muon["momentum"]), int(muon["steps"])
         self._matrix_rate = float(muon["lr"]) / lr
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, MATRICES: False})

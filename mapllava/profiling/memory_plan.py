@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from mapllava.config.hooks import hooks_of
 from mapllava.engine.fsdp2_wrapper import TRANSFORMER_BLOCKS
 from mapllava.engine.memory import StateMemory, state_memory
 from mapllava.errors import MapLLaVAError
@@ -183,7 +184,7 @@ class _Costs:
         self.model, self.options = model, options
         self.whole, self.buffers = state_memory(model, options.gpus), buffer_bytes(model)
         self.state, self.scratch = optimizer_bytes(model, cfg["optim_wrapper"])
-        averages = any("EMA" in str(hook["type"]) for hook in cfg.get("custom_hooks") or ())
+        averages = any("EMA" in str(hook.get("type")) for hook in hooks_of(cfg))
         self.average = self.whole.gradients if averages else 0
         self.shards = self._shards(cfg.get("model_wrapper_cfg") or {}, cfg["optim_wrapper"])
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mapllava.config.hooks import hooks_of
 from mapllava.errors import MapLLaVAError
 
 _LOSS = re.compile(r"(^|\.)loss")
@@ -173,9 +174,7 @@ def _read_config(record: RunRecord, path: Path) -> None:
     for metric in evaluator if isinstance(evaluator, list) else [evaluator]:
         if isinstance(metric, dict) and metric.get("protocol"):
             record.protocol = str(metric["protocol"])
-    hooks = cfg.get("custom_hooks")
-    if isinstance(hooks, list):
-        record.averaged = any(isinstance(hook, dict) and "EMA" in str(hook.get("type")) for hook in hooks)
+    record.averaged = any("EMA" in str(hook.get("type")) for hook in hooks_of(cfg))
 
 
 def _read_metrics(record: RunRecord, path: Path) -> None:

@@ -8,6 +8,7 @@ from extras import need_extras
 from mmengine.config import Config
 
 from mapllava.checkpoint import count_parameters, stored_bytes
+from mapllava.config.hooks import hooks_of
 from mapllava.engine import MapOptimWrapperConstructor, inject_map_spec
 from mapllava.engine.map_spec_injection import leaf_datasets
 from mapllava.registry import DATASETS, METRICS, MODELS, TRANSFORMS
@@ -165,8 +166,8 @@ def test_an_update_sees_32_samples_on_the_cards_it_is_meant_for(path):
 
 def test_stage_3_goes_on_from_stage_2_for_three_epochs():
     cfg = load(CONFIGS / "stage3/trainval.py")
-    hooks = {hook.type: hook for hook in cfg.custom_hooks}
-    assert hooks["SafeCheckpointHook"].allow_missing == ["decoder.backbone"]
+    hooks = {hook["type"]: hook for hook in hooks_of(cfg)}
+    assert hooks["SafeCheckpointHook"]["allow_missing"] == ["decoder.backbone"]
     assert "WarmupEMAHook" not in hooks
     assert cfg.train_cfg.max_epochs == 3
     assert cfg.run_name == "map_detection_stage3"

@@ -67,7 +67,7 @@ def city_config(folder: Path) -> Path:
         loader.persistent_workers = name == "train"
         loader.dataset.update(data_root=str(city), ann_file=str(caches[split]))
     cfg.train_cfg.update(max_epochs=3, val_interval=1)
-    cfg.custom_hooks = [hook for hook in cfg.custom_hooks if hook["type"] != "MapVisualizationHook"]
+    cfg.default_hooks.map_visualization = None
     return _dump(cfg, folder / "config.py")
 
 
@@ -81,9 +81,7 @@ def toy(folder: Path) -> Path:
 
 def _dump(cfg: Config, path: Path) -> Path:
     cfg.env_cfg = {"mp_cfg": {"mp_start_method": "fork"}, "dist_cfg": {"backend": "gloo", "timeout": 20}}
-    for hook in [*cfg.custom_hooks, cfg.default_hooks.get("checkpoint") or {}]:
-        if hook.get("type") == "RunCheckpointHook":
-            hook.update(every_steps=1, max_keep=2)
+    cfg.default_hooks.checkpoint.update(every_steps=1, max_keep=2)
     cfg.log_level = "ERROR"
     cfg.dump(path)
     return path

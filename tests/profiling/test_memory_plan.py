@@ -67,7 +67,7 @@ def test_memory_adds_up_and_grows_with_the_batch(read):
     cfg = read("synthetic")
     plans, _ = plans_of(cfg, batches=(1, 2))
     one, two = (plan for plan in plans if plan.checkpointing == "as configured")
-    assert "average" not in plans_of({**cfg, "custom_hooks": []})[0][0].memory
+    assert "average" not in plans_of({**cfg, "default_hooks": {}})[0][0].memory
     for plan in (one, two):
         assert plan.total == pytest.approx(sum(plan.memory.values()))
         assert plan.allocated < plan.total

@@ -142,7 +142,7 @@ def test_one_step_changes_what_trains_and_nothing_else(changes, learning, option
     cfg.merge_from_dict(options("stage2/trainval"))
     cfg.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
     cfg.work_dir, cfg.train_dataloader.batch_size = str(tmp_path), 1
-    cfg.custom_hooks = []
+    cfg.default_hooks = {}
     cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     cfg.param_scheduler = None
     runner = build_runner(cfg)

@@ -212,3 +212,19 @@ def test_a_defect_keeps_its_traceback(tool, config, tmp_path):
     cfg.dump(config)
     with pytest.raises(ZeroDivisionError):
         tool(config, "--plugins", TOY, plugin, "--work-dir", tmp_path / "run")
+
+
+def test_one_more_hook_in_a_child_config_leaves_the_run_its_checkpoints(tool, config, tmp_path):
+    """A list in a child replaces that of its base; what saves a run is not in one."""
+    child = tmp_path / "child.py"
+    hook = "dict(type='EarlyStoppingHook', monitor='mAP')"
+    child.write_text(
+        f"_base_ = ['{config.name}']\ntrain_cfg = dict(max_epochs=1)\ndefault_hooks = dict(stop={hook})\n"
+    )
+    assert tool(child, "--plugins", TOY, "--work-dir", tmp_path / "named")[0] == 0
+    assert (tmp_path / "named" / "final_model.pth").is_file()
+    child.write_text(f"_base_ = ['{config.name}']\ncustom_hooks = [{hook}]\n")
+    status, text = tool(child, "--plugins", TOY, "--work-dir", tmp_path / "listed")
+    assert status == 2
+    assert "SafeCheckpointHook" in text
+    assert not (tmp_path / "listed").exists()

@@ -15,6 +15,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mapllava.config.mistake import check_names
 from mapllava.models.heads.refinement_layer import mover
 from mapllava.models.precision import full_precision
 from mapllava.models.task_modules.hungarian_assigner import Assignment
@@ -86,6 +87,7 @@ class VectorMapHead(BaseModule):
         self.layers = nn.ModuleList(MODELS.build(shared) for _ in range(num_layers))
         self.classify = nn.ModuleList(_classifier(dims, num_classes) for _ in range(1 + num_layers))
         self.assigner = TASK_UTILS.build(assigner)
+        check_names("VectorMapHead.losses", losses, ("cls", "pts", "dir"))
         self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in losses.items()})
 
     def _spread(self, num_instances: int) -> Tensor:

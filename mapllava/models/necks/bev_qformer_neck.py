@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mapllava.config.mistake import check_names
 from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
 from mapllava.models.losses.reduction import sum_over_processes
@@ -77,6 +78,8 @@ class BEVQFormerNeck(MapNeck):
     ) -> None:
         super().__init__()
         self.bev_dims = bev_dims
+        check_names("BEVQFormerNeck.loss_bev", loss_bev, ("bce", "dice"))
+        check_names("BEVQFormerNeck.attention", attention, ("radius", "pool"))
         self.loss_weights = dict(loss_bev)
         self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
         self.ground = float(heights[0])

@@ -1,0 +1,1 @@
+"""Config files: how they are read, which mistakes in them can be seen, and what is looked up in them."""

@@ -1,0 +1,181 @@
+"""Whether every component that a config names is registered and takes the arguments it is given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.registry import Registry
+from mmengine.runner import EpochBasedTrainLoop, Runner, TestLoop, ValLoop
+from mmengine.utils import get_object_from_string
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.data import DataLoader
+
+from mapllava import registry
+from mapllava.config.hooks import hook_slips
+from mapllava.config.keys import known_keys
+from mapllava.config.mistake import Mistake, suggestion
+
+_VALUES_ONLY = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
+_SCOPES = ("mapllava.", "mmengine.")
+_REGISTRIES = [value for value in vars(registry).values() if isinstance(value, Registry)]
+# Arguments that MMEngine takes out before it calls the constructor, by what the config calls the place.
+_TAKEN_OUT = {
+    "hook": {"priority"},
+    "optim wrapper": {"constructor", "paramwise_cfg"},
+    "parameter scheduler": {"convert_to_iter_based"},
+    "loop": {"by_epoch"},
+}
+_LOADER = {"dataset", "num_batch_per_epoch"}
+_FIXED = {
+    "auto_scale_lr": {"base_batch_size", "enable"},
+    "env_cfg": {"cudnn_benchmark", "dist_cfg", "mp_cfg", "resource_limit"},
+    "map_spec": {"classes", "frame", "roi"},
+}
+
+
+@dataclass(frozen=True)
+class Component:
+    """A dict of the config that becomes an object.
+
+    Attributes:
+        where: its place, e.g. ``model.neck``.
+        kind: its ``type``.
+        node: the dict.
+    """
+
+    where: str
+    kind: Any
+    node: Mapping[str, Any]
+
+    @property
+    def arguments(self) -> set[str]:
+        """The keys that go to its constructor."""
+        return set(self.node) - {"type", "_scope_"}
+
+
+def unregistered_types(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Every ``type`` is a registered name, a class, or a dotted path that can be imported."""
+    wrong = [component for component in components(cfg) if not candidates(component.kind)]
+    names = {name for each in _REGISTRIES for level in _levels(each) for name in level.module_dict}
+    for component in wrong:
+        kind = str(component.kind)
+        remedy = suggestion(kind, names) or "import the plug-in that registers it: --plugins MODULE"
+        yield Mistake(component.where, f"type '{kind}' is not registered", remedy)
+
+
+def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Every argument of a component is one that its constructor, or a parent's, knows."""
+    for component in components(cfg):
+        choices = [accepted_by(*candidate) for candidate in candidates(component.kind)]
+        unknown = [(component.arguments - known, known) for known in choices if known is not None]
+        if not choices or len(unknown) < len(choices) or not all(names for names, _ in unknown):
+            continue
+        names, known = min(unknown, key=lambda pair: len(pair[0]))
+        for name in sorted(names):
+            yield _unknown(component.where, name, f"{component.kind} has no argument", known)
+    yield from hook_slips(cfg)
+    for where, node, known in plain_dicts(cfg):
+        for name in sorted(set(node) - known):
+            yield _unknown(where, name, "there is no key", known)
+
+
+def _unknown(where: str, name: str, what: str, known: set[str]) -> Mistake:
+    remedy = suggestion(name, known) or f"take it out; there are {', '.join(sorted(known))}"
+    return Mistake(f"{where}.{name}", f"{what} '{name}'", remedy)
+
+
+def components(cfg: Mapping[str, Any]) -> Iterator[Component]:
+    """What a config builds; helper variables at the top level are left out."""
+    for key in known_keys() & set(cfg):
+        yield from _below(key, cfg[key])
+    wrapper = cfg.get("optim_wrapper")
+    if isinstance(wrapper, Mapping) and wrapper.get("constructor"):
+        yield Component("optim_wrapper.constructor", wrapper["constructor"], {})
+    if cfg.get("runner_type"):
+        yield Component("runner_type", cfg["runner_type"], {})
+
+
+def _below(where: str, node: Any) -> Iterator[Component]:
+    if isinstance(node, Mapping):
+        if "type" in node:
+            yield Component(where, node["type"], node)
+        for key, value in node.items():
+            if key != _VALUES_ONLY:
+                yield from _below(f"{where}.{key}", value)
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _below(f"{where}.{index}", value)
+
+
+def candidates(kind: Any) -> list[tuple[Any, str]]:
+    """Classes or functions that a ``type`` may mean, each with the kind of thing its registry holds."""
+    if not isinstance(kind, str):
+        return [(kind, "")]
+    name = kind
+    for scope in _SCOPES:
+        name = name.removeprefix(scope)
+    found = []
+    for each in _REGISTRIES:
+        for level in _levels(each):
+            level.import_from_location()
+            if name in level.module_dict:
+                found.append((level.module_dict[name], each.name))
+                break
+    imported = get_object_from_string(kind) if not found and "." in kind else None
+    return found if imported is None else [(imported, "")]
+
+
+def _levels(lowest: Registry) -> Iterator[Registry]:
+    level: Registry | None = lowest
+    while level is not None:
+        yield level
+        level = level.parent
+
+
+def accepted_by(built: Any, place: str = "") -> set[str] | None:
+    """Names of the arguments that a class or function takes; None if it takes any.
+
+    ``**kwargs`` of a constructor are taken for those of the next parent; a rest of another name, or one
+    without such a parent, goes elsewhere and may hold anything.
+
+    Args:
+        built: the class or function.
+        place: the kind of thing that its registry holds, e.g. ``hook``.
+    """
+    names = set(_TAKEN_OUT.get(place, ()))
+    parents = built.__mro__[:-1] if inspect.isclass(built) else ()
+    constructors = [vars(parent)["__init__"] for parent in parents if "__init__" in vars(parent)]
+    for function in constructors if parents else [built]:
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):  # written in C
+            return None
+        rest = [each.name for each in parameters if each.kind is each.VAR_KEYWORD]
+        names |= {
+            each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
+        }
+        if not rest:
+            return names - {"self"}
+        if rest != ["kwargs"]:
+            return None
+    return None if constructors or not parents else names
+
+
+def plain_dicts(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], set[str]]]:
+    """Dicts without a ``type`` whose keys are known all the same: place, dict, known keys."""
+    known = dict(_FIXED)
+    known["randomness"] = accepted_by(Runner.set_randomness) or set()
+    for name in ("train", "val", "test"):
+        known[f"{name}_dataloader"] = _LOADER | (accepted_by(DataLoader) or set())
+    for name, loop in (("train_cfg", EpochBasedTrainLoop), ("val_cfg", ValLoop), ("test_cfg", TestLoop)):
+        known[name] = (accepted_by(loop, "loop") or set()) | {"type"}
+    for key, names in known.items():
+        node = cfg.get(key)
+        if isinstance(node, Mapping) and "type" not in node:
+            yield key, node, names
+    clip = (cfg.get("optim_wrapper") or {}).get("clip_grad")
+    if isinstance(clip, Mapping) and clip.get("type", "norm") == "norm":
+        yield "optim_wrapper.clip_grad", clip, (accepted_by(clip_grad_norm_) or set()) | {"type"}

@@ -1,0 +1,46 @@
+"""A mistake in a config, and what was meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from mapllava.errors import MapLLaVAError
+
+ALIKE = 0.8  # share of letters in common above which another word was meant
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """Something that a config says and that would not happen.
+
+    Attributes:
+        where: its place, e.g. ``model.neck.cell`` or ``key data_root``.
+        reason: what is wrong.
+        remedy: what to write instead.
+        grave: whether no run may start with it.
+    """
+
+    where: str
+    reason: str
+    remedy: str
+    grave: bool = True
+
+
+def suggestion(word: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """``did you mean 'x'?`` for the nearest known word, or nothing."""
+    near = difflib.get_close_matches(word, list(known), 1, alike)
+    return f"did you mean '{near[0]}'?" if near else ""
+
+
+def check_names(where: str, given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names in a dict of settings that nobody would look up.
+
+    Raises:
+        MapLLaVAError: If one is not known.
+    """
+    for name in given:
+        if name not in known:
+            remedy = suggestion(name, known) or f"take it out; there are {', '.join(sorted(known))}"
+            raise MapLLaVAError(f"{where} has no '{name}': {remedy}")

@@ -1,0 +1,138 @@
+"""What a config says and would silently not happen, as every command sees it."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from mapllava.doctor import Context, examine
+from mapllava.doctor.examination import select
+from mapllava.engine.command_line import add_run_options, load_config
+from mapllava.errors import MapLLaVAError
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+TINY, FULL = CONFIGS / "stage2" / "synthetic.py", CONFIGS / "stage2" / "trainval.py"
+
+
+@pytest.fixture
+def child(tmp_path):
+    """Writes a config with a base; returns its path."""
+
+    def write(text, base=TINY, name="child.py"):
+        path = tmp_path / name
+        path.write_text(f"_base_ = ['{Path(base).as_posix()}']\n{text}\n")
+        return path
+
+    return write
+
+
+def load(path, *options):
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config")
+    add_run_options(parser)
+    words = ["--cfg-options", *options] if options else []
+    return load_config(parser.parse_args([str(path), *words]))
+
+
+REACH_NOTHING = {
+    "a path": (TINY, "data_root = '/city'",
+               ("data_root", "train_dataloader.dataset.data_root", "--cfg-options data_root=…")),
+    "steps": (TINY, "load_steps = [dict(type='LoadMultiViewImages', size=(96, 54))]",
+              ("load_steps", "train_dataloader.dataset.pipeline.0", "val_dataloader.dataset.pipeline.0")),
+    "steps of a list": (TINY, "pack_steps = [dict(type='PackMapInputs')]", ("pack_steps", "pipeline")),
+    "weights": (FULL, "vicuna = '/models/vicuna'", ("vicuna", "model.decoder.pretrained")),
+    "weights in two places": (FULL, "blip2 = '/b'",
+                              ("blip2", "model.vision_encoder.pretrained", "neck.qformer.pretrained")),
+    "one of two places told": (
+        FULL, "blip2 = '/b'\nmodel = dict(vision_encoder=dict(pretrained='/b'))", ("qformer.pretrained",)
+    ),
+    "through another variable": (TINY, "data_root = '/city'\nother = data_root", ("data_root",)),
+    "a slip": (TINY, "optim_wraper = dict(dtype=None)", ("optim_wraper", "did you mean 'optim_wrapper'?")),
+    "a key without its dict": (TINY, "max_epochs = 1", ("max_epochs", "did you mean 'train_cfg.max_epochs'")),
+    "a slip further down": (TINY, "train_cfg = dict(max_epoch=3)", ("train_cfg.max_epoch", "'max_epochs'")),
+    "a slip in a component": (TINY, "model = dict(neck=dict(cel=2.0))", ("model.neck.cel", "'cell'")),
+    "a slip in a hook's name": (TINY, "default_hooks = dict(chekpoint=dict(max_keep=1))",
+                                ("default_hooks.chekpoint", "did you mean 'checkpoint'?")),
+    "a slip in what is left out": (TINY, "default_hooks = dict(emma=None)", ("default_hooks.emma", "'ema'")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("base", "text", "words"), REACH_NOTHING.values(), ids=REACH_NOTHING)
+def test_what_comes_to_nothing_is_refused_and_named(base, text, words, child):
+    path = child(text, base)
+    with pytest.raises(MapLLaVAError) as error:
+        load(path)
+    for word in (str(path), *words):
+        assert word in str(error.value)
+    checks = select(True, ("keys", "types", "arguments"))
+    assert "fail" in {finding.status for _, finding in examine(Context(str(path)), checks)}, "doctor agrees"
+
+
+def test_a_base_in_the_middle_is_named(child):
+    middle = child("data_root = '/city'", name="middle.py")
+    with pytest.raises(MapLLaVAError, match=r"'data_root' of .*middle\.py reaches nothing"):
+        load(child("run_name = 'mine'", middle))
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("vicuna=/models/vicuna", ("vicuna", "model.decoder.pretrained")),
+        ("load_steps.0.size=[96,54]", ("load_steps", "train_dataloader.dataset.pipeline.0")),
+        ("max_epochs=3", ("max_epochs", "train_cfg.max_epochs")),
+        ("train_cfg.max_epoch=3", ("train_cfg.max_epoch", "did you mean 'max_epochs'?")),
+        ("optim_wraper.optimizer.lr=1", ("optim_wraper", "did you mean 'optim_wrapper'?")),
+        ("zzz=1", ("zzz", "nobody reads it")),
+    ],
+)
+def test_options_that_come_to_nothing_are_refused(option, words):
+    with pytest.raises(MapLLaVAError) as error:
+        load(FULL, option)
+    for word in words:
+        assert word in str(error.value)
+    checks = select(True, ("keys", "types", "arguments"))
+    found = [finding for _, finding in examine(Context(str(FULL), [option]), checks)]
+    assert "fail" in {finding.status for finding in found}, "doctor agrees"
+
+
+HELPERS = {
+    "used in the file": "width = 96\nload = [dict(type='LoadMultiViewImages', size=(width, 54)), "
+    "*_base_.load_steps[1:]]\nval_dataloader = dict(dataset=dict(pipeline=[*load, *_base_.pack_steps]))",
+    "a base's, used anew": "load_steps = [dict(type='LoadMultiViewImages', size=(96, 54))]\n"
+    "val_dataloader = dict(dataset=dict(pipeline=[*load_steps, *_base_.pack_steps]))",
+    "a base's, with its dicts": "data_root = '/city'\n"
+    "train_dataloader = dict(dataset=dict(data_root=data_root))\n"
+    "val_dataloader = dict(dataset=dict(data_root=data_root))",
+    "a base's, said again": "data_root = 'data/synthetic'",
+    "a note": "author = 'me'",
+    "read by a plug-in": "my_option = 3\nread_by_plugins = ['my_option']",
+    "changed in place": "steps = []\nsteps.append(dict(type='PackMapInputs'))\n"
+    "val_dataloader = dict(dataset=dict(pipeline=[*_base_.load_steps, *steps]))",
+    "in a loop": "hooks = dict()\nfor name in ('a', 'b'):\n    hooks[name] = dict(type='GradientNormHook')\n"
+    "default_hooks = hooks",
+    "another neck": "model = dict(neck=dict(_delete_=True, **dict(_base_.model['neck'], cell=2.0)))",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HELPERS.values(), ids=HELPERS)
+def test_helpers_that_reach_something_are_no_mistake(text, child):
+    load(child(text))
+
+
+def test_a_variable_that_only_a_grandchild_uses_is_no_mistake(child):
+    middle = child("load_steps = [dict(type='LoadMultiViewImages', size=(96, 54))]", name="middle.py")
+    steps = "[*_base_.load_steps, *_base_.pack_steps]"
+    text = f"steps = {steps}\nval_dataloader = dict(dataset=dict(pipeline=steps))"
+    assert load(child(text, middle)).val_dataloader.dataset.pipeline[0].size == (96, 54)
+
+
+def test_a_data_root_of_the_command_line_reaches_every_data_set():
+    cfg = load(FULL, "data_root=/nuscenes")
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    assert {loader.dataset.data_root for loader in loaders} == {"/nuscenes"}
+
+
+def test_a_dumped_config_is_as_good_as_the_one_that_it_was_made_of(tmp_path):
+    for name in ("config.json", "config.py"):
+        load(FULL, "data_root=/nuscenes").dump(tmp_path / name)
+        load(tmp_path / name)
