@@ -128,6 +128,17 @@ def candidates(kind: Any) -> list[tuple[Any, str]]:
     return found if imported is None else [(imported, "")]
 
 
+def argument(node: Mapping[str, Any] | None, name: str) -> Any:
+    """What a component gets for an argument: the config's value or its constructor's; None without."""
+    if node is None or name in node:
+        return (node or {}).get(name)
+    for built, _ in candidates(node.get("type")):
+        parameter = inspect.signature(built).parameters.get(name)
+        if parameter is not None and parameter.default is not parameter.empty:
+            return parameter.default
+    return None
+
+
 def _levels(lowest: Registry) -> Iterator[Registry]:
     level: Registry | None = lowest
     while level is not None:

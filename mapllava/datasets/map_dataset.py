@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,8 @@ class MapDataset(BaseDataset):
 
     Raises:
         MapLLaVAError: If the data root or the cache is missing (the text holds the command that
-            makes it), or the cache is stale or was made for another map specification.
+            makes it), the cache is stale or was made for another map specification, or a transform cannot
+            serve the map specification.
     """
 
     METAINFO: dict = {"classes": CLASSES}
@@ -77,6 +78,9 @@ class MapDataset(BaseDataset):
             test_mode=test_mode,
             **kwargs,
         )
+        for step in self.pipeline.transforms:
+            if hasattr(step, "check_map_spec"):
+                step.check_map_spec(self.map_spec)
 
     def load_data_list(self) -> list[dict]:
         """Read the cache.
@@ -98,6 +102,10 @@ class MapDataset(BaseDataset):
         if not cache["data_list"]:
             raise MapLLaVAError(f"{self.ann_file} holds no samples; rebuild it:\n  {self._rebuild_command()}")
         return list(cache["data_list"])
+
+    def entries(self) -> Iterator[dict]:
+        """The samples as the cache stores them."""
+        return (super(MapDataset, self).get_data_info(idx) for idx in range(len(self)))
 
     def get_data_info(self, idx: int) -> dict:
         """The sample as the first transform receives it; see the class for the keys.

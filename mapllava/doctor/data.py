@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 
+from mapllava.config.components import argument
+from mapllava.datasets.fit import crowded, mounted_elsewhere
 from mapllava.datasets.transforms.loading import LoadMultiViewImages
 from mapllava.doctor.context import Context, Source
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error, gigabytes
 from mapllava.engine.data_check import check_data
 from mapllava.errors import MapLLaVAError
+from mapllava.models.necks.bev_grid import heights_in_frame
 from mapllava.sources.nuscenes.map_layers import map_version
 from mapllava.sources.nuscenes.tables import check_layout
+from mapllava.structures.frames import MapSpec
 from mapllava.synthetic.city import MARKER
 
 _LEAST = {("v1.0-trainval", "train"): 10**6, ("v1.0-trainval", "val"): 5 * 10**5}  # bytes, real nuScenes
@@ -80,6 +85,7 @@ def caches(context: Context) -> Iterator[Finding]:
             continue
         tokens[loader_name(source)] = {entry["sample_token"] for entry in content["data_list"]}
         yield _judge(label, source, content)
+        yield from _fit(label, source, content["data_list"], context.cfg)
     both = tokens.get("train", set()) & (tokens.get("val", set()) | tokens.get("test", set()))
     if both:
         reason = f"{len(both)} samples are trained on and validated on: the score will say nothing"
@@ -109,6 +115,24 @@ def _judge(label: str, source: Source, content: Mapping[str, Any]) -> Finding:
         reason = f"{reason}; a class without lines counts 0 in mAP: {names}"
         return Finding(label, WARN, reason, "take the class out of map_spec, or use more data")
     return Finding(label, OK, reason)
+
+
+def _fit(label: str, source: Source, entries: Sequence[Mapping[str, Any]], cfg: Config) -> Iterator[Finding]:
+    """The model draws as many elements as there are, and looks for the ground where it is."""
+    spec = MapSpec.from_config(dict(cfg.map_spec))
+    limits = [argument(cfg.model.get("map_queries"), "num_instances")]
+    if loader_name(source) != "train":
+        limits.append(argument(cfg.model.get("head"), "max_predictions"))
+    known = [limit for limit in limits if isinstance(limit, int)]
+    said = crowded(entries, spec, min(known)) if known else ""
+    if said:
+        remedy = "raise model.map_queries.num_instances and model.head.max_predictions"
+        yield Finding(label, WARN, said, remedy)
+    heights = argument(cfg.model.get("neck"), "heights")
+    if heights is not None and spec.frame == "lidar":
+        wrong = mounted_elsewhere(entries, heights_in_frame(heights, spec.frame)[0])
+        if wrong:
+            yield Finding(label, FAIL, wrong, "set model.neck.heights.ground.lidar to the rig's")
 
 
 def images(context: Context) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error
 from mapllava.engine.builder import check_schedule_unit
 from mapllava.engine.checkpoint_loader import checkpoint_file, load_from_disk
-from mapllava.engine.data_check import check_validation
+from mapllava.engine.data_check import check_transforms, check_validation
 from mapllava.engine.map_spec_injection import DATALOADERS, EVALUATORS
 from mapllava.engine.training_check import check_saving
 from mapllava.errors import MapLLaVAError
@@ -29,7 +29,7 @@ _EXTRAS = {"lora": ("peft", "lora"), "quantization": ("bitsandbytes", "quant")}
 def settings(context: Context) -> Iterator[Finding]:
     """Contradictions; one line if there are none."""
     cfg = context.cfg
-    found = [*validation(cfg), *saving(cfg), *loading(cfg), *precision(cfg), *freezing(cfg)]
+    found = [*validation(cfg), *saving(cfg), *transforms(cfg), *loading(cfg), *precision(cfg), *freezing(cfg)]
     found += [*sharding(cfg), *start(cfg), *schedule(context)]
     yield from found
     if all(finding.status in (OK, SKIP) for finding in found):
@@ -79,6 +79,14 @@ def saving(cfg: Config) -> Iterator[Finding]:
     if cfg.get("without_checkpoints"):
         reason = "without_checkpoints is set: the run may save nothing"
         yield Finding("saving", WARN, reason, "take it out to have this looked at")
+
+
+def transforms(cfg: Config) -> Iterator[Finding]:
+    """The pipelines serve the frame and the ROI."""
+    try:
+        check_transforms(cfg)
+    except MapLLaVAError as error:
+        yield from_error("pipeline", error, "change map_spec.roi or the pipeline")
 
 
 def loading(cfg: Config) -> Iterator[Finding]:

@@ -10,12 +10,12 @@ from mmengine.config import Config
 from mapllava.engine.map_spec_injection import DATALOADERS, accepts, leaf_datasets
 from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache.schema import rebuild_command
-from mapllava.registry import DATASETS
+from mapllava.registry import DATASETS, TRANSFORMS
 from mapllava.structures.frames import MapSpec
 
 
 def check_data(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> None:
-    """Look for the data root and the GT cache of every data set.
+    """Look for the data root and the GT cache of every data set, and at the transforms on them.
 
     Args:
         cfg: A config that :func:`mapllava.engine.inject_map_spec` has seen.
@@ -23,7 +23,8 @@ def check_data(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> None:
 
     Raises:
         MapLLaVAError: If a data root is not there (says where it was looked for, how to get it and
-            what runs without it), or a GT cache (says the command that makes it).
+            what runs without it), or a GT cache (says the command that makes it); or if a transform cannot
+            serve the map specification.
     """
     for name in dataloaders:
         for where, dataset in leaf_datasets(cfg, name):
@@ -31,6 +32,22 @@ def check_data(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> None:
             if root and not Path(root).is_dir():
                 raise MapLLaVAError(_no_data_root(where, str(root)))
             _check_cache(where, dataset)
+    check_transforms(cfg, dataloaders)
+
+
+def check_transforms(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> None:
+    """Ask the transforms of every pipeline that can tell whether they serve the map specification.
+
+    Raises:
+        MapLLaVAError: If one cannot; see ``check_map_spec`` of the transforms.
+    """
+    spec = MapSpec.from_config(dict(cfg.map_spec))
+    for name in dataloaders:
+        for _, dataset in leaf_datasets(cfg, name):
+            for step in dataset.get("pipeline") or []:
+                kind = TRANSFORMS.get(step.get("type"))
+                if hasattr(kind, "check_map_spec"):
+                    TRANSFORMS.build(step).check_map_spec(spec)
 
 
 def check_validation(cfg: Config) -> None:

@@ -11,7 +11,7 @@ from mmengine.registry import Registry
 
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import DATASETS, METRICS, MODELS
-from mapllava.structures.frames import MapSpec
+from mapllava.structures.frames import FRAMES, ROI, MapSpec
 
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 EVALUATORS = ("val_evaluator", "test_evaluator")
@@ -43,6 +43,7 @@ def inject_map_spec(cfg: Config) -> Config:
             "classes=['divider', 'ped_crossing', 'boundary'])"
         )
     spec = MapSpec.from_config(dict(cfg.map_spec))
+    _check_axes(spec)
     for where, registry, component in _components(cfg):
         if not accepts(registry, component.get("type"), "map_spec"):
             continue
@@ -59,6 +60,19 @@ def inject_map_spec(cfg: Config) -> Config:
                 _inherit_from_model(transform, cfg.get("model"))
     _end_schedules(cfg)
     return cfg
+
+
+def _check_axes(spec: MapSpec) -> None:
+    """Refuse the usual ROI as it reads in another frame, whose axes point elsewhere."""
+    usual = MapSpec().roi.describe()
+    right = ROI.parse(usual, spec.frame)
+    if spec.roi != right and any(spec.roi == ROI.parse(usual, frame) for frame in FRAMES):
+        length, width = spec.roi.length_and_width(spec.frame)
+        raise MapLLaVAError(
+            f"map_spec.frame is '{spec.frame}', and there map_spec.roi {spec.roi.to_list()} is {length:g} m "
+            f"along the car and {width:g} m across it: set map_spec.roi={right.to_list()}, and build the GT "
+            f"caches with --frame {spec.frame} --roi {usual}"
+        )
 
 
 def leaf_datasets(cfg: Config | Mapping[str, Any], dataloader: str) -> Iterator[tuple[str, dict]]:

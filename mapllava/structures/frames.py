@@ -18,7 +18,9 @@ import numpy as np
 
 from mapllava.errors import MapLLaVAError
 
-FRAMES: Final[tuple[str, ...]] = ("lidar", "ego")
+FORWARD_AXIS: Final[dict[str, int]] = {"lidar": 1, "ego": 0}
+"""The axis along the car, 0 for x and 1 for y; the other runs across it."""
+FRAMES: Final[tuple[str, ...]] = tuple(FORWARD_AXIS)
 CLASSES: Final[tuple[str, ...]] = ("divider", "ped_crossing", "boundary")
 AREA_CLASSES: Final[tuple[str, ...]] = ("ped_crossing",)
 """Classes whose rings mean the area inside; any other ring is a line that closes on itself."""
@@ -83,7 +85,7 @@ class ROI:
         match = _SIZE.fullmatch(text)
         if match:
             length, width = float(match[1]) / 2, float(match[2]) / 2
-            x, y = (width, length) if frame == "lidar" else (length, width)
+            x, y = (length, width) if FORWARD_AXIS[frame] == 0 else (width, length)
             return cls(-x, -y, x, y)
         try:
             return cls.from_values([float(part) for part in text.split(",")])
@@ -119,6 +121,10 @@ class ROI:
     def height(self) -> float:
         """Extent along y, metres."""
         return self.y_max - self.y_min
+
+    def length_and_width(self, frame: str) -> tuple[float, float]:
+        """Extent along the car and across it in ``frame``, metres."""
+        return (self.width, self.height) if FORWARD_AXIS[frame] == 0 else (self.height, self.width)
 
     def to_list(self) -> list[float]:
         """``[x_min, y_min, x_max, y_max]``, metres."""
@@ -176,7 +182,7 @@ class ROI:
         check_frame(frame)
         if self.x_min != -self.x_max or self.y_min != -self.y_max:
             return ",".join(f"{v:g}" for v in self.to_list())
-        length, width = (self.height, self.width) if frame == "lidar" else (self.width, self.height)
+        length, width = self.length_and_width(frame)
         return f"{length:g}x{width:g}"
 
     def __str__(self) -> str:
@@ -236,6 +242,11 @@ class MapSpec:
     def to_config(self) -> dict[str, Any]:
         """The plain dict that :meth:`from_config` reads."""
         return {"frame": self.frame, "roi": self.roi.to_list(), "classes": list(self.classes)}
+
+    @property
+    def forward_axis(self) -> int:
+        """The axis along the car: 0 for x, 1 for y."""
+        return FORWARD_AXIS[self.frame]
 
     @property
     def num_classes(self) -> int:

@@ -50,8 +50,8 @@ class BEVCanvas:
         self.map_spec = map_spec
         self.title = title
         roi = map_spec.roi
-        self._upright = map_spec.frame == "lidar"
-        across, along = (roi.width, roi.height) if self._upright else (roi.height, roi.width)
+        self._upright = map_spec.forward_axis == 1
+        along, across = roi.length_and_width(map_spec.frame)
         room = (size[0] - _LEFT - _RIGHT, size[1] - _TOP - _BOTTOM)
         if min(room) < 20:
             raise ValueError(f"a picture of {size[0]} x {size[1]} pixels leaves no room for the map")

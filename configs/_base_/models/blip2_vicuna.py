@@ -26,8 +26,9 @@ bev_qformer_neck = dict(
     type="BEVQFormerNeck",
     bev_dims=256,
     cell=0.625,  # 96 x 48 cells
-    heights=[-1.84, -1.0, 0.0],  # the ground, and what stands on it
-    token_stride=[3, 2],  # 32 x 24 queries of 1.875 m x 1.25 m
+    # metres: where to look above the ground, and z of the ground in each map frame
+    heights=dict(above_ground=[0.0, 0.84, 1.84], ground=dict(lidar=-1.84, ego=0.0)),
+    token_stride=[3, 2],  # 32 x 24 queries, 1.875 m along the car x 1.25 m across
     dilations=[1, 2, 4, 2, 1],
     attention=dict(radius=6.0, pool=1),
     loss_bev=dict(bce=40.0, dice=10.0),

@@ -16,7 +16,7 @@ model = dict(
         type="BEVQFormerNeck",
         bev_dims=64,
         cell=1.0,
-        heights=[-1.84, -1.0],
+        heights=dict(above_ground=[0.0, 0.84], ground=dict(lidar=-1.84, ego=0.0)),
         token_stride=5,
         dilations=[1, 1, 2, 2, 1],
         attention=dict(radius=6.0, pool=4),

@@ -10,11 +10,10 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mapllava.datasets.transforms.rng import fresh_generator
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import TRANSFORMS
-from mapllava.structures.frames import MapSpec
+from mapllava.structures.frames import FORWARD_AXIS, MapSpec
 from mapllava.structures.map_elements import Polyline
-
-_LATERAL_AXIS = {"lidar": 0, "ego": 1}
 
 
 @TRANSFORMS.register_module()
@@ -49,8 +48,9 @@ class RandomLateralFlip(BaseTransform):
         prob: Probability of mirroring.
 
     Raises:
-        ValueError: If ``prob`` is no probability, the ROI is not symmetric about the car's
-            forward axis, or a camera's left or right counterpart is missing.
+        ValueError: If ``prob`` is no probability.
+        MapLLaVAError: If the ROI is not symmetric about the car's forward axis, or a camera's left or right
+            counterpart is missing.
     """
 
     def __init__(self, prob: float = 0.5) -> None:
@@ -58,12 +58,29 @@ class RandomLateralFlip(BaseTransform):
             raise ValueError(f"RandomLateralFlip.prob is {prob!r}: it must lie in [0, 1]")
         self.prob = prob
 
+    def check_map_spec(self, map_spec: MapSpec) -> None:
+        """Refuse an ROI that reaches farther to one side of the car than to the other.
+
+        Raises:
+            MapLLaVAError: See the class.
+        """
+        axis, bounds = 1 - map_spec.forward_axis, map_spec.roi.to_list()
+        low, high = bounds[axis], bounds[axis + 2]
+        if self.prob > 0 and abs(low + high) > 1e-6:
+            raise MapLLaVAError(
+                f"RandomLateralFlip(prob={self.prob}) mirrors left and right, and map_spec.roi {bounds} is not "
+                f"symmetric along {'xy'[axis]}, across the car: {low:g} to {high:g} m, so that mirrored samples "
+                "lack ground truth. Choose a ROI that reaches as far to both sides, or take RandomLateralFlip "
+                "out of the pipeline"
+            )
+
     def transform(self, results: dict) -> dict:
         """Mirror the sample, or leave it."""
         results.setdefault("flip", False)
         if fresh_generator().random() >= self.prob:
             return results
-        axis = _lateral_axis(results["map_spec"])
+        self.check_map_spec(results["map_spec"])
+        axis = 1 - results["map_spec"].forward_axis
         slots = counterpart_slots(results["cam_names"])
         _flip_cameras(results, axis, slots)
         if "polylines" in results:
@@ -80,30 +97,19 @@ def counterpart_slots(cam_names: Sequence[str]) -> list[int]:
     """For every camera, the index of its counterpart on the other side (itself in the middle).
 
     Raises:
-        ValueError: If a left or right camera has no counterpart among the names.
+        MapLLaVAError: If a left or right camera has no counterpart among the names.
     """
     names = list(cam_names)
     slots = []
     for name in names:
         partner = "_".join({"LEFT": "RIGHT", "RIGHT": "LEFT"}.get(part, part) for part in name.split("_"))
         if partner not in names:
-            raise ValueError(
+            raise MapLLaVAError(
                 f"camera {name} has no counterpart {partner} among {names}: a rig that is not symmetric "
                 "cannot be mirrored, leave RandomLateralFlip out"
             )
         slots.append(names.index(partner))
     return slots
-
-
-def _lateral_axis(map_spec: MapSpec) -> int:
-    axis = _LATERAL_AXIS[map_spec.frame]
-    bounds = map_spec.roi.to_list()
-    if abs(bounds[axis] + bounds[axis + 2]) > 1e-6:
-        raise ValueError(
-            f"ROI {bounds} is not symmetric along {'xy'[axis]}: its mirror image lacks ground truth, "
-            "leave RandomLateralFlip out"
-        )
-    return axis
 
 
 def _mirror(axis: int, size: int = 4) -> np.ndarray:
@@ -132,7 +138,7 @@ def _flip_polyline(line: Polyline, axis: int) -> Polyline:
 
 
 def _flip_poses(results: dict) -> None:
-    lidar, ego = _mirror(_LATERAL_AXIS["lidar"]), _mirror(_LATERAL_AXIS["ego"])
+    lidar, ego = (_mirror(1 - FORWARD_AXIS[frame]) for frame in ("lidar", "ego"))
     if "lidar2ego" in results:
         results["lidar2ego"] = ego @ results["lidar2ego"] @ lidar
     if "ego2global" in results:

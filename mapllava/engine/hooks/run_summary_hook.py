@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sized
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mapllava.checkpoint import count_parameters
+from mapllava.datasets.fit import crowded, mounted_elsewhere
+from mapllava.datasets.map_dataset import MapDataset
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.hooks.run_folder_hook import split_name
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 
 
@@ -29,11 +33,13 @@ class RunSummaryHook(Hook):
             runner.logger.warning("No validation is configured: no metrics, no best_model.pth")
         for name, loader in loaders.items():
             self._log_data(runner, name, loader.dataset)
+            check_fit(runner, name, loader.dataset)
 
     def before_test(self, runner: Runner) -> None:
         """Log the model and the test data."""
         self._log_model(runner)
         self._log_data(runner, "test", runner.test_dataloader.dataset)
+        check_fit(runner, "test", runner.test_dataloader.dataset)
 
     @staticmethod
     def _log_model(runner: Runner) -> None:
@@ -53,3 +59,37 @@ class RunSummaryHook(Hook):
         runner.logger.info(
             f"Data set loaded: {len(dataset):,} {name} samples" + (f" ({split})" if split else "")
         )  # type: ignore[arg-type]
+
+
+def check_fit(runner: Runner, name: str, dataset: Any) -> None:
+    """Compare the samples with the built model: warn of elements that it cannot draw.
+
+    Args:
+        runner: with the model.
+        name: ``train``, ``val`` or ``test``; what is not trained on is also cut to ``max_predictions``.
+        dataset: one on a GT cache, or a wrapper of such; others are not looked at.
+
+    Raises:
+        MapLLaVAError: if the LiDAR hangs elsewhere than the neck takes it to.
+    """
+    inner = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
+    for each in inner:
+        if each is not None:
+            check_fit(runner, name, each)
+    if not isinstance(dataset, MapDataset):
+        return
+    model: Any = bare_model(runner.model)
+    limits = [getattr(getattr(model, "map_queries", None), "num_instances", None)]
+    if name != "train":
+        limits.append(getattr(getattr(model, "head", None), "max_predictions", None))
+    known = [limit for limit in limits if limit is not None]
+    said = crowded(dataset.entries(), dataset.map_spec, min(known)) if known else ""
+    if said:
+        runner.logger.warning(
+            f"{name}: {said}. Raise model.map_queries.num_instances and model.head.max_predictions"
+        )
+    ground = getattr(getattr(model, "neck", None), "ground", None)
+    if ground is not None and dataset.map_spec.frame == "lidar":
+        wrong = mounted_elsewhere(dataset.entries(), ground)
+        if wrong:
+            raise MapLLaVAError(f"{name} data: {wrong}: set model.neck.heights.ground.lidar to the rig's")

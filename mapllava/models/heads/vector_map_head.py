@@ -93,17 +93,19 @@ class VectorMapHead(BaseModule):
     def _spread(self, num_instances: int) -> Tensor:
         """Learned references of each query, spread over the ROI, in inverse-sigmoid space (I, P, 2).
 
-        Query centres lie on a grid and each query starts as a short line along its longer axis:
-        queries that all start from one place would all be pulled to the same element.
+        Query centres lie on a grid and each query starts as a short line along the car: queries that all
+        start from one place would all be pulled to the same element.
         """
-        aspect = self.map_spec.roi.height / self.map_spec.roi.width
-        cols = max(1, round(math.sqrt(num_instances / aspect)))
-        rows = math.ceil(num_instances / cols)
+        length, width = self.map_spec.roi.length_and_width(self.map_spec.frame)
+        lanes = max(1, round(math.sqrt(num_instances / (length / width))))
+        ranks = math.ceil(num_instances / lanes)
         index = torch.arange(num_instances)
-        x = ((index % cols).float() + 0.5) / cols
-        y = (torch.div(index, cols, rounding_mode="floor").float() + 0.5) / rows
-        along = torch.linspace(-0.5, 0.5, self.num_points, device=index.device) * (1.5 / rows)
-        points = torch.stack([x[:, None].expand(-1, self.num_points), y[:, None] + along], dim=-1)
+        across = ((index % lanes).float() + 0.5) / lanes
+        ahead = (torch.div(index, lanes, rounding_mode="floor").float() + 0.5) / ranks
+        line = torch.linspace(-0.5, 0.5, self.num_points, device=index.device) * (1.5 / ranks)
+        points = torch.stack([across[:, None].expand(-1, self.num_points), ahead[:, None] + line], dim=-1)
+        if self.map_spec.forward_axis == 0:
+            points = points.flip(-1)
         return inverse_sigmoid(points.clamp(0.02, 0.98))
 
     def forward(self, instances: Tensor, points: Tensor | None, bev: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ S scene tokens (a coarser grid on the ground), D token channels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
 from mapllava.models.losses.reduction import sum_over_processes
 from mapllava.models.necks.base import MapNeck, NeckOutput
-from mapllava.models.necks.bev_grid import cell_centres
+from mapllava.models.necks.bev_grid import cell_centres, heights_in_frame, stride_per_axis
 from mapllava.models.necks.ground_sampling import bilinear_footprint
 from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
@@ -55,8 +55,9 @@ class BEVQFormerNeck(MapNeck):
         qformer: config of the Q-Former core, with ``pretrained`` or ``architecture``.
         bev_dims: channels of the BEV map.
         cell: size of a BEV cell in metres.
-        heights: heights in metres of the map frame at which a cell looks into the images.
-        token_stride: BEV cells per query along both axes, or (rows, columns) of them.
+        heights: heights at which a cell looks into the images, ``dict(above_ground=[…], ground=…)``: metres
+            above the ground, and the ground's z in each map frame, ``{frame: metres}``.
+        token_stride: BEV cells per query along both axes, or (along the car, across it).
         dilations: dilation of each BEV convolution.
         attention: ``dict(radius=…, pool=…)``: metres around its place within which a query may
             read patches, and the patches per side averaged into one before it does.
@@ -70,7 +71,7 @@ class BEVQFormerNeck(MapNeck):
         qformer: dict,
         bev_dims: int,
         cell: float,
-        heights: Sequence[float],
+        heights: Mapping | Sequence[float],
         token_stride: int | Sequence[int],
         dilations: Sequence[int],
         attention: dict[str, float],
@@ -82,19 +83,19 @@ class BEVQFormerNeck(MapNeck):
         check_names("BEVQFormerNeck.attention", attention, ("radius", "pool"))
         self.loss_weights = dict(loss_bev)
         self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
-        self.ground = float(heights[0])
+        self.ground, levels = heights_in_frame(heights, map_spec.frame)
         self.shape = map_spec.roi.grid_shape(cell)
         centres = cell_centres(map_spec, self.shape)
-        points = [torch.cat([centres, torch.full_like(centres[:, :1], z)], dim=-1) for z in heights]
+        points = [torch.cat([centres, torch.full_like(centres[:, :1], z)], dim=-1) for z in levels]
         self.register_buffer("points", torch.cat(points), persistent=False)
-        self.num_heights = len(heights)
+        self.num_heights = len(levels)
 
-        self.fuse = nn.Linear(in_channels * len(heights), bev_dims)
+        self.fuse = nn.Linear(in_channels * len(levels), bev_dims)
         self.place = nn.Parameter(torch.zeros(len(centres), bev_dims))
         self.blocks = nn.Sequential(*(_BEVBlock(bev_dims, dilation) for dilation in dilations))
         self.segment = nn.Conv2d(bev_dims, len(map_spec.classes), 1)
 
-        strides = (token_stride, token_stride) if isinstance(token_stride, int) else tuple(token_stride)
+        strides = stride_per_axis(token_stride, map_spec)
         self.token_shape = (-(-self.shape[0] // strides[0]), -(-self.shape[1] // strides[1]))
         self.register_buffer("token_places", cell_centres(map_spec, self.token_shape), persistent=False)
         self.qformer = MODELS.build(dict(qformer, encoder_dims=in_channels))

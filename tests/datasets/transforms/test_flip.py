@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mapllava.datasets.transforms import LoadMultiViewImages, RandomLateralFlip
+from mapllava.errors import MapLLaVAError
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -96,9 +97,14 @@ def test_probability(loaded):
 
 
 def test_what_cannot_be_mirrored_is_refused(loaded):
-    with pytest.raises(ValueError, match="not symmetric along x"):
-        FLIP({**loaded, "map_spec": MapSpec("lidar", [-10, -30, 15, 30])})
-    with pytest.raises(ValueError, match="CAM_FRONT_RIGHT has no counterpart CAM_FRONT_LEFT"):
+    lopsided = MapSpec("lidar", [-10, -30, 15, 30])
+    with pytest.raises(MapLLaVAError, match=r"roi \[-10.0, -30.0, 15.0, 30.0\] is not symmetric along x"):
+        FLIP({**loaded, "map_spec": lopsided})
+    with pytest.raises(MapLLaVAError, match="not symmetric along y"):
+        FLIP.check_map_spec(MapSpec("ego", [-30, -10, 30, 15]))
+    FLIP.check_map_spec(MapSpec("ego", [-10, -15, 30, 15]))  # farther ahead than behind
+    RandomLateralFlip(prob=0.0).check_map_spec(lopsided)
+    with pytest.raises(MapLLaVAError, match="CAM_FRONT_RIGHT has no counterpart CAM_FRONT_LEFT"):
         FLIP({**loaded, "cam_names": ["CAM_FRONT", "CAM_FRONT_RIGHT"]})
     with pytest.raises(ValueError, match="prob"):
         RandomLateralFlip(prob=1.5)

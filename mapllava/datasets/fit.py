@@ -1,0 +1,64 @@
+"""Whether the samples of a data set fit a model: what no cache can know by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mapllava.datasets.transforms.resample import ResamplePolylines
+from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_elements import Polyline
+
+MOUNTING_TOLERANCE = 0.3
+"""Metres by which the LiDAR may hang higher or lower than the model takes it to."""
+
+
+def crowded(entries: Iterable[Mapping[str, Any]], map_spec: MapSpec, limit: int) -> str:
+    """Say how many samples have more elements than a model can draw.
+
+    Args:
+        entries: As the GT cache stores them.
+        map_spec: Of the cache.
+        limit: The most elements that the model draws.
+
+    Returns:
+        One sentence that names the sample with the most; empty if all fit.
+    """
+    resample, total = ResamplePolylines(), 0
+    over: dict[str, int] = {}
+    for entry in entries:
+        total += 1
+        if len(entry["polylines"]) > limit:
+            lines = [Polyline.from_dict(line) for line in entry["polylines"]]
+            count = len(resample({"map_spec": map_spec, "polylines": lines})["gt_labels"])
+            if count > limit:
+                over[entry["sample_token"]] = count
+    if not over:
+        return ""
+    worst = max(over, key=over.__getitem__)
+    return (
+        f"{len(over):,} of {total:,} samples have more than {limit} elements, at most {over[worst]} "
+        f"(sample {worst}): the model draws no more than {limit}, the rest is left out"
+    )
+
+
+def mounted_elsewhere(entries: Iterable[Mapping[str, Any]], ground: float) -> str:
+    """Say whether the LiDAR hangs at another height than a model of the ``lidar`` frame takes it to.
+
+    Args:
+        entries: As the GT cache stores them.
+        ground: The ground's z in the ``lidar`` frame that the model was built with, metres.
+
+    Returns:
+        One sentence that names the sample farthest off; empty if all fit.
+    """
+    found = [(float(entry["lidar2ego"][2, 3]), entry["sample_token"]) for entry in entries]
+    height, token = max(found, key=lambda each: abs(each[0] + ground), default=(-ground, ""))
+    if np.abs(height + ground) <= MOUNTING_TOLERANCE:
+        return ""
+    return (
+        f"the LiDAR of sample {token} hangs {height:.2f} m above the ego frame's ground, the model looks for "
+        f"the ground {-ground:.2f} m below it"
+    )
