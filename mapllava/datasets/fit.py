@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from mapllava.datasets.transforms.resample import ResamplePolylines
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
@@ -56,9 +54,9 @@ def mounted_elsewhere(entries: Iterable[Mapping[str, Any]], ground: float) -> st
     """
     found = [(float(entry["lidar2ego"][2, 3]), entry["sample_token"]) for entry in entries]
     height, token = max(found, key=lambda each: abs(each[0] + ground), default=(-ground, ""))
-    if np.abs(height + ground) <= MOUNTING_TOLERANCE:
+    if abs(height + ground) <= MOUNTING_TOLERANCE:
         return ""
     return (
-        f"the LiDAR of sample {token} hangs {height:.2f} m above the ego frame's ground, the model looks for "
-        f"the ground {-ground:.2f} m below it"
+        f"the LiDAR of sample {token} hangs {height:.2f} m above the ground (the ego frame's z = 0), "
+        f"the model takes the ground for z = {ground:g} m of the LiDAR's frame"
     )

@@ -85,7 +85,7 @@ def caches(context: Context) -> Iterator[Finding]:
             continue
         tokens[loader_name(source)] = {entry["sample_token"] for entry in content["data_list"]}
         yield _judge(label, source, content)
-        yield from _fit(label, source, content["data_list"], context.cfg)
+        yield from _fit(loader_name(source), content["data_list"], context.cfg)
     both = tokens.get("train", set()) & (tokens.get("val", set()) | tokens.get("test", set()))
     if both:
         reason = f"{len(both)} samples are trained on and validated on: the score will say nothing"
@@ -117,22 +117,22 @@ def _judge(label: str, source: Source, content: Mapping[str, Any]) -> Finding:
     return Finding(label, OK, reason)
 
 
-def _fit(label: str, source: Source, entries: Sequence[Mapping[str, Any]], cfg: Config) -> Iterator[Finding]:
+def _fit(name: str, entries: Sequence[Mapping[str, Any]], cfg: Config) -> Iterator[Finding]:
     """The model draws as many elements as there are, and looks for the ground where it is."""
     spec = MapSpec.from_config(dict(cfg.map_spec))
     limits = [argument(cfg.model.get("map_queries"), "num_instances")]
-    if loader_name(source) != "train":
+    if name != "train":
         limits.append(argument(cfg.model.get("head"), "max_predictions"))
     known = [limit for limit in limits if isinstance(limit, int)]
     said = crowded(entries, spec, min(known)) if known else ""
     if said:
         remedy = "raise model.map_queries.num_instances and model.head.max_predictions"
-        yield Finding(label, WARN, said, remedy)
+        yield Finding(f"{name} elements", WARN, said, remedy)
     heights = argument(cfg.model.get("neck"), "heights")
     if heights is not None and spec.frame == "lidar":
         wrong = mounted_elsewhere(entries, heights_in_frame(heights, spec.frame)[0])
         if wrong:
-            yield Finding(label, FAIL, wrong, "set model.neck.heights.ground.lidar to the rig's")
+            yield Finding(f"{name} LiDAR", FAIL, wrong, "set model.neck.heights.ground.lidar to the rig's")
 
 
 def images(context: Context) -> Iterator[Finding]:

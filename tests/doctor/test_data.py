@@ -61,6 +61,25 @@ def test_a_stale_cache(set_up):
     )
 
 
+def test_more_elements_than_queries(set_up):
+    finding = set_up.report("caches", options=["model.map_queries.num_instances=3"])["train elements"]
+    assert finding.status == WARN
+    assert "samples have more than 3 elements, at most" in finding.reason
+    assert "num_instances" in finding.remedy
+
+
+def test_a_lidar_that_hangs_elsewhere(set_up):
+    finding = set_up.report("caches", options=["model.neck.heights.ground.lidar=-1.2"])["val LiDAR"]
+    assert finding.status == FAIL
+    assert "takes the ground for z = -1.2 m" in finding.reason
+
+
+def test_a_roi_that_the_flip_does_not_serve(set_up):
+    finding = set_up.report("settings", options=["map_spec.roi=[-10.,-30.,20.,30.]"])
+    assert finding["pipeline"].status == FAIL, finding
+    assert "[-10.0, -30.0, 20.0, 30.0] is not symmetric along x" in finding["pipeline"].reason
+
+
 def test_a_cache_of_another_roi(set_up):
     finding = set_up.report("caches", options=["map_spec.roi=[-25.,-50.,25.,50.]"])["train cache"]
     assert finding.status == FAIL

@@ -4,6 +4,7 @@ from mmengine.config import Config
 from toy import toy_config
 
 from mapllava.engine import build_runner, inject_map_spec
+from mapllava.engine.data_check import check_transforms
 from mapllava.engine.map_spec_injection import leaf_datasets
 from mapllava.errors import MapLLaVAError
 
@@ -44,6 +45,28 @@ def test_two_map_specs_are_refused(tmp_path):
     cfg.model.map_spec = {"frame": "ego", "roi": [-30.0, -15.0, 30.0, 15.0], "classes": ["divider"]}
     with pytest.raises(MapLLaVAError, match=r"model\.map_spec is .*ego"):
         inject_map_spec(cfg)
+
+
+def test_the_usual_roi_of_another_frame_is_refused(tmp_path):
+    """``map_spec.frame=ego`` alone would look 15 m ahead and 30 m to the sides."""
+    cfg = toy_config(tmp_path)
+    cfg.map_spec.frame = "ego"
+    with pytest.raises(MapLLaVAError, match=r"30 m along the car.*roi=\[-30.0, -15.0, 30.*--frame ego"):
+        inject_map_spec(cfg)
+    cfg.map_spec.roi = [-30.0, -15.0, 30.0, 15.0]
+    inject_map_spec(cfg)
+
+
+def test_transforms_that_do_not_serve_the_roi_are_refused_before_anything_runs(tmp_path):
+    cfg = toy_config(tmp_path)
+    cfg.train_dataloader.dataset.pipeline = [{"type": "RandomLateralFlip"}, {"type": "ToyNoise"}]
+    check_transforms(cfg)
+    cfg.map_spec.roi = [-10.0, -30.0, 20.0, 30.0]
+    with pytest.raises(MapLLaVAError, match=r"roi \[-10.0, -30.0, 20.0, 30.0\] is not symmetric along x"):
+        check_transforms(cfg)
+    cfg.train_dataloader.dataset.pipeline = [{"type": "RasterizeBEV", "cell": 0.7}]
+    with pytest.raises(MapLLaVAError, match=r"no whole number of BEV cells of 0\.7 m"):
+        check_transforms(cfg)
 
 
 @pytest.mark.parametrize("key", ["map_spec", "work_dir"])

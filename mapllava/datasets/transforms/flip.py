@@ -68,10 +68,10 @@ class RandomLateralFlip(BaseTransform):
         low, high = bounds[axis], bounds[axis + 2]
         if self.prob > 0 and abs(low + high) > 1e-6:
             raise MapLLaVAError(
-                f"RandomLateralFlip(prob={self.prob}) mirrors left and right, and map_spec.roi {bounds} is not "
-                f"symmetric along {'xy'[axis]}, across the car: {low:g} to {high:g} m, so that mirrored samples "
-                "lack ground truth. Choose a ROI that reaches as far to both sides, or take RandomLateralFlip "
-                "out of the pipeline"
+                f"RandomLateralFlip(prob={self.prob}) mirrors left and right, but map_spec.roi {bounds} is "
+                f"not symmetric along {'xy'[axis]}, across the car ({low:g} to {high:g} m): mirrored samples "
+                "would lack ground truth. Choose a ROI that reaches as far to both sides, or take "
+                "RandomLateralFlip out of the pipeline"
             )
 
     def transform(self, results: dict) -> dict:

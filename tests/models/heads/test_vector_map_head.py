@@ -77,6 +77,15 @@ def test_queries_start_spread_over_the_roi():
     assert (centres.amax(0) - centres.amin(0)).min() > 0.5
 
 
+@pytest.mark.parametrize(("frame", "roi"), [("lidar", [-15, -30, 15, 30]), ("ego", [-30, -15, 30, 15])])
+def test_queries_start_as_lines_along_the_car(frame, roi):
+    spec = MapSpec(frame, roi)
+    lines = spec.roi.denormalize(make(spec=spec).references.sigmoid().detach())
+    extent = (lines.amax(1) - lines.amin(1)).amax(0)
+    assert extent[spec.forward_axis] > 4
+    assert extent[1 - spec.forward_axis] < 1e-3
+
+
 def test_point_queries_of_the_decoder_are_used():
     head = make()
     instances, points = torch.randn(1, INSTANCES, 20), torch.randn(1, INSTANCES, P, 20)

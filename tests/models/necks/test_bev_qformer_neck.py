@@ -6,9 +6,12 @@ from mmengine.structures import PixelData
 from safetensors.torch import load_file
 from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
+from mapllava.errors import MapLLaVAError
 from mapllava.geometry.raster import centres as centres_of_targets
+from mapllava.models.camera import Cameras
 from mapllava.models.necks.bev_grid import cell_centres
 from mapllava.models.necks.bev_qformer_neck import BEVQFormerNeck
+from mapllava.models.necks.ground_sampling import bilinear_footprint
 from mapllava.structures.frames import ROI, MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
 from mapllava.testing import check_neck, write_tiny_blip2
@@ -35,7 +38,7 @@ def make(**changes) -> BEVQFormerNeck:
         qformer=dict(type="QFormerCore", architecture=architecture),
         bev_dims=12,
         cell=2.0,
-        heights=[-1.8, -1.0],
+        heights=dict(above_ground=[0.0, 0.8], ground=dict(lidar=-1.8, ego=0.0)),
         token_stride=4,
         dilations=[1],
         attention=dict(radius=6.0, pool=1),
@@ -119,6 +122,69 @@ def test_a_stride_per_axis(feats, cameras):
     neck = make(token_stride=(4, 2))
     assert neck.token_shape == (4, 4)
     assert run(neck, feats, cameras()).scene_tokens.shape == (1, 16, 16)
+
+
+EGO = MapSpec("ego", ROI(-16, -8, 16, 8), SPEC.classes)
+MOUNT = torch.tensor([[0.0, 1, 0, 0.94], [-1, 0, 0, 0], [0, 0, 1, 1.8], [0, 0, 0, 1]])  # LiDAR to ego
+
+
+def test_in_either_frame_the_cells_look_at_the_same_heights_of_the_world():
+    lidar, ego = make(), make(map_spec=EGO)
+    assert (lidar.ground, ego.ground) == (-1.8, 0.0)
+    in_ego = torch.cat([lidar.points, torch.ones(len(lidar.points), 1)], 1) @ MOUNT.T
+    assert sorted(set(ego.points[:, 2].tolist())) == pytest.approx([0.0, 0.8])
+    assert torch.allclose(in_ego[:, 2].unique(), ego.points[:, 2].unique())
+
+
+def test_a_rig_moved_into_the_ego_frame_reads_the_same_features(cameras):
+    """One spot of the ground, seen from both frames, reads the same patches with the same weights."""
+    views = cameras()
+    moved = Cameras(views.lidar2img @ torch.linalg.inv(MOUNT), views.img_hw)
+    spot = torch.tensor([[0.5, 6.0, make().ground, 1.0]])
+    here = bilinear_footprint(spot[:, :3], views, GRID)
+    there = bilinear_footprint((spot @ MOUNT.T)[:, :3], moved, GRID)
+    assert (spot @ MOUNT.T)[0, 2].item() == pytest.approx(make(map_spec=EGO).ground, abs=1e-6)
+    assert torch.equal(here[0], there[0])
+    assert torch.allclose(here[1], there[1], atol=1e-4)
+
+
+def test_a_stride_is_along_the_car_and_across_it_in_either_frame():
+    lidar, ego = make(token_stride=(4, 2)), make(map_spec=EGO, token_stride=(4, 2))
+    assert lidar.token_shape == (4, 4)  # y is forward: 16 cells in fours, x across: 8 cells in twos
+    assert ego.token_shape == (4, 4)
+    assert make(token_stride=(8, 1)).token_shape == (2, 8)
+    assert make(map_spec=EGO, token_stride=(8, 1)).token_shape == (8, 2)
+
+
+@pytest.mark.parametrize(
+    ("frame", "heights"),
+    [
+        ("ego", [-1.8, -1.0]),
+        ("ego", dict(above_ground=[0.0], ground=dict(lidar=-1.8))),
+        ("lidar", dict(above_ground=[], ground=dict(lidar=-1.8))),
+        ("lidar", []),
+    ],
+)
+def test_heights_without_a_frame_are_refused(frame, heights):
+    with pytest.raises(MapLLaVAError, match=f"no heights in the {frame} frame: write heights=dict"):
+        make(map_spec=EGO if frame == "ego" else SPEC, heights=heights)
+
+
+def test_a_plain_list_is_of_the_lidar_frame():
+    assert torch.equal(make(heights=[-1.8, -1.0]).points, make().points)
+
+
+@pytest.mark.parametrize("stride", [0, -2, (3, 0), (1, 2, 3), 2.5])
+def test_strides_that_are_none_are_refused(stride):
+    with pytest.raises(MapLLaVAError, match="token_stride"):
+        make(token_stride=stride)
+
+
+def test_a_stride_that_does_not_divide_the_grid_leaves_no_cell_out(feats, cameras):
+    neck = make(token_stride=(5, 3))
+    assert neck.token_shape == (4, 3)
+    assert run(neck, feats, cameras()).scene_tokens.shape == (1, 12, 16)
+    assert make(token_stride=99).token_shape == (1, 1)
 
 
 class TestWithBlip2sWeights:
