@@ -19,7 +19,7 @@ fi
 : "${DEMO_WORKERS:=2}"
 : "${DEMO_CONFIG:=configs/stage2/synthetic.py}"
 : "${DEMO_TRAIN_OPTIONS:=}"
-: "${DEMO_RUN:=outputs/map_detection_stage2_$(date +%Y%m%d_%H%M%S)}"
+: "${DEMO_RUN:=}" # empty: a new folder in outputs/
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$1"; }
@@ -36,6 +36,13 @@ run "$PYTHON" tools/create_gt_cache.py --dataroot "$DEMO_ROOT" --version "$DEMO_
     --workers "$DEMO_WORKERS"
 
 say "3/4 training"
+if [ -z "$DEMO_RUN" ]; then
+    mkdir -p outputs
+    while DEMO_RUN=outputs/map_detection_stage2_$(date +%Y%m%d_%H%M%S) && ! mkdir "$DEMO_RUN" 2>/dev/null; do
+        sleep 1 # taken in this second
+    done
+    trap 'rmdir "$DEMO_RUN" 2>/dev/null || true' EXIT # a start that failed has left it empty
+fi
 # shellcheck disable=SC2086  # options are words
 run "$PYTHON" tools/train.py "$DEMO_CONFIG" --work-dir "$DEMO_RUN" $DEMO_TRAIN_OPTIONS
 

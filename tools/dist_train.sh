@@ -13,6 +13,7 @@ environment, for several machines (run it on each):
   MASTER_ADDR   address of machine 0         MASTER_PORT  a free port there (29500); PORT is the same
   MAX_RESTARTS  how often all processes start again after one of them died (0); a restarted run goes
                 on from its newest checkpoint, as with --resume auto
+  TORCH_ELASTIC_SHUTDOWN_TIMEOUT  seconds that a stopped run has for saving before it is killed (600)
   PYTHON        the interpreter (python)     TORCHRUN     the launcher (PYTHON -m torch.distributed.run)
 
 examples:
@@ -57,14 +58,8 @@ fi
 
 script=${MAPLLAVA_TOOL:-train.py}
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-if [ -z "${MAPLLAVA_RUN_STAMP:-}" ]; then
-    MAPLLAVA_RUN_STAMP=$(date +%Y%m%d_%H%M%S)
-    while compgen -G "outputs/*_$MAPLLAVA_RUN_STAMP" >/dev/null; do # the clock was put back
-        sleep 1
-        MAPLLAVA_RUN_STAMP=$(date +%Y%m%d_%H%M%S)
-    done
-fi
-export MAPLLAVA_RUN_STAMP
+export MAPLLAVA_LAUNCH=${MAPLLAVA_LAUNCH:-$(uname -n)-$$-$(date +%s%N)} # a restart finds its run folder by this
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-600} # torchrun's own 30 s cut off a save
 
 if [ "$nodes" = 1 ] && [ -z "$port" ]; then
     where=(--standalone)
@@ -73,6 +68,9 @@ else
         --nnodes "$nodes" --node-rank "${NODE_RANK:-0}"
         --master-addr "${MASTER_ADDR:-127.0.0.1}" --master-port "${port:-29500}"
     )
+    if [ "${NODE_RANK:-0}" = 0 ] && (: <"/dev/tcp/127.0.0.1/${port:-29500}") 2>/dev/null; then
+        refuse "port ${port:-29500} is in use by another program or run: choose a free one, MASTER_PORT=29501 for instance"
+    fi
 fi
 if [ "$restarts" -gt 0 ]; then
     where+=(--max-restarts "$restarts")

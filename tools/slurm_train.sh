@@ -60,7 +60,6 @@ command -v srun >/dev/null || refuse "srun is not on PATH: run this on a login n
 
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 export MASTER_PORT=${MASTER_PORT:-29500}
-export MAPLLAVA_RUN_STAMP=${MAPLLAVA_RUN_STAMP:-$(date +%Y%m%d_%H%M%S)}
 read -r -a more <<<"${SRUN_ARGS:-}"
 
 exec srun --partition "$partition" --job-name "$job" --nodes "$((gpus / per_node))" --ntasks "$gpus" \

@@ -9,22 +9,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 
 from mmengine.config import Config
 
 from mapllava.engine import build_runner, inject_map_spec
 from mapllava.engine.checkpoint_loader import checkpoint_file
-from mapllava.engine.command_line import (
-    add_run_options,
-    choose_checkpoint,
-    choose_work_dir,
-    load_config,
-    restarts,
-    run_tool,
-)
+from mapllava.engine.command_line import add_run_options, load_config, run_tool
 from mapllava.engine.data_check import check_data, check_validation
 from mapllava.engine.training_check import check_parts, check_saving
+from mapllava.engine.run_folder import run_folder
 from mapllava.errors import MapLLaVAError
 
 
@@ -58,16 +51,6 @@ def configure(args: argparse.Namespace) -> Config:
     cfg = load_config(args)
     check_parts(cfg)
     check_saving(cfg)
-    requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
-    resume = args.resume or ("auto" if requeued else None)
-    cfg.work_dir = choose_work_dir(cfg, args.work_dir, resume)
-    checkpoint = choose_checkpoint(cfg.work_dir, resume)
-    if checkpoint is not None:
-        cfg.resume, cfg.load_from = True, str(checkpoint)
-    elif resume or restarts():
-        sys.stderr.write(f"nothing to resume in {cfg.work_dir}: a new run starts\n")
-    if cfg.get("load_from"):
-        cfg.load_from = str(checkpoint_file(cfg.load_from, "--cfg-options load_from=PATH, or None"))
     if args.deterministic:
         cfg.merge_from_dict({"randomness.deterministic": True, "env_cfg.cudnn_benchmark": False})
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
@@ -86,12 +69,23 @@ def configure(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def train(args: argparse.Namespace) -> int:
+    """Train as the command line says; returns the exit status."""
+    cfg = configure(args)
+    requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
+    with run_folder(cfg, args.work_dir, args.resume or ("auto" if requeued else None)) as started:
+        if cfg.get("load_from"):
+            cfg.load_from = str(checkpoint_file(cfg.load_from, "--cfg-options load_from=PATH, or None"))
+        runner = build_runner(cfg)
+        runner.register_hook(started)
+        runner.train()
+        runner.logger.info(f"Done: {runner.work_dir}")
+    return 0
+
+
 def main() -> int:
     """Train; returns the exit status."""
-    runner = build_runner(configure(parse_args()))
-    runner.train()
-    runner.logger.info(f"Done: {runner.work_dir}")
-    return 0
+    return train(parse_args())
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import init_dist
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
@@ -49,7 +50,7 @@ def build_runner(cfg: Config) -> Runner:
     randomness = cfg.setdefault("randomness", ConfigDict())
     if randomness.get("seed") is None:
         randomness["seed"] = 0
-    _prepare_processes(cfg)
+    prepare_processes(cfg)
     kind = cfg.get("runner_type", "MapRunner")
     runner = RUNNERS.get(kind)
     if runner is None:
@@ -79,8 +80,15 @@ def check_schedule_unit(cfg: Config) -> None:
         )
 
 
-def _prepare_processes(cfg: Config) -> None:
-    """Start the process group and choose the wrapper, where MMEngine would pick a GPU."""
+def prepare_processes(cfg: Config) -> None:
+    """Start the process group, and choose the wrapper where MMEngine would pick a GPU.
+
+    Args:
+        cfg: The config; ``launcher`` says how the processes were started. A second call changes nothing.
+
+    Raises:
+        MapLLaVAError: If the processes do not meet, or were not started by that launcher.
+    """
     launcher = cfg.get("launcher", "none")
     if launcher == "none":
         return
@@ -90,10 +98,11 @@ def _prepare_processes(cfg: Config) -> None:
             f"launcher 'pytorch' needs the environment that torchrun sets; not there: {', '.join(missing)}; "
             "use tools/dist_train.sh CONFIG PROCESSES"
         )
+    options = dict((cfg.get("env_cfg") or {}).get("dist_cfg") or {})
+    if not dist.is_initialized() and (launcher == "pytorch" or torch.cuda.is_available()):
+        _join_processes(launcher, options)
     if torch.cuda.is_available():
         return
-    if launcher == "pytorch" and not dist.is_initialized():
-        _join_processes(((cfg.get("env_cfg") or {}).get("dist_cfg") or {}).get("timeout"))
     wrapper = cfg.setdefault("model_wrapper_cfg", ConfigDict())
     kind = MODEL_WRAPPERS.get(wrapper.setdefault("type", "MMDistributedDataParallel"))
     if kind is None or not issubclass(kind, DistributedDataParallel):
@@ -103,20 +112,29 @@ def _prepare_processes(cfg: Config) -> None:
     wrapper["device_ids"] = None
 
 
-def _join_processes(seconds: float | None) -> None:
-    """Meet the other processes, over gloo.
+def _join_processes(launcher: str, options: dict) -> None:
+    """Meet the other processes: MMEngine's way, or without a GPU over gloo.
 
     Raises:
-        MapLLaVAError: If they do not come within the time.
+        MapLLaVAError: If they do not come within the time, or the port is another program's.
     """
+    seconds = options.get("timeout")
     try:
-        dist.init_process_group(
-            backend="gloo", timeout=None if seconds is None else timedelta(seconds=seconds)
-        )
+        if torch.cuda.is_available():
+            init_dist(launcher, **options)
+        else:
+            timeout = None if seconds is None else timedelta(seconds=seconds)
+            dist.init_process_group(backend="gloo", timeout=timeout)
     except dist.DistError as error:
-        where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        host, port = (os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+        if "EADDRINUSE" in str(error) or "already in use" in str(error):
+            raise MapLLaVAError(
+                f"port {port} on {host} is in use by another program or run: choose a free one, "
+                "MASTER_PORT=29501 for instance"
+            ) from error
         raise MapLLaVAError(
-            f"rank {os.environ['RANK']} of {os.environ['WORLD_SIZE']} did not meet the others at {where}: "
-            f"{str(error).splitlines()[0]} Has every process been started, and does MASTER_ADDR lead to "
-            "the machine of rank 0? How long to wait is env_cfg.dist_cfg.timeout, in seconds"
+            f"rank {os.environ.get('RANK')} of {os.environ.get('WORLD_SIZE')} did not meet the others at "
+            f"{host}:{port}: {str(error).splitlines()[0]} Has every process been started, and does "
+            "MASTER_ADDR lead to the machine of rank 0? How long to wait is env_cfg.dist_cfg.timeout, in "
+            "seconds"
         ) from error

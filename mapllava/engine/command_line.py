@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -18,12 +17,8 @@ from mapllava.checkpoint.trusted_config import read_sent_config
 from mapllava.config.check import check_config
 from mapllava.config.options import OptionsAction, apply_options
 from mapllava.engine.config_errors import explain_config
-from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
-from mapllava.engine.resume import resume_point
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import SCOPE
-
-RUNS = Path("outputs")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -111,56 +106,6 @@ def import_plugins(plugins: Iterable[str]) -> None:
             ) from error
 
 
-def choose_work_dir(cfg: Config, asked: str | None, resume: str | None) -> str:
-    """The run's folder: the one asked for, the config's, the one to resume, or a new one.
-
-    Args:
-        cfg: The config; ``run_name`` names the kind of run, ``map_detection_stage2`` without it.
-        asked: ``--work-dir``.
-        resume: ``--resume``: None, ``auto`` or a checkpoint.
-    """
-    if asked or cfg.get("work_dir"):
-        return asked or cfg.work_dir
-    prefix = cfg.get("run_name") or "map_detection_stage2"
-    if resume == "auto":
-        runs = [path for path in sorted(RUNS.glob(f"{prefix}_*"), reverse=True) if latest_checkpoint(path)]
-        same = [path for path in runs if (path / Path(str(cfg.filename)).name).is_file()]
-        if same:
-            return str(same[0])
-    elif resume:
-        return str(Path(resume).parent)
-    if os.environ.get("MAPLLAVA_RUN_STAMP"):  # the launcher's, the same in all processes
-        return str(RUNS / f"{prefix}_{os.environ['MAPLLAVA_RUN_STAMP']}")
-    return str(_new_folder(RUNS / f"{prefix}_{time.strftime('%Y%m%d_%H%M%S')}"))
-
-
-def choose_checkpoint(work_dir: str, resume: str | None) -> Path | None:
-    """The checkpoint to go on from: the one asked for, or the run folder's newest.
-
-    Processes that torchrun or Slurm started again take the newest without being asked.
-
-    Args:
-        work_dir: The run folder.
-        resume: ``--resume``: None, ``auto`` or a checkpoint.
-
-    Returns:
-        None where the run starts anew.
-
-    Raises:
-        MapLLaVAError: See :func:`mapllava.engine.resume.resume_point`.
-    """
-    found = resume_point(work_dir, "auto") if resume == "auto" or restarts() else None
-    if found is None and resume not in (None, "auto"):
-        found = resume_point(work_dir, str(resume))
-    return found
-
-
-def restarts() -> int:
-    """How often torchrun (elastic restart) or Slurm (requeue) has started this run again."""
-    counts = (os.environ.get(name, "") for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
-    return sum(int(count) for count in counts if count.isdecimal())
-
-
 def run_tool(main: Callable[[], int]) -> int:
     """Run a command; an error that the user can put right becomes one message and status 2."""
     try:
@@ -177,14 +122,6 @@ def run_tool(main: Callable[[], int]) -> int:
             raise
         sys.stderr.write(f"error: {explained}\n")
         return 2
-
-
-def _new_folder(path: Path) -> Path:
-    """Two runs in a second, or a clock that was put back, must not share a folder."""
-    number = 1
-    while (found := path if number == 1 else path.with_name(f"{path.name}_{number}")).exists():
-        number += 1
-    return found
 
 
 def _import_file(path: Path) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
-from mmengine.dist import broadcast
+from mmengine.dist import broadcast, broadcast_object_list
+from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mapllava.claims import new_folder
 from mapllava.config.hooks import MMENGINE_HOOKS
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
 from mapllava.engine.failures import explain
@@ -20,6 +25,8 @@ from mapllava.engine.map_train_loop import MapTrainLoop
 from mapllava.engine.sharding import whole_state
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, PARAM_SCHEDULERS, RUNNERS
+
+_MMENGINE_RUNNER = inspect.getfile(Runner)
 
 
 @RUNNERS.register_module()
@@ -31,6 +38,24 @@ class MapRunner(Runner):
     sharded or not. Before gathering, hooks that have a method ``gather_checkpoint(runner)`` are
     called in every process, to gather sharded tensors of their own.
     """
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """MMEngine's; a start in the same second as another has a log folder of its own."""
+        super().setup_env(env_cfg)
+        name = [new_folder(Path(self.work_dir) / self._timestamp).name if self._rank == 0 else ""]
+        broadcast_object_list(name)
+        self._timestamp: str = name[0]
+
+    def build_logger(self, *args: Any, **options: Any) -> MMLogger:
+        """MMEngine's; its long listings (environment, config, hooks) go to the log file alone."""
+        logger = super().build_logger(*args, **options)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_is_no_listing)
+        return logger
+
+    def dump_config(self) -> None:
+        """Not yet: ``RunFolderHook`` writes the config when the start has come as far as that."""
 
     def train(self) -> nn.Module:
         """MMEngine's; what other libraries raise says what to do, where that is known.
@@ -178,6 +203,10 @@ class MapRunner(Runner):
 def updates(batches: int, optim_wrapper: OptimWrapper) -> int:
     """Updates of the weights that so many batches make; the last may have fewer batches than the others."""
     return -(-batches // optim_wrapper._accumulative_counts)
+
+
+def _is_no_listing(record: logging.LogRecord) -> bool:
+    return record.pathname != _MMENGINE_RUNNER or record.levelno > logging.INFO or "\n" not in str(record.msg)
 
 
 def _shards(model_wrapper_cfg: Mapping[str, Any] | None) -> bool:

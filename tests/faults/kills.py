@@ -34,7 +34,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "engine")]
 from toy import toy_config  # noqa: E402
 
 from mapllava import gt_cache  # noqa: E402
-from mapllava.engine import build_runner  # noqa: E402
 from mapllava.engine.command_line import run_tool  # noqa: E402
 from mapllava.synthetic import create_city  # noqa: E402
 from tools import train as train_tool  # noqa: E402
@@ -117,8 +116,7 @@ def _train(config: Path, work_dir: Path, processes: int, rank: int, port: int) -
             os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes))
             os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
             options += ["--launcher", "pytorch"]
-        cfg = train_tool.configure(train_tool.parse_args(options))
-        status = run_tool(lambda: build_runner(cfg).train() is None)
+        status = run_tool(lambda: train_tool.train(train_tool.parse_args(options)))
     except BaseException:
         import traceback
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "engine"))
@@ -18,7 +17,6 @@ from toy import toy_config  # noqa: E402
 from mapllava.checkpoint import read_model_file  # noqa: E402
 from mapllava.checkpoint.plain_file import read_plain  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
-from mapllava.engine.command_line import choose_work_dir  # noqa: E402
 from mapllava.engine.resume import resume_point  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
 from mapllava.whole_file import remove_partial_files, whole_file, write_json  # noqa: E402
@@ -213,18 +211,6 @@ def test_two_writers_do_not_share_a_partial_file(tmp_path):
         assert one != two
         one.touch()
         two.touch()
-
-
-def test_a_clock_that_was_put_back_gives_the_run_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr("mapllava.engine.command_line.RUNS", tmp_path)
-    monkeypatch.setattr("time.strftime", lambda *_: "20260101_120000")
-    monkeypatch.delenv("MAPLLAVA_RUN_STAMP", raising=False)
-    names = []
-    for _ in range(3):
-        folder = Path(choose_work_dir(Config({}), None, None))
-        folder.mkdir()
-        names.append(folder.name.removeprefix("map_detection_stage2_"))
-    assert names == ["20260101_120000", "20260101_120000_2", "20260101_120000_3"]
 
 
 def test_time_left_is_never_negative(tmp_path, monkeypatch):

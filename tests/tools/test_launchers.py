@@ -1,6 +1,8 @@
 """The command lines that the launchers build, and what they say when something is missing."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +22,8 @@ def launch(tmp_path):
         (stubs / name).write_text(
             "#!/bin/sh\n"
             f'echo {name} "$@"\n'
-            'echo "env OMP_NUM_THREADS=$OMP_NUM_THREADS MASTER_PORT=$MASTER_PORT STAMP=$MAPLLAVA_RUN_STAMP"\n'
+            'echo "env OMP_NUM_THREADS=$OMP_NUM_THREADS MASTER_PORT=$MASTER_PORT LAUNCH=$MAPLLAVA_LAUNCH'
+            ' SHUTDOWN=$TORCH_ELASTIC_SHUTDOWN_TIMEOUT"\n'
         )
         (stubs / name).chmod(0o755)
 
@@ -61,7 +64,32 @@ def test_dist_train_starts_torchrun(launch, env, expected):
     assert status == 0
     assert said[0] == f"{expected} --nproc-per-node 4 {TRAIN} --amp --launcher pytorch"
     assert "OMP_NUM_THREADS=1" in said[1]
-    assert "STAMP=20" in said[1], "all processes, and all restarts, share one run folder"
+    assert re.search(r"LAUNCH=\S+-\d+-\d{19} ", said[1]), "all restarts know their run folder by it"
+    assert said[1].endswith("SHUTDOWN=600"), "time enough to save"
+
+
+def test_the_users_time_for_saving_holds(launch):
+    _, said, _ = launch("dist_train.sh", CONFIG, 4, TORCH_ELASTIC_SHUTDOWN_TIMEOUT="7")
+    assert said[1].endswith("SHUTDOWN=7")
+
+
+def test_torchrun_obeys_that_time(monkeypatch):
+    from torch.distributed.launcher.api import LaunchConfig
+
+    monkeypatch.setenv("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "600")
+    assert LaunchConfig(1, 1, 1).shutdown_timeout == 600
+
+
+def test_a_port_in_use_is_named(launch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        status, said, errors = launch("dist_train.sh", CONFIG, 2, MASTER_PORT=port)
+        assert (status, said) == (2, [])
+        assert f"port {port} is in use" in errors.splitlines()[-1]
+        other = {"NNODES": "2", "NODE_RANK": "1", "MASTER_ADDR": "10.0.0.1"}
+        assert launch("dist_train.sh", CONFIG, 2, MASTER_PORT=port, **other)[0] == 0, "it is machine 0's"
 
 
 def test_dist_test_goes_the_same_way(launch):

@@ -25,7 +25,8 @@ def tool(monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         with pytest.raises(SystemExit) as status:
             runpy.run_path(str(ROOT / "tools" / name), run_name="__main__")
-        return status.value.code, capsys.readouterr().err
+        run.out, errors = capsys.readouterr()
+        return status.value.code, errors
 
     return run
 
@@ -41,7 +42,7 @@ def config(tmp_path):
 
 def test_trains_into_a_dated_folder_and_resumes_there(tool, config, tmp_path, monkeypatch):
     arguments = (config, "--plugins", TOY)
-    monkeypatch.setattr("mapllava.engine.command_line.RUNS", tmp_path / "outputs")
+    monkeypatch.setattr("mapllava.engine.run_folder.RUNS", tmp_path / "outputs")
     assert tool(*arguments, "--cfg-options", "train_cfg.max_epochs=1")[0] == 0
     (run,) = (tmp_path / "outputs").iterdir()
     assert run.name.startswith("map_detection_stage2_20")
@@ -49,8 +50,32 @@ def test_trains_into_a_dated_folder_and_resumes_there(tool, config, tmp_path, mo
 
     assert tool(*arguments, "--resume", "auto", "--cfg-options", "experiment_name=again")[0] == 0
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [run.name]
+    assert not list(run.glob(".*")), "the lock and what was half-written are gone"
     assert torch.load(run / "final_model.pth", weights_only=True)["meta"]["epoch"] == 2
     assert [entry["epoch"] for entry in json.loads((run / "metrics.json").read_text())] == [1, 2]
+
+
+@pytest.mark.parametrize("fault", ["model.type=NoSuchModel", "load_from=none.pth", "model.depth=3"])
+def test_a_failed_start_says_why_and_leaves_nothing(tool, config, tmp_path, monkeypatch, fault):
+    monkeypatch.setattr("mapllava.engine.run_folder.RUNS", tmp_path / "outputs")
+    options = ["--cfg-options", fault, "log_level=INFO"]
+    for folder in ([], ["--work-dir", tmp_path / "named"]):
+        status, text = tool(config, "--plugins", TOY, *folder, *options)
+        assert status == 2
+        assert "Traceback" not in text
+        assert len(tool.out.splitlines()) < 10, "neither the config nor the machine's listing"
+    assert not (tmp_path / "named").exists()
+    assert list((tmp_path / "outputs").glob("*")) == []
+
+
+def test_the_listings_of_a_run_are_in_its_log(tool, config, tmp_path):
+    run = tmp_path / "run"
+    options = ["--work-dir", run, "--cfg-options", "train_cfg.max_epochs=1", "log_level=INFO"]
+    assert tool(config, "--plugins", TOY, *options)[0] == 0
+    (log,) = run.glob("*/*.log")
+    for listing in ("\nmodel = dict(", "System environment:", "Hooks will be executed"):
+        assert listing in log.read_text()
+        assert listing not in tool.out
 
 
 def test_resume_auto_starts_a_new_run_where_there_is_none(tool, config, tmp_path):

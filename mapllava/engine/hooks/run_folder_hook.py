@@ -12,16 +12,17 @@ from mmengine.runner import Runner
 
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
-from mapllava.whole_file import write_json
+from mapllava.whole_file import whole_file, write_json
 
 METRICS = "metrics.json"
 
 
 @HOOKS.register_module()
 class RunFolderHook(Hook):
-    """Writes ``config.json`` at the start and ``metrics.json`` after every validation or test.
+    """Writes the config at the start and ``metrics.json`` after every validation or test.
 
-    MMEngine itself writes the resolved ``.py`` and the log. ``metrics.json`` is a list of entries
+    The config is there as ``config.json`` and as the resolved ``.py``; a start that fails before leaves an
+    earlier run's as they are. MMEngine itself writes the log. ``metrics.json`` is a list of entries
     with ``stage`` (val or test), ``epoch``, ``split``, the ``ablation`` where one was asked for, and
     ``metrics``. A validation's entry is written last: what else it leads to is then done.
     """
@@ -32,6 +33,18 @@ class RunFolderHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Write the resolved config."""
         write_json(Path(runner.work_dir) / "config.json", runner.cfg.to_dict(), default=_plain)
+        self._write_config(runner)
+
+    @master_only
+    def before_test(self, runner: Runner) -> None:
+        """Write the resolved config."""
+        self._write_config(runner)
+
+    @staticmethod
+    def _write_config(runner: Runner) -> None:
+        name = Path(runner.cfg.filename or f"{runner.timestamp}.py").name
+        with whole_file(Path(runner.work_dir) / name) as partial:
+            partial.write_text(runner.cfg.dump(), encoding="utf-8")
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Append the epoch's metrics."""
