@@ -16,8 +16,8 @@ from mapllava.engine import build_runner, inject_map_spec
 from mapllava.engine.checkpoint_loader import checkpoint_file
 from mapllava.engine.command_line import add_run_options, load_config, run_tool
 from mapllava.engine.data_check import check_data, check_validation
-from mapllava.engine.training_check import check_parts, check_saving
 from mapllava.engine.run_folder import run_folder
+from mapllava.engine.training_check import check_parts, check_saving
 from mapllava.errors import MapLLaVAError
 
 
