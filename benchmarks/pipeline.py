@@ -33,7 +33,6 @@ from mapllava.datasets.transforms import (
     RandomLateralFlip,
     RasterizeBEV,
     ResamplePolylines,
-    TokenizePrompt,
 )
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
@@ -124,7 +123,7 @@ def measure(samples: list[dict[str, Any]], size: tuple[int, int], top: int, roun
     load = [LoadMultiViewImages(size=size), CropMultiView(top=top)]
     images = Compose([*load, PackMapInputs()])
     augment = [PhotoMetricDistortionMultiView(), RandomLateralFlip()]
-    targets = [ResamplePolylines(), RasterizeBEV(), TokenizePrompt("Draw the map around the car.")]
+    targets = [ResamplePolylines(), RasterizeBEV()]
     training = Compose([*load, *augment, *targets, PackMapInputs()])
     runs: dict[str, Callable[[dict], Any]] = {
         "images": lambda sample: images(dict(sample)),

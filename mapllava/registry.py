@@ -25,9 +25,9 @@ _TASKS = ["mapllava.models.task_modules"]
 DATASETS = Registry("dataset", parent=_root.DATASETS, scope=SCOPE, locations=_DATASETS)
 DATA_SAMPLERS = Registry("data sampler", parent=_root.DATA_SAMPLERS, scope=SCOPE, locations=_DATASETS)
 TRANSFORMS = Registry("transform", parent=_root.TRANSFORMS, scope=SCOPE, locations=_DATASETS)
-TOKENIZERS = Registry("tokenizer", scope=SCOPE, locations=_DATASETS)
 FUNCTIONS = Registry("function", parent=_root.FUNCTIONS, scope=SCOPE, locations=_DATASETS)
 
+TOKENIZERS = Registry("tokenizer", scope=SCOPE, locations=_MODELS)
 MODELS = Registry("model", parent=_root.MODELS, scope=SCOPE, locations=_MODELS)
 MODEL_WRAPPERS = Registry("model wrapper", parent=_root.MODEL_WRAPPERS, scope=SCOPE, locations=_ENGINE)
 WEIGHT_INITIALIZERS = Registry(

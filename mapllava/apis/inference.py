@@ -16,7 +16,7 @@ from torch import nn
 from mapllava.checkpoint import ModelFile, check_fit, read_model_file
 from mapllava.checkpoint.trusted_config import check_components
 from mapllava.engine.base_weights import base_differences, base_weight_modules, reloadable_keys
-from mapllava.engine.self_description import PROMPT_STEP, inference_pipeline
+from mapllava.engine.self_description import inference_pipeline
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS, SCOPE, TRANSFORMS
 from mapllava.structures.frames import MapSpec
@@ -53,6 +53,7 @@ def load_model(
     pipeline = _pipeline(file, config)
     check_components(config["model"], "model", str(path))
     check_components(pipeline, "pipeline", str(path))
+    place_prompt(file, config["model"])
     with DefaultScope.overwrite_default_scope(SCOPE), torch.random.fork_rng(devices=[]):
         try:
             model = MODELS.build(config["model"])
@@ -193,16 +194,19 @@ def place_bases(file: ModelFile, model_cfg: dict[str, Any], moved: Mapping[str, 
             node["pretrained"] = f"{name}@{revision}"
 
 
+def place_prompt(file: ModelFile, model_cfg: dict[str, Any]) -> None:
+    """Write the prompt's ids into the config, so that no tokenizer need be at hand."""
+    prompt, decoder = file.meta["prompt"], model_cfg.get("decoder")
+    if prompt is not None and isinstance(decoder, dict) and "prompt" in decoder:
+        recorded = {"ids": {prompt["text"]: prompt["ids"]}, "identity": prompt["tokenizer"]}
+        decoder["tokenizer"] = {"type": "RecordedTokenizer", **recorded}
+
+
 def _pipeline(file: ModelFile, config: dict[str, Any]) -> list[Any]:
-    """The test transforms; the prompt is already tokenised, so that no tokenizer need be at hand."""
+    """The test transforms."""
     steps = inference_pipeline(config)
     if not steps:
         raise MapLLaVAError(f"'{file.path}': its config has no test data, so no preprocessing is known")
-    for step in steps:
-        if isinstance(step, dict) and step.get("type") in (PROMPT_STEP, f"{SCOPE}.{PROMPT_STEP}"):
-            if file.meta["prompt"] is None:
-                raise MapLLaVAError(f"'{file.path}': the prompt's ids are missing; copy the file again")
-            step.update(ids=file.meta["prompt"]["ids"])
     return steps
 
 

@@ -1,6 +1,6 @@
 """The file a trained model lives in: what trained, and the description of everything else.
 
-Layout, format 2 (tensors and plain values only, so ``torch.load(weights_only=True)`` reads it):
+Layout, format 3 (tensors and plain values only, so ``torch.load(weights_only=True)`` reads it):
 
 * ``state_dict``: what trained, and buffers; frozen base weights are described, not stored
 * ``meta``: ``format_version``, ``mapllava_version``; ``full_config``, the run's config as plain values;
@@ -25,7 +25,7 @@ from mapllava.errors import MapLLaVAError
 from mapllava.version import __version__
 from mapllava.whole_file import whole_file
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DESCRIPTION = (
     "format_version",
     "mapllava_version",
@@ -38,6 +38,7 @@ DESCRIPTION = (
 )
 """Keys of ``meta`` that every model file of this format has."""
 
+_PROMPT_IN_PIPELINE = 2  # the format in which a transform made ids of the prompt
 _CHOICE = ("best", "epoch", "iter")
 
 
@@ -80,6 +81,8 @@ def read_model_file(path: str | Path) -> ModelFile:
             "folder's best_model.pth; weights of a base model belong into the config's 'pretrained'"
         )
     _check_format(path, meta)
+    if meta["format_version"] == _PROMPT_IN_PIPELINE:
+        _move_prompt(meta)
     return ModelFile(path, dict(state), meta)
 
 
@@ -103,7 +106,7 @@ def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
             f"'{path}' is of format 1, which does not hold its config: evaluate it with python tools/test.py "
             "CONFIG CHECKPOINT; training that goes on from it (--resume) writes complete files"
         )
-    if version != FORMAT_VERSION:
+    if version not in (FORMAT_VERSION, _PROMPT_IN_PIPELINE):
         raise MapLLaVAError(
             f"'{path}' is of format {version}, written by mapllava {meta.get('mapllava_version')}; this is "
             f"mapllava {__version__}, which reads format {FORMAT_VERSION}: install the former's version"
@@ -114,6 +117,33 @@ def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
             f"'{path}': meta lacks a valid {', '.join(wrong)}: the file was changed after writing, or "
             "another program wrote it; copy it again from the run folder"
         )
+
+
+def _move_prompt(meta: dict[str, Any]) -> None:
+    """Rewrite a description of format 2: the prompt goes from the pipelines to the decoder that reads it."""
+    config, step = meta["full_config"], None
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        step = _taken_out(config.get(name)) or step
+    decoder = config["model"].get("decoder") or {}
+    if str(decoder.get("type")).rpartition(".")[2] != "LLMMapDecoder":
+        meta["prompt"] = None
+    elif step is not None:
+        decoder["prompt"] = step.get("prompt")
+        decoder["tokenizer"] = step.get("tokenizer") or {"type": "ByteTokenizer"}
+
+
+def _taken_out(node: Any) -> dict[str, Any] | None:
+    """The ``TokenizePrompt`` of all pipelines below, which lose it."""
+    taken: dict[str, Any] | None = None
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if key == "pipeline" and isinstance(value, list):
+            steps = [step for step in value if isinstance(step, dict)]
+            old = [step for step in steps if str(step.get("type")).rpartition(".")[2] == "TokenizePrompt"]
+            taken = old[0] if old else taken
+            node[key] = [step for step in value if step not in old]
+        elif isinstance(value, (dict, list)):
+            taken = _taken_out(value) or taken
+    return taken
 
 
 def _malformed(meta: Mapping[str, Any]) -> list[str]:

@@ -1,8 +1,7 @@
-"""Data sets on GT caches, their transforms, and the tokenizers of the prompt."""
+"""Data sets on GT caches, and their transforms."""
 
 from mapllava.datasets import transforms
 from mapllava.datasets.map_dataset import MapDataset
 from mapllava.datasets.nuscenes_map_dataset import NuScenesMapDataset
-from mapllava.datasets.tokenizers import ByteTokenizer, HFTokenizer
 
-__all__ = ["ByteTokenizer", "HFTokenizer", "MapDataset", "NuScenesMapDataset", "transforms"]
+__all__ = ["MapDataset", "NuScenesMapDataset", "transforms"]

@@ -22,7 +22,7 @@ from mapllava.evaluation.ground_truth import prepare_ground_truth
 from mapllava.evaluation.offline import PairedMaps
 from mapllava.models.map_llava import MapLLaVA
 from mapllava.models.necks.base import NeckOutput
-from mapllava.structures.map_data_sample import MapDataSample
+from mapllava.structures.map_data_sample import MapDataSample, prompts_of
 
 INPUTS: dict[str, str] = {
     "blank": "all images are the mean grey",
@@ -101,8 +101,9 @@ class Ablations:
             self._truth.append(prepare_ground_truth(sample.metainfo["polylines"], self.protocol, token))
             self._scenes.append(str(sample.metainfo.get("scene_name", "")))
         every = [(WHOLE, out), *ablated_outputs(self.model, inputs, out, foreign)]
+        prompts = prompts_of(samples)
         for name, handed_on in every:
-            drawn = self.model.draw(handed_on, inputs.get("prompt_ids"))
+            drawn = self.model.draw(handed_on, prompts)
             for token, found in zip(tokens, self.model.head.predict(*drawn), strict=True):
                 arrays = {key: to_numpy(found[key]) for key in ("points", "labels", "scores")}
                 self._predictions[name].append({"sample_token": token, **arrays})

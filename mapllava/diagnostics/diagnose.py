@@ -20,7 +20,7 @@ from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.functional import Protocol, get_protocol
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.models.map_llava import MapLLaVA
-from mapllava.structures.map_data_sample import MapDataSample
+from mapllava.structures.map_data_sample import MapDataSample, prompts_of
 
 SECTIONS: dict[str, str] = {
     "ablations": "mAP that each missing input costs",
@@ -108,7 +108,7 @@ class Diagnosis:
         with torch.no_grad():
             with self.attention if "attention" in self.sections else nullcontext():
                 out = self.model.see(inputs)
-            hidden = self.model.decoder(inputs.get("prompt_ids"), out.scene_tokens, self.model.map_queries)
+            hidden = self.model.decoder(out.scene_tokens, self.model.map_queries, prompts_of(samples))
             instances, points = self.model.map_queries.split(hidden)
         if "ablations" in self.sections:
             self.ablations.update(inputs, out, samples, foreign)

@@ -18,6 +18,7 @@ _MODULES = {  # what shows that a distribution works, where it is not its own na
     "mmcv-lite": "mmcv.transforms",
     "nuscenes-devkit": "nuscenes.nuscenes",
     "opencv-python": "cv2",
+    "protobuf": "google.protobuf",
     "opencv-python-headless": "cv2",
     "scipy": "scipy.optimize",
     "setuptools": "pkg_resources",

@@ -11,11 +11,7 @@ from torch import nn
 
 from mapllava.engine.map_spec_injection import leaf_datasets
 from mapllava.engine.plain_state import plain_config
-from mapllava.registry import TOKENIZERS
 from mapllava.version import __version__
-
-PROMPT_STEP = "TokenizePrompt"
-"""The transform whose ids a model file holds."""
 
 
 def describe_model(model: nn.Module, cfg: Config) -> dict[str, Any]:
@@ -26,14 +22,15 @@ def describe_model(model: nn.Module, cfg: Config) -> dict[str, Any]:
         cfg: The run's config, with ``map_spec`` injected.
 
     Raises:
-        MapLLaVAError: If the config holds what is no plain value, or the tokenizer does not load.
+        MapLLaVAError: If the config holds what is no plain value.
     """
     config = plain_config(cfg.to_dict())
+    describe_prompt = getattr(getattr(model, "decoder", None), "describe_prompt", None)
     return {
         "mapllava_version": __version__,
         "full_config": config,
         "map_spec": config.get("map_spec"),
-        "prompt": _prompt(inference_pipeline(config)),
+        "prompt": None if describe_prompt is None else describe_prompt(),
         "architectures": _architectures(model),
     }
 
@@ -51,18 +48,6 @@ def inference_pipeline(config: Mapping[str, Any]) -> list[Any]:
         for _, dataset in leaf_datasets(config, name):
             return list(dataset.get("pipeline") or [])
     return []
-
-
-def _prompt(pipeline: list[Any]) -> dict[str, Any] | None:
-    """Text, ids and tokenizer of the pipeline's prompt, or None where it has none."""
-    for step in pipeline:
-        if isinstance(step, Mapping) and step.get("type") == PROMPT_STEP:
-            config = dict(step.get("tokenizer") or {"type": "ByteTokenizer"})
-            tokenizer = TOKENIZERS.build(dict(config))
-            identity = tokenizer.describe() if hasattr(tokenizer, "describe") else {}
-            ids = [int(index) for index in tokenizer(step["prompt"])]
-            return {"text": step["prompt"], "ids": ids, "tokenizer": {**config, **identity}}
-    return None
 
 
 def _architectures(model: nn.Module) -> dict[str, Any]:

@@ -55,17 +55,17 @@ class MapDataPreprocessor(BaseDataPreprocessor):
         """Make the model's batch (B samples, N cameras).
 
         Args:
-            data: ``inputs`` with ``img`` (B tensors (N, 3, H, W) uint8, or one of (B, N, 3, H, W))
-                and perhaps ``prompt_ids`` (B tensors (L,)); ``data_samples`` (B samples, or None).
+            data: ``inputs`` with ``img`` (B tensors (N, 3, H, W) uint8, or one of (B, N, 3, H, W));
+                ``data_samples`` (B samples, or None).
             training: Not used; training and test see the same.
 
         Returns:
             ``inputs`` with ``img`` (B, N, 3, H, W) float32, ``lidar2img`` and ``lidar2cam``
-            (B, N, 4, 4), ``cam2img`` (B, N, 3, 3) float32, ``prompt_ids`` (B, L) int64 as far as
-            given; and ``data_samples`` as they came.
+            (B, N, 4, 4), ``cam2img`` (B, N, 3, 3) float32 as far as given; and ``data_samples`` as they
+            came.
 
         Raises:
-            ValueError: If images or prompts differ in shape, or a sample lacks a matrix.
+            ValueError: If images differ in shape, or a sample lacks a matrix.
         """
         raw, samples = data["inputs"], data.get("data_samples")
         inputs = {name: self._batch(name, value) for name, value in raw.items()}
@@ -82,7 +82,7 @@ class MapDataPreprocessor(BaseDataPreprocessor):
         if len(set(shapes)) > 1:
             raise ValueError(
                 f"inputs['{name}'] has shapes {shapes} within one batch; all samples must have the same: "
-                "images through LoadMultiViewImages(size=(w, h)) or ResizeMultiView, one prompt for all"
+                "images through LoadMultiViewImages(size=(w, h)) or ResizeMultiView"
             )
         return torch.stack([self._move(value) for value in values])
 

@@ -16,7 +16,7 @@ from mapllava.models.camera import Cameras
 from mapllava.models.necks.base import NeckOutput
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
-from mapllava.structures.map_data_sample import MapDataSample
+from mapllava.structures.map_data_sample import MapDataSample, prompts_of
 
 
 @MODELS.register_module()
@@ -99,9 +99,9 @@ class MapLLaVA(BaseModel):
         """MMEngine's three ways through a model.
 
         Args:
-            inputs: ``img`` (B, N, 3, H, W) normalised, ``lidar2img`` (B, N, 4, 4), and
-                ``prompt_ids`` (B, L) where the decoder reads a prompt.
-            data_samples: the samples; needed for ``loss`` and ``predict``.
+            inputs: ``img`` (B, N, 3, H, W) normalised, ``lidar2img`` (B, N, 4, 4).
+            data_samples: the samples; needed for ``loss`` and ``predict``. One with a ``prompt`` is drawn
+                after that, the others after the decoder's own.
             mode: ``loss`` (dict of losses), ``predict`` (the samples with ``pred_instances``) or
                 ``tensor`` (class logits and normalised points of every layer).
 
@@ -111,7 +111,7 @@ class MapLLaVA(BaseModel):
         if mode not in ("loss", "predict", "tensor"):
             raise ValueError(f"mode '{mode}' is not one of loss, predict, tensor")
         out = self.see(inputs)
-        logits, points = self.draw(out, inputs.get("prompt_ids"))
+        logits, points = self.draw(out, prompts_of(data_samples))
         if mode == "tensor":
             return logits, points
         if data_samples is None:
@@ -129,8 +129,13 @@ class MapLLaVA(BaseModel):
         feats = self.vision_encoder(img)
         return self.neck(feats, self.vision_encoder.grid_size(img_hw), Cameras(inputs["lidar2img"], img_hw))
 
-    def draw(self, out: NeckOutput, prompt_ids: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Scene tokens to class logits (L, B, I, n_classes) and points (L, B, I, P, 2) in [0, 1]."""
-        hidden = self.decoder(prompt_ids, out.scene_tokens, self.map_queries)
+    def draw(self, out: NeckOutput, prompts: Sequence[str | None] | None = None) -> tuple[Tensor, Tensor]:
+        """Scene tokens to class logits (L, B, I, n_classes) and points (L, B, I, P, 2) in [0, 1].
+
+        Args:
+            out: what the neck gave.
+            prompts: B texts, see :func:`~mapllava.structures.map_data_sample.prompts_of`.
+        """
+        hidden = self.decoder(out.scene_tokens, self.map_queries, prompts)
         instances, points = self.map_queries.split(hidden)
         return self.head(instances, points, out.bev)

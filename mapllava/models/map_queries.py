@@ -94,22 +94,30 @@ class BaseMapQueries(BaseModule):
 
         return self._kept("bool", prefix_len, device, build)
 
-    def block_mask(self, prefix_len: int, device: torch.device | str = "cpu") -> Any:
-        """The same rules as FlexAttention's ``BlockMask``, kept likewise.
+    def block_mask(
+        self, prefix_len: int, device: torch.device | str = "cpu", padding: Tensor | None = None
+    ) -> Any:
+        """The same rules as FlexAttention's ``BlockMask``, kept likewise unless there is padding.
 
         Args:
             prefix_len: tokens before the first query.
             device: where the mask lives.
+            padding: (B,), how many first tokens of each sample are none; see :func:`beside_padding`.
         """
         from torch.nn.attention.flex_attention import create_block_mask
 
+        length = prefix_len + self.num_tokens
+
         def mask_mod(batch: Tensor, head: Tensor, row: Tensor, column: Tensor) -> Tensor:
-            return self.may_attend(row, column, prefix_len)
+            allowed = self.may_attend(row, column, prefix_len)
+            return allowed if padding is None else allowed & beside_padding(row, column, padding[batch])
 
         def build(where: torch.device) -> Any:
-            length = prefix_len + self.num_tokens
-            return create_block_mask(mask_mod, None, None, length, length, device=str(where))
+            size = None if padding is None else len(padding)
+            return create_block_mask(mask_mod, size, None, length, length, device=str(where))
 
+        if padding is not None:
+            return build(padding.device)
         return self._kept("block", prefix_len, device, build)
 
     def may_attend(self, row: Tensor, column: Tensor, prefix_len: int) -> Tensor:
@@ -139,6 +147,20 @@ class BaseMapQueries(BaseModule):
                 self._masks.clear()
             self._masks[key] = build(key[2])
         return self._masks[key]
+
+
+def beside_padding(row: Tensor, column: Tensor, padding: Tensor) -> Tensor:
+    """Whether a token may attend to another beside padding, which only sees and is seen by itself.
+
+    Args:
+        row: indices of the tokens that look.
+        column: indices of the tokens looked at; shapes must broadcast.
+        padding: how many first tokens are padding.
+
+    Returns:
+        bool, True = may.
+    """
+    return (column >= padding) | (row == column)
 
 
 @MODELS.register_module()

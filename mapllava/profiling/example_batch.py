@@ -5,7 +5,6 @@ Shapes: N cameras, H x W pixels, G elements, O orders, P points.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,6 @@ from mapllava.structures.map_data_sample import MapDataSample
 from mapllava.testing.rig import surround_cameras
 
 _CAMERA_HW = (900, 1600)  # nuScenes' images, where a pipeline names a scale instead of a size
-_CHARACTERS_PER_TOKEN = 4  # of English under a vocabulary of 32,000 tokens
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,6 @@ class SampleShape:
         map_spec: frame, ROI and classes.
         img_hw: (H, W) of the network's input.
         num_cameras: N.
-        prompt_tokens: tokens of the prompt with BOS; a vocabulary that lies on the hub is not
-            fetched, its prompt counts as one token per four characters.
         num_points: P.
         bev_hw: cells (Y, X) of the auxiliary segmentation, or None.
         num_elements: G.
@@ -41,7 +37,6 @@ class SampleShape:
     map_spec: MapSpec
     img_hw: tuple[int, int]
     num_cameras: int
-    prompt_tokens: int
     num_points: int
     bev_hw: tuple[int, int] | None
     num_elements: int = 20
@@ -61,7 +56,6 @@ class SampleShape:
             map_spec=spec,
             img_hw=_img_hw(steps),
             num_cameras=int(neck.get("num_cameras", 6)),
-            prompt_tokens=_prompt_tokens(steps),
             num_points=int(head["num_points"]),
             bev_hw=None if cell is None else spec.roi.grid_shape(float(cell)),
             num_elements=num_elements,
@@ -73,9 +67,8 @@ def example_batch(shape: SampleShape, batch_size: int, seed: int = 0) -> dict[st
     generator = torch.Generator().manual_seed(seed)
     size = (shape.num_cameras, 3, *shape.img_hw)
     images = [torch.randint(0, 256, size, dtype=torch.uint8, generator=generator) for _ in range(batch_size)]
-    prompts = [torch.ones(shape.prompt_tokens, dtype=torch.long) for _ in range(batch_size)]
     samples = [_sample(shape, index, generator) for index in range(batch_size)]
-    return {"inputs": {"img": images, "prompt_ids": prompts}, "data_samples": samples}
+    return {"inputs": {"img": images}, "data_samples": samples}
 
 
 def _sample(shape: SampleShape, index: int, generator: torch.Generator) -> MapDataSample:
@@ -136,14 +129,3 @@ def _img_hw(steps: list[dict]) -> tuple[int, int]:
             "LoadMultiViewImages(size=(width, height)), from which the image size is read"
         )
     return height, width
-
-
-def _prompt_tokens(steps: list[dict]) -> int:
-    for step in steps:
-        if step.get("type") == "TokenizePrompt":
-            prompt = str(step.get("prompt", ""))
-            kind = (step.get("tokenizer") or {}).get("type", "ByteTokenizer")
-            if kind == "ByteTokenizer":
-                return 1 + len(prompt.encode())
-            return 1 + math.ceil(len(prompt) / _CHARACTERS_PER_TOKEN)
-    return 1

@@ -105,8 +105,6 @@ def record_step(
         model.train()
         if hasattr(model.head, "assigner"):
             model.head.assigner = _OnePairPerElement()
-        if hasattr(model.decoder, "_checked_prompt"):
-            model.decoder._checked_prompt = True  # there is no value to check
         if gpu:
             stack.enter_context(gpu_rules())
         stack.enter_context(recorder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mapllava.engine.config_errors import arguments_of
 from mapllava.profiling.training_step import build_optimizer
 from mapllava.registry import MODELS, OPTIMIZERS
 
@@ -81,7 +81,7 @@ def _offers_checkpointing(component: Any) -> bool:
     cls = MODELS.get(component["type"])
     if cls is None or (component.get("frozen") and not component.get("lora") and hasattr(cls, "grid_size")):
         return False
-    return "gradient_checkpointing" in inspect.signature(cls).parameters
+    return "gradient_checkpointing" in arguments_of(cls)
 
 
 def model_parts(model: nn.Module, bits: dict[str, int]) -> list[Part]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
+
+from mapllava.errors import MapLLaVAError
 
 
 class MapDataSample(BaseDataElement):
@@ -15,6 +19,8 @@ class MapDataSample(BaseDataElement):
       (G,) bool.
     * ``pred_instances``: ``points`` (K, P, 2) float32 metres, ``scores`` (K,), ``labels`` (K,).
     * ``gt_bev``: ``data`` (C, Y, X) uint8; row 0 is the ROI's ``y_min``, column 0 its ``x_min``.
+
+    Meta information may hold a ``prompt``, a text that takes the place of the decoder's own.
 
     Setting a field to a value of another type raises ``AssertionError`` (MMEngine's convention).
     """
@@ -57,3 +63,19 @@ class MapDataSample(BaseDataElement):
     @gt_bev.deleter
     def gt_bev(self) -> None:
         del self._gt_bev
+
+
+def prompts_of(samples: Sequence[MapDataSample] | None) -> list[str | None] | None:
+    """The prompt of every sample, None where it has none; None if no sample has one.
+
+    Raises:
+        MapLLaVAError: if a prompt is no text or an empty one.
+    """
+    prompts = [sample.metainfo.get("prompt") for sample in samples or ()]
+    for sample, prompt in zip(samples or (), prompts, strict=True):
+        if prompt is not None and not (isinstance(prompt, str) and prompt.strip()):
+            raise MapLLaVAError(
+                f"sample {sample.metainfo.get('sample_token')}: its prompt is {prompt!r}; a transform that "
+                "sets one gives a text, or leaves it out for the decoder's own"
+            )
+    return prompts if any(prompt is not None for prompt in prompts) else None

@@ -12,7 +12,7 @@ Shapes: B batch, N cameras, P = h*w patches, S scene tokens, Q map-query tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -147,36 +147,40 @@ def check_neck(
 
 
 def check_decoder(
-    decoder: nn.Module, in_channels: int, num_scene_tokens: int = 7, prompt_ids: Tensor | None = None
+    decoder: nn.Module,
+    in_channels: int,
+    num_scene_tokens: int = 7,
+    prompts: Sequence[str] = ("Draw.", "Draw the map."),
 ) -> None:
     """Scene tokens and map queries to decoded queries, for both layouts.
 
     Shapes, repeatability, gradients to scene tokens and queries, and leaks: what a query must not
-    see cannot change it by a bit.
+    see cannot change it by a bit, and a sample does not depend on the prompt of another.
 
     Args:
         decoder: the decoder, with ``embed_dims``.
         in_channels: channels of the scene tokens that it was built for.
         num_scene_tokens: S.
-        prompt_ids: (1, T) or (2, T) token ids, or None.
+        prompts: two texts of different lengths that the decoder can be given; one without a language
+            ignores them.
 
     Raises:
         AssertionError: naming what is wrong.
     """
     name = type(decoder).__name__
     dims: int = decoder.embed_dims  # type: ignore[assignment]
-    prompt = None if prompt_ids is None else prompt_ids.expand(BATCH, -1)
     for queries in (PointMapQueries(dims, 4, 3), InstanceMapQueries(dims, 4)):
         scene = torch.randn(BATCH, num_scene_tokens, in_channels, requires_grad=True)
 
         def run(layout: BaseMapQueries = queries, tokens: Tensor = scene) -> Tensor:
-            return decoder(prompt, tokens, layout)
+            return decoder(tokens, layout)
 
         out = _check_repeatable(decoder, run)
         expected = (BATCH, queries.num_tokens, dims)
         _require(tuple(out.shape) == expected, f"{name}: decoded {tuple(out.shape)}, expected {expected}")
         _check_gradients(nn.ModuleList([decoder, queries]), run, {"the scene tokens": scene})
         _check_leaks(decoder, run, queries)
+        _check_prompts(decoder, scene.detach(), queries, prompts)
 
 
 class _IsolatedQueries(nn.Module):
@@ -208,6 +212,22 @@ def _check_leaks(decoder: nn.Module, run: Callable[..., Tensor], queries: BaseMa
     group = 1 + queries.num_point_tokens
     _require(bool(moved[:group].all()), f"{name}: a changed map query is decoded to the same")
     _require(not bool(moved[group:].any()), f"{name}: queries see what their attention mask hides")
+
+
+def _check_prompts(
+    decoder: nn.Module, scene: Tensor, queries: BaseMapQueries, prompts: Sequence[str]
+) -> None:
+    """A batch of two prompts gives what each sample gives by itself."""
+    name = type(decoder).__name__
+    together = _check_repeatable(decoder, lambda: decoder(scene, queries, prompts))
+    for index, prompt in enumerate(prompts):
+
+        def run(tokens: Tensor = scene[index : index + 1], text: str = prompt) -> Tensor:
+            return decoder(tokens, queries, [text])
+
+        alone = _check_repeatable(decoder, run)
+        close = torch.allclose(together[index], alone[0], rtol=1e-4, atol=1e-5)
+        _require(close, f"{name}: a sample depends on the length of another's prompt")
 
 
 def check_map_queries(queries: BaseMapQueries, prefix_len: int = 5) -> None:

@@ -80,7 +80,7 @@ def test_the_file_describes_itself(trained, predictor):
     assert set(saved) == {"meta", "state_dict", "message_hub"}
     assert not any(key.startswith(("decoder.backbone.", "vision_encoder.")) for key in saved["state_dict"])
     meta = predictor.meta
-    assert meta["format_version"] == 2
+    assert meta["format_version"] == 3
     assert meta["mapllava_version"] == mapllava.__version__
     assert set(meta["base_weights"]) == {"vision_encoder", "neck.qformer", "decoder"}
     decoder = meta["base_weights"]["decoder"]

@@ -13,7 +13,6 @@ from mapllava.engine import build_runner
 from mapllava.testing import write_tiny_blip2, write_tiny_llama
 
 CONFIG = Path(__file__).parents[2] / "configs" / "stage2" / "trainval.py"
-TOKENIZE = {"train_dataloader": 5, "val_dataloader": 1, "test_dataloader": 1}  # place in the pipeline
 
 
 @dataclass
@@ -44,7 +43,7 @@ def train_tiny(folder: Path, city: Path, city_cache: dict[str, Path], **options:
         "log_level": "ERROR",
         "custom_hooks": [{"type": "RunCheckpointHook"}, {"type": "SafeCheckpointHook"}],
     }
-    for loader, place in TOKENIZE.items():
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         split = "train" if loader.startswith("train") else "val"
         values |= {
             f"{loader}.num_workers": 0,
@@ -52,7 +51,6 @@ def train_tiny(folder: Path, city: Path, city_cache: dict[str, Path], **options:
             f"{loader}.dataset.data_root": str(city),
             f"{loader}.dataset.ann_file": str(city_cache[split]),
             f"{loader}.dataset.pipeline.0.size": (112, 84),
-            f"{loader}.dataset.pipeline.{place}.tokenizer.pretrained": str(vicuna),
         }
     cfg.merge_from_dict(values | options)
     runner = build_runner(cfg)

@@ -22,7 +22,6 @@ PIPELINE = [
     {"type": "RandomLateralFlip", "prob": 0.5},
     {"type": "ResamplePolylines"},
     {"type": "RasterizeBEV"},
-    {"type": "TokenizePrompt", "prompt": "map"},
     {"type": "PackMapInputs"},
 ]
 ANN = "gt_cache/gt_cache_v1.0-mini_train.pkl"
@@ -92,7 +91,6 @@ def test_a_sample_from_files_to_packed(root):
     packed = dataset[2]
     sample = packed["data_samples"]
     assert packed["inputs"]["img"].shape == (6, 3, 45, 80)
-    assert packed["inputs"]["prompt_ids"].tolist()[0] == 1
     assert (sample.sample_token, sample.sample_idx, sample.split) == ("token-2", 2, "train")
     assert (sample.location, sample.timestamp, sample.flip) == ("boston-seaport", 1002, False)
     assert sample.gt_instances.orders.shape == (3, 38, 20, 2)

@@ -22,7 +22,7 @@ class TokenReader:
     def see(self, inputs):
         return NeckOutput(torch.ones(len(inputs["img"]), 3, 4))
 
-    def draw(self, out, prompt_ids):
+    def draw(self, out, prompts=None):
         return out.scene_tokens.abs().amax((1, 2)), None
 
     @property
@@ -82,7 +82,7 @@ def test_images_of_another_sample_are_taken_where_they_are_given():
 def test_zero_tokens_reach_the_decoder_and_the_bev_map_stays(opened):
     model = opened(neck="bev").model
     seen = []
-    model.decoder.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    model.decoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     img = torch.randn(1, 6, 3, 54, 96)
     from mapllava.testing import surround_cameras
 

@@ -46,6 +46,8 @@ DECODERS = {
     "llm": {
         "type": "LLMMapDecoder",
         "frozen": True,
+        "prompt": "Draw.",
+        "tokenizer": {"type": "ByteTokenizer"},
         "architecture": {
             "model_type": "llama",
             "vocab_size": 259,
@@ -108,11 +110,6 @@ def tiny_config(root: Path, caches: dict[str, Path], **model) -> Config:
     def loader(split: str) -> dict:
         steps = [
             {"type": "LoadMultiViewImages", "size": [96, 54]},
-            {
-                "type": "TokenizePrompt",
-                "prompt": "Draw.",
-                "tokenizer": {"type": "ByteTokenizer"},
-            },
             {"type": "PackMapInputs"},
         ]
         data = {"type": "NuScenesMapDataset", "data_root": str(root), "ann_file": str(caches[split])}

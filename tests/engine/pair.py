@@ -98,7 +98,7 @@ class PairDataset(BaseDataset):
         )
         sample.gt_bev = PixelData(data=torch.from_numpy(random.integers(0, 2, (3, 16, 8)).astype(np.uint8)))
         img = torch.from_numpy(random.integers(0, 255, (2, 3, 28, 56)).astype(np.uint8))
-        return {"inputs": {"img": img, "prompt_ids": torch.tensor([1, 5, 9])}, "data_samples": sample}
+        return {"inputs": {"img": img}, "data_samples": sample}
 
 
 def _projections() -> np.ndarray:
@@ -165,7 +165,10 @@ def pair_model(blip2: Path, dilations: tuple[int, ...] = ()) -> dict:
             )),
         ),
         map_queries=dict(type="InstanceMapQueries", num_instances=6),
-        decoder=dict(type="LLMMapDecoder", frozen=False, gradient_checkpointing=True, architecture=llama),
+        decoder=dict(
+            type="LLMMapDecoder", prompt="Map.", tokenizer=dict(type="ByteTokenizer"), frozen=False,
+            gradient_checkpointing=True, architecture=llama,
+        ),
         head=dict(
             type="VectorMapHead",
             num_points=POINTS,

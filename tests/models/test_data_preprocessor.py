@@ -14,7 +14,7 @@ from mapllava.structures.map_data_sample import MapDataSample
 MEAN, STD = (10.0, 20.0, 30.0), (1.0, 2.0, 4.0)
 
 
-def item(seed=0, size=(8, 12), prompt=4):
+def item(seed=0, size=(8, 12)):
     rng = np.random.default_rng(seed)
     sample = MapDataSample(
         metainfo={
@@ -24,7 +24,7 @@ def item(seed=0, size=(8, 12), prompt=4):
         }
     )
     img = torch.from_numpy(rng.integers(0, 255, (6, 3, *size), dtype=np.uint8))
-    return {"inputs": {"img": img, "prompt_ids": torch.arange(prompt)}, "data_samples": sample}
+    return {"inputs": {"img": img}, "data_samples": sample}
 
 
 def test_a_batch_is_stacked_normalised_and_has_its_cameras():
@@ -33,7 +33,6 @@ def test_a_batch_is_stacked_normalised_and_has_its_cameras():
     inputs = batch["inputs"]
     assert inputs["img"].shape == (2, 6, 3, 8, 12)
     assert inputs["img"].dtype == torch.float32
-    assert inputs["prompt_ids"].tolist() == [[0, 1, 2, 3]] * 2
     raw = items[1]["inputs"]["img"][4].float()
     torch.testing.assert_close(inputs["img"][1, 4, 0], raw[2] - 10)
     torch.testing.assert_close(inputs["img"][1, 4, 2], (raw[0] - 30) / 4)
@@ -68,8 +67,6 @@ def test_what_does_not_stack_is_named():
     preprocessor = MapDataPreprocessor()
     with pytest.raises(ValueError, match=r"inputs\['img'\] has shapes .*9, 12"):
         preprocessor(pseudo_collate([item(), item(1, (9, 12))]))
-    with pytest.raises(ValueError, match=r"inputs\['prompt_ids'\] has shapes"):
-        preprocessor(pseudo_collate([item(), item(1, prompt=5)]))
     with pytest.raises(ValueError, match="not \\(B, N, 3, H, W\\)"):
         preprocessor({"inputs": {"img": torch.zeros(2, 3, 4, 4)}})
     with pytest.raises(ValueError, match="'lidar2img'"):

@@ -36,11 +36,10 @@ def test_six_images_become_768_scene_tokens_and_50_lines(line, tmp_path):
     seen = []
     with torch.device("meta"):
         model = MODELS.build(without_pretrained(cfg.model)).eval()
-        model.decoder.register_forward_pre_hook(lambda _, args: seen.append(args[1].shape))
+        model.decoder.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape))
         inputs = {
             "img": torch.empty(1, 6, 3, 336, 560),
             "lidar2img": torch.empty(1, 6, 4, 4),
-            "prompt_ids": torch.empty(1, 20, dtype=torch.long),
         }
         logits, points = model(inputs, mode="tensor")
     assert seen == [(1, 768, 768)]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
 
+from mapllava.errors import MapLLaVAError
 from mapllava.geometry.permutations import equivalent_orders
 from mapllava.models.map_llava import MapLLaVA
 from mapllava.structures.map_data_sample import MapDataSample
@@ -40,6 +41,8 @@ DECODERS = {
     "plain": dict(type="TransformerMapDecoder", embed_dims=24, num_layers=1, num_heads=2),
     "llm": dict(
         type="LLMMapDecoder",
+        prompt="Draw the map.",
+        tokenizer=dict(type="ByteTokenizer"),
         frozen=False,
         architecture=dict(
             model_type="llama",
@@ -103,7 +106,6 @@ def batch(cameras) -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
     inputs = {
         "img": torch.randn(2, 2, 3, 48, 96),
         "lidar2img": cameras().lidar2img.expand(2, -1, -1, -1),
-        "prompt_ids": torch.randint(3, 259, (2, 5)),
     }
     samples = []
     for x in (2.0, -3.0):
@@ -152,17 +154,28 @@ def test_predictions_come_back_on_the_samples(batch):
 @pytest.mark.parametrize("neck", ["bev", "qformer"])
 def test_the_drawing_depends_on_images_cameras_and_prompt(neck, batch, cameras):
     model = make(neck, "llm").eval()
-    inputs, _ = batch
+    inputs, samples = batch
+    asked = [MapDataSample(metainfo={"prompt": "Draw the boundaries."}), samples[1]]
     with torch.no_grad():
-        right = model(inputs)[0]
+        right = model(inputs, samples)[0]
         changes = {
             "grey images": {"img": torch.zeros_like(inputs["img"])},
             "shuffled cameras": {"img": inputs["img"].flip(1)},
             "wrong extrinsics": {"lidar2img": cameras(0.4).lidar2img.expand(2, -1, -1, -1)},
-            "another prompt": {"prompt_ids": inputs["prompt_ids"].flip(1)},
         }
         for name, change in changes.items():
             assert (model({**inputs, **change})[0] - right).abs().max() > 1e-6, name
+        changed = (model(inputs, asked)[0] - right).abs().amax((0, 2, 3))
+    assert changed[0] > 1e-6  # another prompt
+    assert changed[1] < 1e-6
+
+
+@pytest.mark.parametrize("prompt", ["", " ", 7])
+def test_a_samples_prompt_is_a_text(prompt, batch):
+    inputs, samples = batch
+    samples[1].set_metainfo({"prompt": prompt})
+    with pytest.raises(MapLLaVAError, match=rf"sample at -3\.0: its prompt is {prompt!r}"):
+        make(decoder="llm")(inputs, samples, mode="predict")
 
 
 def test_mode_and_spec_are_checked(batch):

@@ -13,13 +13,13 @@ from mapllava.models.trainability import check_trainability
 from mapllava.models.vision_encoders import Blip2VisionEncoder, CLIPVisionEncoder
 from mapllava.testing import write_tiny_blip2, write_tiny_clip, write_tiny_llama
 from mapllava.testing.tiny_hf import TINY_LLAMA, TINY_QFORMER, TINY_VISION
+from tests.models.decoders.words import WORDS
 
 pytest.importorskip("peft")
 bnb_functional = pytest.importorskip("bitsandbytes").functional
 C, D, S = 10, 32, 6
 LORA = {"rank": 4, "alpha": 8, "targets": "all-linear"}
 NF4, INT8 = {"bits": 4}, {"bits": 8}
-PROMPT = torch.tensor([[1, 7, 9]])
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def folders(tmp_path_factory):
 
 
 def decoder(folder, **settings) -> LLMMapDecoder:
-    made = LLMMapDecoder(C, pretrained=folder, **settings)
+    made = LLMMapDecoder(C, **WORDS, pretrained=folder, **settings)
     torch.manual_seed(0)
     for layer in made.project:
         layer.reset_parameters()
@@ -45,7 +45,7 @@ def run(made: LLMMapDecoder, seed=1):
     torch.manual_seed(seed)
     scene = torch.randn(2, S, C, requires_grad=True)
     queries = InstanceMapQueries(D, 5)
-    out = made(PROMPT.expand(2, -1), scene, queries)
+    out = made(scene, queries)
     made.zero_grad()
     (out * torch.randn(out.shape)).sum().backward()
     return out.detach(), scene.grad, queries.instances.grad
@@ -87,7 +87,7 @@ def test_validation_between_steps_changes_nothing(folders, quantization):
     before = run(made)
     made.eval()
     with torch.no_grad():
-        made(PROMPT, torch.randn(1, S, C), InstanceMapQueries(D, 5))
+        made(torch.randn(1, S, C), InstanceMapQueries(D, 5))
     made.train()
     assert all(torch.equal(a, b) for a, b in zip(before, run(made), strict=True))
 
@@ -139,10 +139,10 @@ def test_adapters_drop_in_training_on_a_base_that_does_not(folders, checkpointin
     dropping = [m for m in made.backbone.modules() if isinstance(m, nn.Dropout) and m.training]
     assert len(dropping) == 14
     queries, scene = InstanceMapQueries(D, 5), torch.randn(1, S, C)
-    assert not torch.equal(made(PROMPT, scene, queries), made(PROMPT, scene, queries))
+    assert not torch.equal(made(scene, queries), made(scene, queries))
     made.eval()
     assert not any(module.training for module in made.backbone.modules())
-    assert torch.equal(made(PROMPT, scene, queries), made(PROMPT, scene, queries))
+    assert torch.equal(made(scene, queries), made(scene, queries))
 
 
 def test_chosen_layers_only(folders):
@@ -213,7 +213,7 @@ def test_frozen_bf16_weights_are_held_once_under_autocast(folders, settings):
 
     def compute():
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            made(PROMPT, torch.randn(1, S, C), InstanceMapQueries(D, 5))
+            made(torch.randn(1, S, C), InstanceMapQueries(D, 5))
 
     weights = [t for t in saved_for_backward(compute) if t.shape in shapes]
     assert len(weights) >= 14
@@ -223,10 +223,10 @@ def test_frozen_bf16_weights_are_held_once_under_autocast(folders, settings):
 @pytest.mark.parametrize("quantization", [NF4, INT8])
 def test_stored_bytes_before_packing_are_those_after(quantization):
     architecture = {**TINY_LLAMA, "model_type": "llama"}
-    real = LLMMapDecoder(C, architecture=architecture, quantization=quantization)
+    real = LLMMapDecoder(C, **WORDS, architecture=architecture, quantization=quantization)
     with torch.device("meta"):
-        planned = LLMMapDecoder(C, architecture=architecture, quantization=quantization)
-        plain = LLMMapDecoder(C, architecture=architecture)
+        planned = LLMMapDecoder(C, **WORDS, architecture=architecture, quantization=quantization)
+        plain = LLMMapDecoder(C, **WORDS, architecture=architecture)
     assert {p.device.type for p in planned.parameters()} == {"meta"}
     assert count_parameters(real) == count_parameters(planned) == count_parameters(plain)
     assert len(packed_layers(real)) == len(packed_layers(planned)) == 14
@@ -255,7 +255,7 @@ def test_packed_weights_are_read_one_at_a_time(folders, quantization, monkeypatc
 
     alive_layers: list = []
     monkeypatch.setattr(layer, "take_weight", watch)
-    made = LLMMapDecoder(C, pretrained=folders["llm"], quantization=quantization)
+    made = LLMMapDecoder(C, **WORDS, pretrained=folders["llm"], quantization=quantization)
     assert set(alive) == {0}
     assert len(packed_layers(made)) == 14
     assert all(not p.is_floating_point() for p in (packed.weight for packed in packed_layers(made)))
@@ -265,7 +265,9 @@ def test_packed_weights_are_read_one_at_a_time(folders, quantization, monkeypatc
 def test_a_state_dict_restores_packed_weights(quantization):
     """Of a random start, whose weights no file restores."""
     architecture = {**TINY_LLAMA, "model_type": "llama"}
-    first, second = (LLMMapDecoder(C, architecture=architecture, quantization=quantization) for _ in range(2))
+    first, second = (
+        LLMMapDecoder(C, **WORDS, architecture=architecture, quantization=quantization) for _ in range(2)
+    )
     state = {key: value.clone() for key, value in first.state_dict().items()}
     assert off(run(first), run(second)) > 0.1
     second.load_state_dict(state)
@@ -274,7 +276,7 @@ def test_a_state_dict_restores_packed_weights(quantization):
 
 def test_packed_weights_stay_whole_when_moved():
     architecture = {**TINY_LLAMA, "model_type": "llama"}
-    made = LLMMapDecoder(C, architecture=architecture, quantization=INT8)
+    made = LLMMapDecoder(C, **WORDS, architecture=architecture, quantization=INT8)
     before = run(made)  # bitsandbytes moves its scales about in the first pass
     made._apply(lambda tensor: tensor.clone())  # as .to(device) does
     layer = made.backbone.layers[0].mlp.up_proj
@@ -307,7 +309,7 @@ WRONG = [
 @pytest.mark.parametrize(("settings", "message"), WRONG)
 def test_contradictions_are_named(settings, message):
     with pytest.raises(MapLLaVAError, match=message):
-        LLMMapDecoder(C, architecture={**TINY_LLAMA, "model_type": "llama"}, **settings)
+        LLMMapDecoder(C, **WORDS, architecture={**TINY_LLAMA, "model_type": "llama"}, **settings)
 
 
 def test_every_component_checks_its_settings():
@@ -331,4 +333,4 @@ def test_a_missing_extra_is_named_with_its_command(package, settings, extra, mon
 
     monkeypatch.setattr(importlib, "import_module", absent)
     with pytest.raises(MapLLaVAError, match=rf"needs {package}.*pip install 'mapllava\[{extra}\]'"):
-        LLMMapDecoder(C, architecture={**TINY_LLAMA, "model_type": "llama"}, **settings)
+        LLMMapDecoder(C, **WORDS, architecture={**TINY_LLAMA, "model_type": "llama"}, **settings)

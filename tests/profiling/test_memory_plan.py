@@ -163,7 +163,7 @@ def test_a_batch_has_the_configs_shapes(read):
     shape = SampleShape.from_config(read("trainval"))
     assert (shape.img_hw, shape.num_cameras, shape.num_points, shape.bev_hw) == ((336, 560), 6, 20, (96, 48))
     shape = SampleShape.from_config(read("synthetic"), num_elements=7)
-    assert (shape.img_hw, shape.bev_hw, shape.prompt_tokens) == ((60, 192), (60, 30), 29)
+    assert (shape.img_hw, shape.bev_hw) == ((60, 192), (60, 30))
     batch = example_batch(shape, 2)
     assert [tuple(img.shape) for img in batch["inputs"]["img"]] == [(6, 3, 60, 192)] * 2
     lines = batch["data_samples"][1].gt_instances

@@ -53,8 +53,8 @@ class _AllSeeing(nn.Module):
 class LeakyDecoder(TransformerMapDecoder):
     """A decoder that ignores the mask of the queries."""
 
-    def forward(self, prompt_ids, scene_tokens, queries):
-        return super().forward(prompt_ids, scene_tokens, _AllSeeing(queries))
+    def forward(self, scene_tokens, queries, prompts=None):
+        return super().forward(scene_tokens, _AllSeeing(queries))
 
 
 def test_a_decoder_that_ignores_the_mask():
@@ -65,8 +65,8 @@ def test_a_decoder_that_ignores_the_mask():
 class BlindDecoder(TransformerMapDecoder):
     """A decoder that never looks at the scene."""
 
-    def forward(self, prompt_ids, scene_tokens, queries):
-        return super().forward(prompt_ids, torch.zeros_like(scene_tokens), queries)
+    def forward(self, scene_tokens, queries, prompts=None):
+        return super().forward(torch.zeros_like(scene_tokens), queries)
 
 
 def test_a_decoder_that_does_not_read_the_scene():

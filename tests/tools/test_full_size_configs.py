@@ -68,10 +68,6 @@ def options(weights, city, city_cache):
                 f"{loader}.dataset.ann_file": str(city_cache[split]),
                 f"{loader}.dataset.pipeline.0.size": (112, 84),
             }
-            for place, step in enumerate(cfg[loader].dataset.pipeline):
-                if step.type == "TokenizePrompt":
-                    place_of_folder = f"{loader}.dataset.pipeline.{place}.tokenizer.pretrained"
-                    changes[place_of_folder] = str(weights["vicuna"])
         return changes
 
     return of

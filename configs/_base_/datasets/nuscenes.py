@@ -5,14 +5,7 @@ _base_ = ["../map_spec.py"]
 load_steps = [
     dict(type="LoadMultiViewImages", size=(560, 336)),  # width, height: 24 x 40 patches of 14 pixels
 ]
-pack_steps = [
-    dict(
-        type="TokenizePrompt",
-        prompt="Draw the map around the car: dividers, pedestrian crossings and road boundaries.",
-        tokenizer=dict(type="HFTokenizer", pretrained="lmsys/vicuna-7b-v1.5"),
-    ),
-    dict(type="PackMapInputs"),
-]
+pack_steps = [dict(type="PackMapInputs")]
 target_steps = [dict(type="ResamplePolylines"), dict(type="RasterizeBEV")]
 augment_steps = [dict(type="PhotoMetricDistortionMultiView"), dict(type="RandomLateralFlip", prob=0.5)]
 

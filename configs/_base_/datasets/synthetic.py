@@ -5,10 +5,7 @@ load_steps = [
     dict(type="LoadMultiViewImages", size=(192, 108)),  # width, height
     dict(type="CropMultiView", top=48),  # sky
 ]
-pack_steps = [
-    dict(type="TokenizePrompt", prompt="Draw the map around the car.", tokenizer=dict(type="ByteTokenizer")),
-    dict(type="PackMapInputs"),
-]
+pack_steps = [dict(type="PackMapInputs")]
 target_steps = [dict(type="ResamplePolylines"), dict(type="RasterizeBEV")]
 augment_steps = [dict(type="RandomLateralFlip", prob=0.5)]
 

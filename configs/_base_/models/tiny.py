@@ -37,6 +37,8 @@ model = dict(
     map_queries=dict(type="InstanceMapQueries", num_instances=50),
     decoder=dict(
         type="LLMMapDecoder",
+        prompt="Draw the map around the car.",
+        tokenizer=dict(type="ByteTokenizer"),
         frozen=False,
         architecture=dict(
             model_type="llama",

@@ -8,12 +8,12 @@ columns moves it to ``u - left``, mirroring to ``W - 1 - u``; ``cam2img`` follow
 from mapllava.datasets.transforms.crop import CropMultiView
 from mapllava.datasets.transforms.flip import RandomLateralFlip
 from mapllava.datasets.transforms.formatting import PackMapInputs
+from mapllava.datasets.transforms.gone import tokenize_prompt
 from mapllava.datasets.transforms.loading import LoadMultiViewImages
 from mapllava.datasets.transforms.photometric import PhotoMetricDistortionMultiView
 from mapllava.datasets.transforms.rasterize import RasterizeBEV
 from mapllava.datasets.transforms.resample import ResamplePolylines
 from mapllava.datasets.transforms.resize import ResizeMultiView
-from mapllava.datasets.transforms.tokenize import TokenizePrompt
 
 __all__ = [
     "CropMultiView",
@@ -24,5 +24,5 @@ __all__ = [
     "RasterizeBEV",
     "ResamplePolylines",
     "ResizeMultiView",
-    "TokenizePrompt",
+    "tokenize_prompt",
 ]

@@ -39,8 +39,8 @@ _INSTANCE_FIELDS = ("labels", "points", "orders", "closed", "directed")
 class PackMapInputs(BaseTransform):
     """Pack a sample as ``{'inputs': dict, 'data_samples': MapDataSample}``.
 
-    ``inputs``: ``img`` uint8 tensor (N, 3, H, W), BGR, and ``prompt_ids`` int64 tensor (L,) where
-    the pipeline made one. Images stay uint8 until the data preprocessor has them on the device.
+    ``inputs``: ``img`` uint8 tensor (N, 3, H, W), BGR. Images stay uint8 until the data preprocessor
+    has them on the device.
 
     The sample's meta information: ``meta_keys`` as far as present, and ``img_shape`` (H, W),
     ``cam2img`` (N, 3, 3), ``lidar2cam`` and ``lidar2img`` (N, 4, 4) float32 (map-frame metres to
@@ -53,7 +53,8 @@ class PackMapInputs(BaseTransform):
 
     Optional Keys:
 
-    - prompt_ids (L,); polylines
+    - polylines
+    - prompt: str, in place of the decoder's own
     - gt_labels, gt_points, gt_orders, gt_closed, gt_directed: become ``gt_instances``, tensors
     - gt_bev (C, Y, X): becomes ``gt_bev.data``, a tensor
 
@@ -70,8 +71,6 @@ class PackMapInputs(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Pack the sample."""
         inputs = {"img": stack_images(results["img"], str(results.get("sample_token")))}
-        if "prompt_ids" in results:
-            inputs["prompt_ids"] = torch.from_numpy(np.asarray(results["prompt_ids"], dtype=np.int64))
         sample = MapDataSample()
         for key, value in self._metainfo(results).items():
             sample.set_field(value, key, field_type="metainfo")

@@ -45,7 +45,7 @@ class SafeCheckpointHook(Hook):
         """Describe model and config now, so that what cannot be saved is known before the first step.
 
         Raises:
-            MapLLaVAError: If the config holds what is no plain value, or the tokenizer does not load.
+            MapLLaVAError: If the config holds what is no plain value.
         """
         self._description = {
             **describe_model(bare_model(runner.model), runner.cfg),

@@ -1,12 +1,12 @@
 """A decoder-only language model that decodes map queries.
 
-Shapes: B batch, T prompt tokens with the leading BOS, S scene tokens, Q map-query tokens,
-L = T + S + Q, D hidden channels of the language model.
+Shapes: B batch, S scene tokens, Q map-query tokens, D hidden channels of the language model.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
 from mmengine.model import BaseModule
@@ -25,7 +25,8 @@ from mapllava.models.hf_backbone import (
     settle,
     without_dropout,
 )
-from mapllava.models.map_queries import BaseMapQueries
+from mapllava.models.map_queries import BaseMapQueries, beside_padding
+from mapllava.models.prompt import Prompt
 from mapllava.models.trainability import check_trainability
 from mapllava.registry import MODELS
 
@@ -33,23 +34,15 @@ _ATTENTION = {"sdpa": "sdpa", "flex": "flex_attention"}  # ours to transformers'
 _OLD_ROPE_KEYS = {"rope_theta", "rope_scaling"}  # of config.json before transformers 5
 
 
-@MODELS.register_module()
-class LLMMapDecoder(BaseModule):
-    """Reads ``[BOS][prompt][scene tokens][map queries]`` and returns what the queries became.
-
-    Any decoder-only backbone of transformers (LLaMA, Vicuna, Qwen, OPT, …) without a vocabulary
-    head. Scene tokens are normalised, projected and brought to the scale of the token embeddings
-    (``initializer_range``, 0.02 for LLaMA), so that projected tokens, prompt and map queries
-    (which start at 0.02 too) meet the first layer alike. The projection itself keeps PyTorch's
-    initial scale: at 0.02 / sqrt(D) weights, one step of Adam would turn it inside out.
+class LanguageModel(BaseModule):
+    """A decoder-only backbone of transformers (LLaMA, Vicuna, Qwen, OPT, …) without a vocabulary head.
 
     Args:
-        in_channels: channels of the scene tokens (given by the detector).
         pretrained: folder or hub id of a language model, or of a BLIP-2 or LLaVA that holds one;
             its ``config.json`` decides the architecture.
         architecture: values of the backbone's config with its ``model_type``, for a random start;
             ignored with ``pretrained``.
-        frozen: keep the language model's weights; gradients still reach scene tokens and queries.
+        frozen: keep the language model's weights; gradients still reach its inputs.
         gradient_checkpointing: recompute its activations in the backward pass.
         dtype: the backbone's dtype, ``float32`` if None; ``bfloat16`` for a large frozen one.
         attention: ``sdpa``, or ``flex`` for FlexAttention with the same rules as a block mask, which
@@ -66,7 +59,6 @@ class LLMMapDecoder(BaseModule):
 
     def __init__(
         self,
-        in_channels: int,
         pretrained: str | None = None,
         architecture: dict | None = None,
         frozen: bool = True,
@@ -77,9 +69,8 @@ class LLMMapDecoder(BaseModule):
         quantization: dict | None = None,
     ) -> None:
         super().__init__()
-        check_trainability("LLMMapDecoder", frozen, lora, quantization)
-        source = open_source(pretrained, architecture, "LLMMapDecoder")
-        config = _config_of(source) if source is not None else _config_from(architecture or {})
+        check_trainability(type(self).__name__, frozen, lora, quantization)
+        source, config = self.open(pretrained, architecture)
         if frozen:
             without_dropout(config)
         config.use_cache = config.output_hidden_states = config.output_attentions = False
@@ -101,78 +92,120 @@ class LLMMapDecoder(BaseModule):
         self.frozen = frozen
         settle(self.backbone, frozen, gradient_checkpointing, lora)
         self.embed_dims: int = config.hidden_size
-        self.vocab_size: int = config.vocab_size
-        self.bos_token_id = config.bos_token_id if isinstance(config.bos_token_id, int) else None
-        self.project = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, self.embed_dims))
-        self.scale = float(getattr(config, "initializer_range", RANDOM_STD))
-        self._checked_prompt = False
 
-    def train(self, mode: bool = True) -> LLMMapDecoder:
+    @classmethod
+    def open(cls, pretrained: str | None, architecture: dict | None) -> tuple[WeightSource | None, Any]:
+        """Files (None for a random start) and config of the language model; no weight is read."""
+        source = open_source(pretrained, architecture, cls.__name__)
+        return source, _config_of(source) if source is not None else _config_from(architecture or {})
+
+    def train(self, mode: bool = True) -> Self:
         """Set the mode of everything but a frozen language model."""
         super().train(mode)
         if self.frozen:
             keep_frozen(self.backbone, mode)
         return self
 
-    def forward(self, prompt_ids: Tensor | None, scene_tokens: Tensor, queries: BaseMapQueries) -> Tensor:
+
+@MODELS.register_module()
+class LLMMapDecoder(LanguageModel):
+    """Reads ``[BOS][prompt][scene tokens][map queries]`` and returns what the queries became.
+
+    Scene tokens are normalised, projected and brought to the scale of the token embeddings
+    (``initializer_range``, 0.02 for LLaMA), so that projected tokens, prompt and map queries
+    (which start at 0.02 too) meet the first layer alike. The projection itself keeps PyTorch's
+    initial scale: at 0.02 / sqrt(D) weights, one step of Adam would turn it inside out.
+
+    Args:
+        in_channels: channels of the scene tokens (given by the detector).
+        prompt: the text before the scene tokens; a sample may bring another.
+        tokenizer: ``dict(type=…)``; by default the one among the files of ``pretrained``. Another must give
+            the same ids; one is needed where the model is built from ``architecture``.
+        **kwargs: the language model, see :class:`LanguageModel`.
+
+    Raises:
+        ValueError: as :class:`LanguageModel`.
+        MapLLaVAError: likewise; if there is no prompt, or the tokenizer is not the language model's, see
+            :class:`~mapllava.models.prompt.Prompt`.
+    """
+
+    def __init__(
+        self, in_channels: int, prompt: str | None = None, tokenizer: dict | None = None, **kwargs: Any
+    ) -> None:
+        checked = self.open_prompt(prompt, tokenizer, **kwargs)  # before gigabytes are read
+        super().__init__(**kwargs)
+        self.prompt = checked
+        self.project = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, self.embed_dims))
+        self.scale = float(getattr(self.backbone.config, "initializer_range", RANDOM_STD))
+
+    @classmethod
+    def open_prompt(
+        cls,
+        prompt: str | None = None,
+        tokenizer: dict | None = None,
+        pretrained: str | None = None,
+        architecture: dict | None = None,
+        **_: Any,
+    ) -> Prompt:
+        """Prompt and tokenizer of a decoder with these arguments, checked; no weight is read."""
+        source, config = cls.open(pretrained, architecture)
+        return Prompt(prompt, tokenizer, config, source)
+
+    def describe_prompt(self) -> dict[str, Any]:
+        """Prompt and tokenizer in plain values, for a file that describes the model."""
+        return self.prompt.describe()
+
+    def forward(
+        self, scene_tokens: Tensor, queries: BaseMapQueries, prompts: Sequence[str | None] | None = None
+    ) -> Tensor:
         """Decode the map queries.
 
         Args:
-            prompt_ids: (B, T) token ids with the leading BOS; None for BOS alone.
             scene_tokens: (B, S, in_channels).
             queries: the map queries, for their tokens and their mask.
+            prompts: B texts in place of the decoder's own, which None among them stands for; None for
+                its own throughout. What a sample becomes does not depend on the others' lengths.
 
         Returns:
             (B, Q, D), float32 or the autocast dtype.
 
         Raises:
-            ValueError: if a prompt id is outside the vocabulary, or there is neither a prompt nor a
-                BOS token.
-            MapLLaVAError: if FlexAttention is to train on a CPU.
+            MapLLaVAError: if a text is not one for the tokenizer, or FlexAttention is to train on a CPU.
         """
-        batch = len(scene_tokens)
-        prompt = self.backbone.get_input_embeddings()(self._prompt(prompt_ids, scene_tokens))
-        tokens = queries(batch)
+        ids, padding = self.prompt.batch(prompts, len(scene_tokens), scene_tokens.device)
+        prompt = self.backbone.get_input_embeddings()(ids)
+        tokens = queries(len(scene_tokens))
         parts = [prompt, self.project(scene_tokens) * self.scale, tokens]
         embeddings = torch.cat([part.to(prompt.dtype) for part in parts], dim=1)
         length = embeddings.shape[1]
+        positions = torch.arange(length, device=embeddings.device).unsqueeze(0)
+        if padding is not None:
+            positions = (positions - padding[:, None]).clamp_min(0)
         decoded = self.backbone(
             inputs_embeds=embeddings,
-            attention_mask=self._mask(queries, embeddings, length - tokens.shape[1]),
-            position_ids=torch.arange(length, device=embeddings.device).unsqueeze(0),
+            attention_mask=self._mask(queries, embeddings, length - tokens.shape[1], padding),
+            position_ids=positions,
             use_cache=False,
         ).last_hidden_state[:, -tokens.shape[1] :]
         return decoded.to(tokens.dtype)
 
-    def _mask(self, queries: BaseMapQueries, embeddings: Tensor, prefix_len: int) -> Any:
+    def _mask(
+        self, queries: BaseMapQueries, embeddings: Tensor, prefix_len: int, padding: Tensor | None
+    ) -> Any:
         """Who may attend to whom, as the attention wants it."""
+        device = embeddings.device
         if self.attention == "sdpa":
-            return queries.attention_mask(prefix_len, embeddings.device)[None, None]
-        if embeddings.device.type == "cpu" and torch.is_grad_enabled():
+            mask = queries.attention_mask(prefix_len, device)[None, None]
+            if padding is None:
+                return mask
+            token = torch.arange(embeddings.shape[1], device=device)
+            return mask & beside_padding(token[:, None], token, padding[:, None, None, None])
+        if device.type == "cpu" and torch.is_grad_enabled():
             raise MapLLaVAError(
                 "attention='flex' has no backward pass on a CPU: train with model.decoder.attention='sdpa', "
                 "or on a GPU"
             )
-        return queries.block_mask(prefix_len, embeddings.device)
-
-    def _prompt(self, prompt_ids: Tensor | None, scene_tokens: Tensor) -> Tensor:
-        """Token ids (B, T) of the prompt, checked the first time."""
-        if prompt_ids is None:
-            if self.bos_token_id is None:
-                raise ValueError(
-                    f"{self.backbone.config.model_type} has no BOS token to start from: add TokenizePrompt "
-                    "to the data pipeline"
-                )
-            return torch.full((len(scene_tokens), 1), self.bos_token_id, device=scene_tokens.device)
-        if not self._checked_prompt and not prompt_ids.is_meta:
-            largest = int(prompt_ids.max())
-            if largest >= self.vocab_size:
-                raise ValueError(
-                    f"prompt id {largest} is outside the vocabulary of {self.vocab_size}: use the tokenizer "
-                    "of the decoder's language model in TokenizePrompt"
-                )
-            self._checked_prompt = True
-        return prompt_ids
+        return queries.block_mask(prefix_len, device, padding)
 
 
 def _config_from(architecture: dict[str, Any]) -> Any:

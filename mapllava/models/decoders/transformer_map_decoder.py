@@ -5,6 +5,8 @@ Shapes: B batch, Q map-query tokens, S scene tokens, D decoder channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -61,7 +63,7 @@ class TransformerMapDecoder(BaseModule):
     """Queries attend to each other, as their layout allows, and to all scene tokens.
 
     The answer to "what does the language model add?": the same interface as ``LLMMapDecoder``,
-    without one. The prompt is ignored.
+    without one, so prompts mean nothing to it.
 
     Source: DETR, arXiv:2005.12872 (decoder), with the norms before the sublayers.
 
@@ -98,13 +100,15 @@ class TransformerMapDecoder(BaseModule):
         )
         self.norm = nn.LayerNorm(embed_dims)
 
-    def forward(self, prompt_ids: Tensor | None, scene_tokens: Tensor, queries: BaseMapQueries) -> Tensor:
+    def forward(
+        self, scene_tokens: Tensor, queries: BaseMapQueries, prompts: Sequence[str | None] | None = None
+    ) -> Tensor:
         """Decode the map queries.
 
         Args:
-            prompt_ids: ignored.
             scene_tokens: (B, S, in_channels).
             queries: the map queries, for their tokens and their mask.
+            prompts: ignored.
 
         Returns:
             (B, Q, D).

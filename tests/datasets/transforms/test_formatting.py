@@ -14,7 +14,7 @@ from mapllava.structures.map_elements import Polyline
 def results(rig, **extra):
     rng = np.random.default_rng(0)
     img = [rng.integers(0, 255, (20, 36, 3), dtype=np.uint8)[2:, 3:] for _ in range(6)]
-    return rig.results(img=img, timestamp=123, prompt_ids=np.array([1, 5]), **extra)
+    return rig.results(img=img, timestamp=123, prompt="Draw.", **extra)
 
 
 def test_images_are_channel_first_bgr(rig):
@@ -30,7 +30,7 @@ def test_targets_and_meta_information(rig):
     raw = RasterizeBEV()(ResamplePolylines(20)(results(rig)))
     packed = PackMapInputs()(raw)
     sample = packed["data_samples"]
-    assert packed["inputs"]["prompt_ids"].tolist() == [1, 5]
+    assert sample.prompt == "Draw."
     assert len(sample.gt_instances) == 3
     assert sample.gt_instances.points.shape == (3, 20, 2)
     assert sample.gt_instances.orders.shape == (3, 38, 20, 2)
@@ -62,7 +62,7 @@ def test_lidar2img_projects(rig):
 
 def test_without_targets_there_are_none(rig):
     raw = results(rig)
-    del raw["polylines"], raw["prompt_ids"]
+    del raw["polylines"]
     packed = PackMapInputs()(raw)
     assert set(packed["inputs"]) == {"img"}
     assert "gt_instances" not in packed["data_samples"]

@@ -7,16 +7,16 @@ from torch import nn
 from mapllava.models.decoders import LLMMapDecoder, TransformerMapDecoder
 from mapllava.models.map_queries import InstanceMapQueries, PointMapQueries
 from mapllava.testing.tiny_hf import TINY_LLAMA
+from tests.models.decoders.words import IDS, WORDS
 
 D, S, C = 32, 6, 10
-PROMPT = torch.tensor([[1, 7, 9]])
 
 
 def make_decoder(kind: str, num_layers: int = 1, **options) -> nn.Module:
     torch.manual_seed(0)
     if kind == "llm":
         architecture = {**TINY_LLAMA, "model_type": "llama", "num_hidden_layers": num_layers}
-        return LLMMapDecoder(C, architecture=architecture, **options).eval()
+        return LLMMapDecoder(C, **WORDS, architecture=architecture, **options).eval()
     return TransformerMapDecoder(C, D, num_layers, 4).eval()
 
 
@@ -48,9 +48,9 @@ def test_one_layer_moves_exactly_what_may_see_the_token(kind, layout):
     scene = torch.randn(1, S, C)
     mask = queries.attention_mask(0)
     with torch.no_grad():
-        before = decoder(PROMPT, scene, queries)
+        before = decoder(scene, queries)
         for token in range(queries.num_tokens):
-            after = decoder(PROMPT, scene, Pushed(queries, token))
+            after = decoder(scene, Pushed(queries, token))
             moved = (before != after).any(-1)[0]
             assert torch.equal(moved, mask[:, token]), f"token {token}"
 
@@ -62,12 +62,12 @@ def test_the_prefix_of_the_language_model_never_sees_the_queries(layout):
     seen = []
     decoder.backbone.register_forward_hook(lambda _, __, out: seen.append(out.last_hidden_state))
     with torch.no_grad():
-        decoder(PROMPT, scene, queries)
-        decoder(PROMPT, scene, Pushed(queries, 2))
+        decoder(scene, queries)
+        decoder(scene, Pushed(queries, 2))
         other = scene.clone()
         other[:, -1] += torch.randn(C)
-        decoder(PROMPT, other, queries)
-    prefix = PROMPT.shape[1] + S
+        decoder(other, queries)
+    prefix = len(IDS) + S
     assert torch.equal(seen[0][:, :prefix], seen[1][:, :prefix])
     assert torch.equal(seen[0][:, : prefix - 1], seen[2][:, : prefix - 1])  # causal
     assert (seen[0][:, prefix - 1 :] != seen[2][:, prefix - 1 :]).any(-1).all()  # every query sees it
@@ -80,7 +80,7 @@ def test_samples_of_a_batch_do_not_mix(kind):
     other = scene.clone()
     other[1] += 1.0
     with torch.no_grad():
-        before, after = (decoder(PROMPT.expand(2, -1), x, queries) for x in (scene, other))
+        before, after = (decoder(x, queries) for x in (scene, other))
     assert torch.equal(before[0], after[0])
     assert not torch.equal(before[1], after[1])
 
@@ -110,7 +110,7 @@ def test_training_moves_and_reaches_exactly_what_may_be_seen(layout, layers, fro
     """
     options = {"frozen": frozen, "gradient_checkpointing": checkpointing}
     decoder, queries = make_decoder("llm", layers, **options).train(), make_queries(layout)
-    prefix = PROMPT.shape[1] + S
+    prefix = len(IDS) + S
     mask = queries.attention_mask(prefix)
     seen = torch.linalg.matrix_power(mask.float(), layers) > 0
     scene = torch.randn(1, S, C)
@@ -118,14 +118,14 @@ def test_training_moves_and_reaches_exactly_what_may_be_seen(layout, layers, fro
     decoder.backbone.register_forward_hook(lambda _, __, out: hidden.append(out.last_hidden_state))
     decoder.backbone.layers[0].self_attn.register_forward_hook(lambda *_: recomputed.append(1))
 
-    decoder(PROMPT, scene, queries)
+    decoder(scene, queries)
     for token in range(queries.num_tokens):
-        decoder(PROMPT, scene, Pushed(queries, token))
+        decoder(scene, Pushed(queries, token))
         moved = (hidden[0] != hidden[-1]).any(-1)[0]
         assert torch.equal(moved, seen[:, prefix + token]), f"token {token}"
 
     leaf = queries(1)[0].detach().requires_grad_()
-    decoder(PROMPT, scene, FromLeaf(queries, leaf))
+    decoder(scene, FromLeaf(queries, leaf))
     before = len(recomputed)
     for row in range(len(mask)):
         (gradient,) = torch.autograd.grad(hidden[-1][0, row].sum(), leaf, retain_graph=True)

@@ -7,15 +7,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from mapllava.errors import MapLLaVAError
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.models.map_queries import InstanceMapQueries, PointMapQueries
 from mapllava.testing import check_decoder, write_tiny_blip2, write_tiny_llama
 from mapllava.testing.tiny_hf import TINY_LLAMA
 from tests.models.decoders.causal import CausalQueries
+from tests.models.decoders.words import BYTES, IDS, WORDS
 
 ARCHITECTURE = {**TINY_LLAMA, "model_type": "llama"}
 D, S, C = 32, 6, 10
-PROMPT = torch.tensor([[1, 7, 9]])
+PROMPT = torch.tensor([IDS])
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +44,23 @@ def embeddings(decoder, model, scene, queries):
 
 
 def test_parity_with_transformers_under_a_causal_mask(llama, scene):
-    decoder, queries = LLMMapDecoder(C, pretrained=str(llama)), CausalQueries(9, D)
+    decoder, queries = LLMMapDecoder(C, **WORDS, pretrained=str(llama)), CausalQueries(9, D)
     model = reference(llama)
     with torch.no_grad():
-        ours = decoder(PROMPT.expand(2, -1), scene, queries)
+        ours = decoder(scene, queries)
         theirs = model.model(inputs_embeds=embeddings(decoder, model, scene, queries)).last_hidden_state
     assert (ours - theirs[:, -9:]).abs().max() <= 1e-5
 
 
 def test_parity_with_eager_attention_under_the_map_mask(llama, scene):
     """Eager attention adds the mask, so it gets an additive one; ours is bool through SDPA."""
-    decoder, queries = LLMMapDecoder(C, pretrained=str(llama)), PointMapQueries(D, 3, 4)
+    decoder, queries = LLMMapDecoder(C, **WORDS, pretrained=str(llama)), PointMapQueries(D, 3, 4)
     model = reference(llama)
     model.model.set_attn_implementation("eager")
-    mask = queries.attention_mask(PROMPT.shape[1] + S)
+    mask = queries.attention_mask(len(IDS) + S)
     additive = torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))
     with torch.no_grad():
-        ours = decoder(PROMPT.expand(2, -1), scene, queries)
+        ours = decoder(scene, queries)
         inputs = embeddings(decoder, model, scene, queries)
         theirs = model.model(inputs_embeds=inputs, attention_mask=additive[None, None]).last_hidden_state
     assert (ours - theirs[:, -queries.num_tokens :]).abs().max() <= 1e-5
@@ -66,18 +68,14 @@ def test_parity_with_eager_attention_under_the_map_mask(llama, scene):
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_contract(frozen):
-    check_decoder(LLMMapDecoder(C, architecture=ARCHITECTURE, frozen=frozen), C, prompt_ids=PROMPT)
-
-
-def test_contract_without_prompt():
-    check_decoder(LLMMapDecoder(C, architecture=ARCHITECTURE, frozen=False), C)
+    check_decoder(LLMMapDecoder(C, **BYTES, architecture=ARCHITECTURE, frozen=frozen), C)
 
 
 def test_frozen_language_model_gets_no_gradient_but_passes_it_on(scene):
-    decoder, queries = LLMMapDecoder(C, architecture=ARCHITECTURE), InstanceMapQueries(D, 5)
+    decoder, queries = LLMMapDecoder(C, **WORDS, architecture=ARCHITECTURE), InstanceMapQueries(D, 5)
     decoder.train()
     scene.requires_grad_()
-    decoder(PROMPT.expand(2, -1), scene, queries).square().mean().backward()
+    decoder(scene, queries).square().mean().backward()
     assert all(not p.requires_grad and p.grad is None for p in decoder.backbone.parameters())
     assert scene.grad.abs().sum() > 0
     assert queries.instances.grad.abs().sum() > 0
@@ -87,7 +85,7 @@ def test_frozen_language_model_gets_no_gradient_but_passes_it_on(scene):
 
 
 def test_trained_language_model_trains():
-    decoder = LLMMapDecoder(C, architecture=ARCHITECTURE, frozen=False).train()
+    decoder = LLMMapDecoder(C, **WORDS, architecture=ARCHITECTURE, frozen=False).train()
     assert all(p.requires_grad for p in decoder.parameters())
     assert decoder.backbone.training
 
@@ -97,12 +95,12 @@ def test_checkpointing_recomputes_and_gives_the_same_gradients(frozen, scene):
     def gradients(checkpointing):
         torch.manual_seed(0)
         decoder = LLMMapDecoder(
-            C, architecture=ARCHITECTURE, frozen=frozen, gradient_checkpointing=checkpointing
+            C, **WORDS, architecture=ARCHITECTURE, frozen=frozen, gradient_checkpointing=checkpointing
         ).train()
         calls = []
         decoder.backbone.layers[0].self_attn.register_forward_hook(lambda *_: calls.append(1))
         leaf = scene.clone().requires_grad_()
-        decoder(PROMPT.expand(2, -1), leaf, InstanceMapQueries(D, 5)).square().sum().backward()
+        decoder(leaf, InstanceMapQueries(D, 5)).square().sum().backward()
         return leaf.grad, len(calls)
 
     plain, once = gradients(False)
@@ -114,21 +112,27 @@ def test_checkpointing_recomputes_and_gives_the_same_gradients(frozen, scene):
 def test_frozen_checkpointed_language_model_has_no_dropout():
     """OPT drops in the layer itself, which checkpointing needs in training mode."""
     opt = {"model_type": "opt", "vocab_size": 64, "hidden_size": D, "word_embed_proj_dim": D, "ffn_dim": 64}
-    architecture = {**opt, "num_hidden_layers": 2, "num_attention_heads": 4, "dropout": 0.5}
-    decoder = LLMMapDecoder(C, architecture=architecture, gradient_checkpointing=True).train()
+    architecture = {
+        **opt,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "dropout": 0.5,
+        "bos_token_id": 1,
+    }
+    decoder = LLMMapDecoder(C, **WORDS, architecture=architecture, gradient_checkpointing=True).train()
     queries, scene = InstanceMapQueries(D, 5), torch.randn(1, S, C)
-    assert torch.equal(decoder(PROMPT, scene, queries), decoder(PROMPT, scene, queries))
+    assert torch.equal(decoder(scene, queries), decoder(scene, queries))
 
 
 def test_no_vocabulary_head_is_built_or_loaded(llama):
-    decoder = LLMMapDecoder(C, pretrained=str(llama))
+    decoder = LLMMapDecoder(C, **WORDS, pretrained=str(llama))
     assert "lm_head" not in "".join(decoder.state_dict())
     assert decoder.embed_dims == D
     assert decoder.base_weights["id"] == str(llama)
 
 
 def test_scene_tokens_arrive_at_the_scale_of_token_embeddings(llama, scene):
-    decoder = LLMMapDecoder(C, pretrained=str(llama))
+    decoder = LLMMapDecoder(C, **WORDS, pretrained=str(llama))
     spread = (decoder.project(scene * 50 + 3) * decoder.scale).std()
     words = decoder.backbone.get_input_embeddings().weight.std()
     assert 0.3 < float((spread / words).detach()) < 1.5
@@ -137,24 +141,32 @@ def test_scene_tokens_arrive_at_the_scale_of_token_embeddings(llama, scene):
 def test_low_precision_backbone_takes_and_gives_full_precision(llama, scene):
     queries = InstanceMapQueries(D, 5)
     torch.manual_seed(0)
-    exact = LLMMapDecoder(C, pretrained=str(llama))
+    exact = LLMMapDecoder(C, **WORDS, pretrained=str(llama))
     torch.manual_seed(0)
-    half = LLMMapDecoder(C, pretrained=str(llama), dtype="bfloat16")
+    half = LLMMapDecoder(C, **WORDS, pretrained=str(llama), dtype="bfloat16")
     assert {p.dtype for p in half.backbone.parameters()} == {torch.bfloat16}
     with torch.no_grad():
-        a, b = (decoder(PROMPT.expand(2, -1), scene, queries) for decoder in (exact, half))
+        a, b = (decoder(scene, queries) for decoder in (exact, half))
     assert b.dtype == torch.float32
     assert 0 < (a - b).abs().max() < 0.1 * a.abs().max()
 
 
 def test_language_model_of_a_blip2_folder(tmp_path, scene):
-    decoder = LLMMapDecoder(C, pretrained=str(write_tiny_blip2(tmp_path)))
+    opt = {
+        **BYTES,
+        "tokenizer": {
+            "type": "RecordedTokenizer",
+            "ids": {BYTES["prompt"]: [2, 9]},
+            "identity": {"bos_token_id": 2},
+        },
+    }
+    decoder = LLMMapDecoder(C, **opt, pretrained=str(write_tiny_blip2(tmp_path)))
     assert decoder.backbone.config.model_type == "opt"
-    assert decoder(None, scene, InstanceMapQueries(decoder.embed_dims, 4)).shape == (2, 4, 16)
+    assert decoder(scene, InstanceMapQueries(decoder.embed_dims, 4)).shape == (2, 4, 16)
 
 
 def test_init_weights_of_mmengine_leaves_loaded_weights_alone(llama):
-    decoder = LLMMapDecoder(C, pretrained=str(llama), frozen=False)
+    decoder = LLMMapDecoder(C, **WORDS, pretrained=str(llama), frozen=False)
     before = {key: value.clone() for key, value in decoder.backbone.state_dict().items()}
     decoder.init_weights()
     assert all(torch.equal(before[key], value) for key, value in decoder.backbone.state_dict().items())
@@ -167,32 +179,28 @@ def test_llava_in_its_original_layout(llama, tmp_path, scene):
     (tmp_path / "config.json").write_text(json.dumps(config))
     tensors = load_file(llama / "model.safetensors")
     save_file({**tensors, "model.mm_projector.0.weight": torch.zeros(2)}, tmp_path / "model.safetensors")
-    ours = LLMMapDecoder(C, pretrained=str(tmp_path))
-    queries, theirs = InstanceMapQueries(D, 4), LLMMapDecoder(C, pretrained=str(llama))
+    ours = LLMMapDecoder(C, **WORDS, pretrained=str(tmp_path))
+    queries, theirs = InstanceMapQueries(D, 4), LLMMapDecoder(C, **WORDS, pretrained=str(llama))
     theirs.project.load_state_dict(ours.project.state_dict())
-    assert torch.equal(ours(None, scene, queries), theirs(None, scene, queries))
+    assert torch.equal(ours(scene, queries), theirs(scene, queries))
 
 
 def test_builds_on_the_meta_device_at_full_size():
     architecture = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 2}
     with torch.device("meta"):
-        decoder = LLMMapDecoder(768, architecture=architecture)
+        decoder = LLMMapDecoder(768, **WORDS, architecture=architecture)
     assert decoder.embed_dims == 4096
     assert {p.device.type for p in decoder.parameters()} == {"meta"}
 
 
-def test_mistakes_are_named(scene):
+def test_mistakes_are_named():
     with pytest.raises(ValueError, match="needs 'pretrained'"):
-        LLMMapDecoder(C)
+        LLMMapDecoder(C, **WORDS)
     with pytest.raises(ValueError, match="hiden_size"):
-        LLMMapDecoder(C, architecture={"model_type": "llama", "hiden_size": 8})
+        LLMMapDecoder(C, **WORDS, architecture={"model_type": "llama", "hiden_size": 8})
     with pytest.raises(ValueError, match="unknown to transformers"):
-        LLMMapDecoder(C, architecture={"model_type": "lama"})
+        LLMMapDecoder(C, **WORDS, architecture={"model_type": "lama"})
     with pytest.raises(ValueError, match="dtype 'bf16'"):
-        LLMMapDecoder(C, architecture=ARCHITECTURE, dtype="bf16")
-    decoder = LLMMapDecoder(C, architecture=ARCHITECTURE)
-    with pytest.raises(ValueError, match="prompt id 320 is outside the vocabulary"):
-        decoder(torch.tensor([[1, 320], [1, 2]]), scene, InstanceMapQueries(D, 2))
-    silent = LLMMapDecoder(C, architecture={**ARCHITECTURE, "bos_token_id": None})
-    with pytest.raises(ValueError, match="no BOS token"):
-        silent(None, scene, InstanceMapQueries(D, 2))
+        LLMMapDecoder(C, **WORDS, architecture=ARCHITECTURE, dtype="bf16")
+    with pytest.raises(MapLLaVAError, match=r"model\.decoder\.prompt is None: a language model needs a text"):
+        LLMMapDecoder(C, architecture=ARCHITECTURE)

@@ -24,16 +24,16 @@ def test_contract():
 def test_the_prompt_is_ignored_and_the_scene_is_read():
     decoder, queries, scene = make().eval(), InstanceMapQueries(D, 5), torch.randn(1, 6, C)
     with torch.no_grad():
-        before = decoder(None, scene, queries)
-        assert torch.equal(before, decoder(torch.tensor([[1, 2]]), scene, queries))
-        assert (decoder(None, scene.flip(-1), queries) != before).any(-1).all()
+        before = decoder(scene, queries)
+        assert torch.equal(before, decoder(scene, queries, ["Draw the map."]))
+        assert (decoder(scene.flip(-1), queries) != before).any(-1).all()
 
 
 def test_dropout_only_in_training():
     decoder, queries, scene = make(dropout=0.5), InstanceMapQueries(D, 5), torch.randn(1, 6, C)
-    assert not torch.equal(decoder(None, scene, queries), decoder(None, scene, queries))
+    assert not torch.equal(decoder(scene, queries), decoder(scene, queries))
     decoder.eval()
-    assert torch.equal(decoder(None, scene, queries), decoder(None, scene, queries))
+    assert torch.equal(decoder(scene, queries), decoder(scene, queries))
 
 
 def test_heads_must_divide_the_width():

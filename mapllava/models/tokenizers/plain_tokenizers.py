@@ -1,0 +1,94 @@
+"""Tokenizers that need no files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import TOKENIZERS
+
+
+@TOKENIZERS.register_module()
+class ByteTokenizer:
+    """UTF-8 bytes as tokens: knows every language, for a language model that starts from random weights.
+
+    Ids: 0 padding, 1 BOS, 2 EOS, byte b is ``b + 3``; vocabulary 259.
+    """
+
+    bos_token_id = 1
+    unk_token_id = None
+    vocab_size = base_vocab_size = 259
+    _offset = 3
+
+    def __call__(self, text: str) -> list[int]:
+        """Ids of ``text``, without BOS."""
+        return [byte + self._offset for byte in text.encode("utf-8")]
+
+    def describe(self) -> dict[str, Any]:
+        """Identity, for a file that holds the ids it made."""
+        return {"vocab_size": self.vocab_size, "bos_token_id": self.bos_token_id}
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text behind ``ids``; special ids are left out."""
+        return bytes(i - self._offset for i in ids if i >= self._offset).decode("utf-8", errors="replace")
+
+
+@TOKENIZERS.register_module()
+class RecordedTokenizer:
+    """The ids that another tokenizer once made, as a model file holds them: that one need not be at hand.
+
+    Args:
+        ids: text to ids, BOS first where the tokenizer had one.
+        identity: what the tokenizer said of itself (``describe()``).
+    """
+
+    unk_token_id = None
+
+    def __init__(self, ids: Mapping[str, Sequence[int]], identity: Mapping[str, Any]) -> None:
+        self.identity = dict(identity)
+        self.bos_token_id: int | None = self.identity.get("bos_token_id")
+        self.without_bos = self.bos_token_id is None
+        self.vocab_size = self.base_vocab_size = int(self.identity.get("vocab_size") or 0)
+        self._ids = {text: list(map(int, known)) for text, known in ids.items()}
+
+    def __call__(self, text: str) -> list[int]:
+        """Ids of ``text``, without BOS.
+
+        Raises:
+            MapLLaVAError: if they were not recorded.
+        """
+        if text not in self._ids:
+            raise MapLLaVAError(
+                f"the prompt {text!r} is not among those that the model file holds the ids of "
+                f"({', '.join(map(repr, self._ids))}): use one of them, or build the model from its config"
+            )
+        return self._ids[text][0 if self.without_bos else 1 :]
+
+    def describe(self) -> dict[str, Any]:
+        """What the tokenizer said of itself."""
+        return dict(self.identity)
+
+
+@TOKENIZERS.register_module()
+class EstimatedTokenizer:
+    """About as many tokens as a text would have, for sizes where the vocabulary is not at hand.
+
+    Args:
+        characters_per_token: of English under a vocabulary of 32,000 tokens by default.
+    """
+
+    bos_token_id = unk_token_id = None
+    vocab_size = base_vocab_size = 1
+
+    def __init__(self, characters_per_token: int = 4) -> None:
+        self.characters_per_token = characters_per_token
+
+    def __call__(self, text: str) -> list[int]:
+        """As many zeros."""
+        return [0] * math.ceil(len(text) / self.characters_per_token)
+
+    def describe(self) -> dict[str, Any]:
+        """That it is an estimate."""
+        return {"characters_per_token": self.characters_per_token}
