@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
-from pathlib import Path
 
-import cv2
-import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mapllava.datasets.image_file import FLAGS, ImageError, decode, open_image
 from mapllava.datasets.transforms.resize import ResizeMultiView, scale_intrinsics
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import TRANSFORMS
-
-_SOI, _EOI = b"\xff\xd8", b"\xff\xd9"
-_FLAGS = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
 
 
 @TRANSFORMS.register_module()
 class LoadMultiViewImages(BaseTransform):
     """Read every camera's image, and scale it on the way where ``size`` or ``scale`` says so.
 
-    A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for about half the time, because the
-    decoder leaves out frequencies. With ``size`` given the strongest reduction that still leaves
-    at least that size is taken, and :class:`ResizeMultiView` does the rest: write the size here
-    and no ResizeMultiView behind it. Orientation tags are ignored, since the intrinsics belong to
+    JPEG, PNG, BMP, PPM, TIFF and WebP files are taken at 8 bits per channel as they are stored;
+    transparency is left aside. A JPEG can be decoded at 1/2, 1/4 or 1/8 of its size for about half the
+    time, because the decoder leaves out frequencies. With ``size`` given the strongest reduction that
+    still leaves at least that size is taken, and :class:`ResizeMultiView` does the rest: write the size
+    here and no ResizeMultiView behind it. Orientation tags are ignored, since the intrinsics belong to
     the pixels as stored.
 
     Required Keys:
@@ -53,10 +43,12 @@ class LoadMultiViewImages(BaseTransform):
         scale: Wanted factor, in place of ``size``.
         reduce: ``'auto'``, or 1, 2, 4, 8 to decode at that fraction whatever is wanted.
         interpolation: See :class:`ResizeMultiView`.
+        max_pixels: Most pixels that an image may have.
 
     Raises:
         ValueError: If an argument, or an image given as an array, is not valid.
-        MapLLaVAError: If a file is missing, empty, cut short or no image; names camera and file.
+        MapLLaVAError: If a file is missing, empty, cut short, damaged inside, no image, or of more pixels
+            than ``max_pixels`` or bits than its values explain; names camera and file.
     """
 
     def __init__(
@@ -65,10 +57,12 @@ class LoadMultiViewImages(BaseTransform):
         scale: float | None = None,
         reduce: str | int = "auto",
         interpolation: str = "auto",
+        max_pixels: int = 100_000_000,
     ) -> None:
-        if reduce != "auto" and reduce not in _FLAGS:
+        if reduce != "auto" and reduce not in FLAGS:
             raise ValueError(f"LoadMultiViewImages.reduce is {reduce!r}: use 'auto', 1, 2, 4 or 8")
         self.reduce = reduce
+        self.max_pixels = max_pixels
         given = size is not None or scale is not None
         self.resizer = ResizeMultiView(size, scale, interpolation) if given else None
 
@@ -87,11 +81,13 @@ class LoadMultiViewImages(BaseTransform):
         return results
 
     def _load(self, path: str, name: str, cam2img: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        data = _read(path, name)
-        full = jpeg_size(data)
-        target = None if self.resizer is None or full is None else self.resizer.output_size(*full)
-        factor = self._factor(full, target)
-        img = _decode(data, factor, path, name)
+        file = open_image(path, name, self.max_pixels)
+        target = None if self.resizer is None else self.resizer.output_size(*file.size)
+        factor = self._factor(file.size if file.kind == "jpeg" else None, target)
+        try:
+            img = decode(file, factor)
+        except ImageError as error:
+            raise MapLLaVAError(f"image '{path}' ({name}) {error}") from error
         return self._scale(img, name, scale_intrinsics(cam2img, 1.0 / factor, 1.0 / factor), factor, target)
 
     def _scale(
@@ -116,55 +112,8 @@ class LoadMultiViewImages(BaseTransform):
             return int(self.reduce)
         if full is None or target is None:
             return 1
-        enough = [f for f in _FLAGS if full[0] >= f * target[0] and full[1] >= f * target[1]]
+        enough = [f for f in FLAGS if full[0] >= f * target[0] and full[1] >= f * target[1]]
         return max(enough, default=1)
 
     def __repr__(self) -> str:
         return f"LoadMultiViewImages(reduce={self.reduce!r}, resizer={self.resizer!r})"
-
-
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) from a JPEG's frame header, or None where ``data`` is no JPEG or has none."""
-    if not data.startswith(_SOI):
-        return None
-    pos = 2
-    while pos + 9 <= len(data):
-        if data[pos] != 0xFF:
-            return None
-        marker = data[pos + 1]
-        if marker == 0xFF:
-            pos += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", data[pos + 5 : pos + 9])
-            return width, height
-        elif marker == 0xDA:
-            return None
-        else:
-            pos += 2 + int(struct.unpack(">H", data[pos + 2 : pos + 4])[0])
-    return None
-
-
-def _read(path: str, name: str) -> bytes:
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise MapLLaVAError(
-            f"image '{path}' ({name}) cannot be read ({error.strerror}): complete the data or set data_root"
-        ) from error
-    if data.startswith(_SOI) and not data.rstrip(b"\x00").endswith(_EOI):
-        raise MapLLaVAError(
-            f"image '{path}' ({name}) is cut short: {len(data)} bytes without an end marker; copy it again"
-        )
-    return data
-
-
-def _decode(data: bytes, factor: int, path: str, name: str) -> np.ndarray:
-    try:
-        img = mmcv.imfrombytes(data, flag=_FLAGS[factor] | cv2.IMREAD_IGNORE_ORIENTATION, backend="cv2")
-    except cv2.error as error:
-        raise MapLLaVAError(f"image '{path}' ({name}) does not decode: {error.err}; copy it again") from error
-    if img is None:
-        raise MapLLaVAError(
-            f"image '{path}' ({name}) does not decode: {len(data)} bytes that are no image; copy it again"
-        )
-    return img

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from mapllava.datasets.transforms import LoadMultiViewImages
-from mapllava.datasets.transforms.loading import jpeg_size
 from mapllava.errors import MapLLaVAError
 
 
@@ -120,12 +119,6 @@ def test_what_is_no_image_is_named(tmp_path, content):
 def test_padding_behind_the_end_marker_is_no_damage(photo):
     photo.write_bytes(photo.read_bytes() + bytes(7))
     assert LoadMultiViewImages()(sample(photo))["img"][0].shape == (540, 960, 3)
-
-
-def test_jpeg_size(photo):
-    assert jpeg_size(photo.read_bytes()) == (960, 540)
-    assert jpeg_size(b"\x89PNG") is None
-    assert jpeg_size(b"\xff\xd8\xff\xd9") is None
 
 
 def test_bad_arguments():
