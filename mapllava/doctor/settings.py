@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mapllava.config.components import Component, candidates, components
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error
+from mapllava.engine.accumulation import accumulative_counts
 from mapllava.engine.builder import check_schedule_unit
 from mapllava.engine.checkpoint_loader import checkpoint_file, load_from_disk
 from mapllava.engine.data_check import check_transforms, check_validation
@@ -184,12 +185,14 @@ def schedule(context: Context) -> Iterator[Finding]:
         return
     processes = max(1, torch.cuda.device_count())
     batches = len(loader) // processes
-    every = int(cfg.optim_wrapper.get("accumulative_counts", 1))
-    total = cfg.train_cfg.get("max_iters")
-    updates = -(-(total or batches) // every) * (1 if total else int(cfg.train_cfg.get("max_epochs") or 1))
+    every = accumulative_counts(cfg.optim_wrapper)
+    an_epoch, epochs = -(-batches // every), int(cfg.train_cfg.get("max_epochs") or 1)
+    updates = cfg.train_cfg.get("max_iters") or an_epoch * epochs
     where = f"on {processes} GPU(s)" if torch.cuda.is_available() else "in one process"
-    if every > (total or batches):
-        reason = f"{total or batches} batches {where} with accumulative_counts={every}: no update has so many"
+    if every > batches:
+        reason = (
+            f"{batches} batches an epoch {where}, with accumulative_counts={every}: no update has so many"
+        )
         yield Finding("schedule", FAIL, reason, "lower train_dataloader.batch_size or accumulative_counts")
         return
     try:

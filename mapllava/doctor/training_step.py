@@ -21,6 +21,7 @@ from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, WARN, Finding, gigabytes
 from mapllava.doctor.memory import Device, device
 from mapllava.doctor.weights import absent, localised
+from mapllava.engine.accumulation import accumulative_counts
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS
 
@@ -58,7 +59,7 @@ def advice(cfg: Any) -> str:
     """What to lower when memory runs out, for this config."""
     size = cfg.train_dataloader.get("batch_size", 1)
     half = max(1, size // 2)
-    every = cfg.optim_wrapper.get("accumulative_counts", 1) * max(1, size // half)
+    every = accumulative_counts(cfg.optim_wrapper) * max(1, size // half)
     lower = (
         f"train_dataloader.batch_size={half} optim_wrapper.accumulative_counts={every}" if size > 1 else ""
     )
@@ -209,7 +210,8 @@ def _handing_over(cfg: Any, batch: Any) -> Iterator[Finding]:
     size = sum(
         value.nbytes for _, value in _tensors(batch.get("inputs") if isinstance(batch, Mapping) else None, "")
     )
-    needed = size * workers * int(cfg.train_dataloader.get("prefetch_factor") or _PREFETCH)
+    ahead = workers * int(cfg.train_dataloader.get("prefetch_factor") or _PREFETCH)
+    needed = size * (ahead + accumulative_counts(cfg.optim_wrapper) - 1)
     free = shutil.disk_usage(_SHM).free
     reason = (
         f"{workers} loading process(es) keep up to {gigabytes(needed)} in {_SHM}, {gigabytes(free)} are free"

@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
+from mapllava.engine.accumulation import accumulative_counts
 from mapllava.engine.config_errors import unregistered
 from mapllava.engine.map_spec_injection import inject_map_spec
 from mapllava.errors import MapLLaVAError
@@ -71,7 +72,7 @@ def check_schedule_unit(cfg: Config) -> None:
     Raises:
         MapLLaVAError: If the config is such a one and accumulates batches, so that it makes a difference.
     """
-    batches = int((cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1))
+    batches = accumulative_counts(cfg.get("optim_wrapper"))
     if cfg.get("schedule_unit") == "batch" and batches > 1:
         raise MapLLaVAError(
             "schedule_unit='batch': an earlier version saved this config, with schedules by iteration in "

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from mmengine.runner import Runner
 
+from mapllava.engine.accumulation import accumulative_counts
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.memory import state_memory
@@ -69,7 +70,7 @@ def out_of_memory(runner: Runner, reason: str) -> str:
     kept = state_memory(bare_model(runner.model), processes=runner.world_size, sharded=sharded)
     advice = []
     batch = int(loader.get("batch_size", 1))
-    counts = int((cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1))
+    counts = accumulative_counts(cfg.get("optim_wrapper"))
     if batch > 1:
         advice.append(
             f"train_dataloader.batch_size {batch} -> {batch // 2} with optim_wrapper.accumulative_counts "

@@ -18,15 +18,22 @@ from torch import nn
 
 from mapllava.claims import new_folder
 from mapllava.config.hooks import MMENGINE_HOOKS
+from mapllava.engine.accumulation import accumulative_counts, count_updates
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
 from mapllava.engine.failures import explain
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
+from mapllava.engine.map_iter_train_loop import MapIterTrainLoop
 from mapllava.engine.map_train_loop import MapTrainLoop
 from mapllava.engine.sharding import whole_state
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, PARAM_SCHEDULERS, RUNNERS
 
 _MMENGINE_RUNNER = inspect.getfile(Runner)
+_EXACT_LOOPS = (MapTrainLoop, MapIterTrainLoop)
+_OWN_LOOPS: dict[Any, str] = {
+    **dict.fromkeys(("by_epoch", "EpochBasedTrainLoop"), "MapTrainLoop"),
+    **dict.fromkeys(("by_iter", "IterBasedTrainLoop"), "MapIterTrainLoop"),
+}
 
 
 @RUNNERS.register_module()
@@ -87,10 +94,17 @@ class MapRunner(Runner):
             raise explained from error
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
-        """MMEngine's; a loop over epochs is one that can start within an epoch."""
-        if isinstance(loop, Mapping) and (loop.get("by_epoch") or loop.get("type") == "EpochBasedTrainLoop"):
-            loop = {**{k: v for k, v in loop.items() if k != "by_epoch"}, "type": "MapTrainLoop"}
-        return super().build_train_loop(loop)
+        """MMEngine's; its own loops are ours, which accumulate batches exactly and start within an epoch."""
+        if isinstance(loop, Mapping):
+            kind = loop.get("type", "by_epoch" if loop.get("by_epoch", True) else "by_iter")
+            loop = {**{k: v for k, v in loop.items() if k != "by_epoch"}, "type": _OWN_LOOPS.get(kind, kind)}
+        built = super().build_train_loop(loop)
+        if accumulative_counts(self.optim_wrapper) > 1 and not isinstance(built, _EXACT_LOOPS):
+            self.logger.warning(
+                f"{type(built).__name__} divides an accumulated batch's losses by what that batch holds; "
+                "MapTrainLoop and MapIterTrainLoop divide them by what all batches of the update hold"
+            )
+        return built
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> nn.Module:
         """Wrap the model; one that will be sharded never lies on one device as a whole."""
@@ -119,7 +133,7 @@ class MapRunner(Runner):
         """
         if not auto_scale_lr or not auto_scale_lr.get("enable"):
             return
-        batches, base = optim_wrapper._accumulative_counts, auto_scale_lr["base_batch_size"]
+        batches, base = accumulative_counts(optim_wrapper), auto_scale_lr["base_batch_size"]
         super().scale_lr(optim_wrapper, {"base_batch_size": base / batches, "enable": True})
         size = self._train_dataloader["batch_size"]
         samples = self.world_size * size * batches
@@ -130,9 +144,9 @@ class MapRunner(Runner):
 
     def _build_param_scheduler(self, scheduler: Any, optim_wrapper: OptimWrapper) -> list[_ParamScheduler]:
         """MMEngine's; what is by iteration, or converted to it, is in updates of the weights."""
-        epoch = updates(len(self.train_dataloader), optim_wrapper)
+        epoch = count_updates(len(self.train_dataloader), optim_wrapper)
         whole = isinstance(self.train_loop, MapTrainLoop)
-        total = epoch * self.max_epochs if whole else updates(self.max_iters, optim_wrapper)
+        total = epoch * self.max_epochs if whole else count_updates(self.max_iters, optim_wrapper)
         built = []
         for each in scheduler if isinstance(scheduler, Sequence) else [scheduler]:
             if isinstance(each, Mapping):
@@ -198,11 +212,6 @@ class MapRunner(Runner):
     def samples_per_step(self) -> int:
         """Training samples of one batch, all processes together."""
         return self.world_size * int(self.train_dataloader.batch_sampler.batch_size)
-
-
-def updates(batches: int, optim_wrapper: OptimWrapper) -> int:
-    """Updates of the weights that so many batches make; the last may have fewer batches than the others."""
-    return -(-batches // optim_wrapper._accumulative_counts)
 
 
 def _is_no_listing(record: logging.LogRecord) -> bool:

@@ -13,6 +13,7 @@ from mmengine.dist import broadcast_object_list
 from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import DataLoader, Sampler
 
+from mapllava.engine.accumulation import by_update
 from mapllava.engine.hooks.run_folder_hook import RunFolderHook, validated_epochs
 from mapllava.registry import LOOPS
 
@@ -51,7 +52,7 @@ class MapTrainLoop(EpochBasedTrainLoop):
         batches = len(self.dataloader) - first
         self.runner.optim_wrapper.initialize_count_status(self.runner.model, 0, batches)
         with without_first_batches(self.dataloader, first):
-            for index, batch in enumerate(self.dataloader, start=first):
+            for index, batch in enumerate(by_update(self.dataloader, self.runner), start=first):
                 self.run_iter(index, batch)
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1

@@ -5,7 +5,9 @@ Shapes: B batch, N cameras, P patches, S scene tokens, Q map-query tokens, D dec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModel, BaseModule, initialize
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from mapllava.checkpoint import packed_layers, weight_summary
 from mapllava.models.camera import Cameras
+from mapllava.models.losses.reduction import as_part_of_update, avg_factor, update_avg_factors
 from mapllava.models.necks.base import NeckOutput
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
@@ -56,6 +59,7 @@ class MapLLaVA(BaseModel):
                 "model.map_spec is missing: build through mapllava.engine.build_runner(cfg), which writes "
                 "the config's top-level map_spec into every component"
             )
+        self._avg_factors: list[float] | None = None  # of head and neck, within an update
         self.map_spec = MapSpec.from_config(map_spec)
         self.vision_encoder = MODELS.build(vision_encoder)
         self.neck = MODELS.build(
@@ -117,10 +121,39 @@ class MapLLaVA(BaseModel):
         if data_samples is None:
             raise ValueError(f"mode '{mode}' needs data_samples")
         if mode == "loss":
-            return {**self.head.loss(logits, points, data_samples), **self.neck.loss(out, data_samples)}
+            return self._losses(out, logits, points, data_samples)
         for sample, instances in zip(data_samples, self.head.predict(logits, points), strict=True):
             sample.pred_instances = instances
         return list(data_samples)
+
+    @contextmanager
+    def one_update(self, batches: Sequence[Mapping[str, Any]]) -> Iterator[None]:
+        """Within, batches have losses whose mean, over batches and processes, is that of one large batch.
+
+        The losses of a part (head, neck) are means over its ``avg_factor(data_samples)``, or over samples
+        where it has none: over matched elements in the head. Each batch is weighed by its share of those of
+        the whole update. Outside, a batch is an update of its own, with those of the other processes.
+
+        Args:
+            batches: All that this process accumulates for an update, as the dataloader gives them.
+        """
+        samples = [batch["data_samples"] for batch in batches]
+        self._avg_factors = update_avg_factors((self.head, self.neck), samples)
+        try:
+            yield
+        finally:
+            self._avg_factors = None
+
+    def _losses(
+        self, out: NeckOutput, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample]
+    ) -> dict[str, Tensor]:
+        parts = (self.head, self.neck)
+        means = self._avg_factors or update_avg_factors(parts, [data_samples])
+        losses = (self.head.loss(logits, points, data_samples), self.neck.loss(out, data_samples))
+        weighed: dict[str, Tensor] = {}
+        for part, found, mean in zip(parts, losses, means, strict=True):
+            weighed |= as_part_of_update(found, avg_factor(part, data_samples), mean)
+        return weighed
 
     def see(self, inputs: dict[str, Tensor]) -> NeckOutput:
         """Images to scene tokens (B, S, D) and, where the neck gives one, a BEV map."""

@@ -60,12 +60,12 @@ def rank() -> int:
 
 @DATASETS.register_module(force=True)
 class PairDataset(BaseDataset):
-    """Two cameras of noise; the more elements a sample has, the larger its index."""
+    """Two cameras of noise; samples have from ``least`` elements to three more, in turn."""
 
     METAINFO = {"version": "pair", "split": "made up"}
 
-    def __init__(self, count: int, **kwargs: Any) -> None:
-        self.count = count
+    def __init__(self, count: int, least: int = 1, **kwargs: Any) -> None:
+        self.count, self.least = count, least
         kwargs.pop("map_spec", None)
         super().__init__(serialize_data=False, **kwargs)
 
@@ -75,7 +75,7 @@ class PairDataset(BaseDataset):
     def prepare_data(self, idx: int) -> dict:
         index = self.get_data_info(idx)["index"]
         random = np.random.default_rng(index)
-        labels = np.arange(1 + index % 4) % 3
+        labels = np.arange(self.least + index % 4) % 3
         x = random.uniform(-7, 7, (len(labels), 1))
         points = np.stack([x.repeat(POINTS, 1), np.linspace(-12, 12, POINTS)[None].repeat(len(x), 0)], -1)
         points = torch.from_numpy(points.astype(np.float32))

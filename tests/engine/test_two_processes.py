@@ -64,6 +64,10 @@ def worker(root, blip2):
         ("ddp_accumulated", DDP), ("fsdp2_accumulated", FSDP2), ("fsdp2_eager", eager)
     ):  # fmt: skip
         accumulate(root / name, blip2, wrapper)
+        exact = pair_config(
+            root / f"{name}_exactly", blip2, 1, launcher="pytorch", model_wrapper_cfg=wrapper, **ACCUMULATE
+        )
+        train(exact)
     half = {"param_dtype": "bfloat16", **FSDP2}
     cfg = pair_config(root / "bf16", blip2, 2, launcher="pytorch", model_wrapper_cfg=half)
     cfg.optim_wrapper.dtype, cfg.train_cfg.max_epochs = "bfloat16", 1
@@ -255,6 +259,16 @@ def test_accumulation_exchanges_gradients_once_an_update_and_sharding_changes_no
     for name, left in (("fsdp2_accumulated", False), ("fsdp2_eager", True)):
         assert torch.load(f"{runs}/{name}.0")["gradients"] == [left, False, left, False]
         assert_same_weights(file(runs, name), plain, **CLOSE)
+
+
+@pytest.mark.parametrize("name", ["ddp_accumulated", "fsdp2_accumulated", "fsdp2_eager"])
+def test_two_processes_that_accumulate_two_batches_of_one_are_one_with_a_batch_of_four(runs, name):
+    """Samples have one to four elements, so that batches weigh differently."""
+    exact, whole = file(runs, f"{name}_exactly"), file(runs, "one", "checkpoint_epoch_1.pth")
+    assert_same_weights(exact, whole, **CLOSE)
+    batches = steps(runs, f"{name}_exactly")
+    means = [(batches[at][0] + batches[at + 1][0]) / 2 for at in (0, 2)]
+    np.testing.assert_allclose(means, [loss for loss, _, _ in steps(runs, "one", 1)[:2]], rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["ddp_accumulated", "fsdp2_accumulated"])

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from mapllava.engine.accumulation import accumulative_counts
 from mapllava.engine.autocast_optim_wrapper import AutocastOptimWrapper, group_label
 from mapllava.registry import HOOKS
 
@@ -57,7 +58,7 @@ class GradientNormHook(Hook):
             to_line = -(batch_idx + 1) % self._interval
             if last < self._interval:  # a short epoch has its line at the end
                 to_line = last - batch_idx
-            self._due = to_line < runner.optim_wrapper._accumulative_counts
+            self._due = to_line < accumulative_counts(runner.optim_wrapper)
 
     def _measure(self, optimizer: Optimizer) -> None:
         if self._due and self._runner is not None:

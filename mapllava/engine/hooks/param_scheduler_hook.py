@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.hooks import ParamSchedulerHook as MMEngineParamSchedulerHook
+from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
 from mapllava.registry import HOOKS
@@ -22,5 +23,5 @@ class ParamSchedulerHook(MMEngineParamSchedulerHook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Step the schedules by iteration, after the last batch of an update."""
-        if runner.optim_wrapper.should_update():
+        if isinstance(runner.optim_wrapper, OptimWrapperDict) or runner.optim_wrapper.should_update():
             super().after_train_iter(runner, batch_idx, data_batch, outputs)

@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -139,7 +138,7 @@ class VectorMapHead(BaseModule):
     def loss(
         self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample]
     ) -> dict[str, Tensor]:
-        """Losses of all drawings; the last's carry no prefix, the others ``d0.``, ``d1.`` ….
+        """Losses of all drawings, per matched pair; the last's carry no prefix, others ``d0.``, ``d1.`` ….
 
         Args:
             logits: (L, B, I, n_classes).
@@ -149,14 +148,18 @@ class VectorMapHead(BaseModule):
         with full_precision(logits):
             targets = MapTargets.from_samples(data_samples, self.map_spec, self.num_points, logits.device)
             pairs: Assignment = self.assigner(logits, points, targets)
-            positives = torch.tensor(float(targets.num_pairs(logits.shape[2])), device=logits.device)
-            all_reduce(positives)
-            positives = (positives / get_world_size()).clamp(min=1.0)
+            positives = torch.tensor(max(self.avg_factor(data_samples), 1.0), device=logits.device)
             layers = self._layer_losses(logits, points, targets, pairs, positives)
         names = [f"d{index}." for index in range(len(logits) - 1)] + [""]
         return {
             f"{p}loss_{key}": value[i].clone() for i, p in enumerate(names) for key, value in layers.items()
         }
+
+    def avg_factor(self, data_samples: Sequence[MapDataSample]) -> float:
+        """What the losses of a batch are averaged over: elements, of a sample no more than queries."""
+        return float(
+            sum(min(len(sample.gt_instances.labels), len(self.references)) for sample in data_samples)
+        )
 
     def _layer_losses(
         self, logits: Tensor, points: Tensor, targets: MapTargets, pairs: Assignment, positives: Tensor

@@ -1,26 +1,49 @@
-"""Sums over the batches of all processes."""
+"""Losses of several batches that make one update together, of all processes and accumulated."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import torch
 from mmengine.dist import all_reduce, get_world_size
-from torch import Tensor
+from torch import Tensor, nn
 
 
-def sum_over_processes(value: Tensor) -> Tensor:
-    """A sum that runs over the batches of all processes, for losses that are not linear in it.
+def avg_factor(part: nn.Module, data_samples: Sequence[Any]) -> float:
+    """What the losses of a part of the model are averaged over in a batch: its ``avg_factor``, or samples."""
+    count = getattr(part, "avg_factor", len)
+    return float(count(data_samples))
 
-    The gradient is scaled by their number, so that after data parallel training has averaged the
-    processes' gradients it is that of one process with all batches.
+
+def update_avg_factors(parts: Sequence[nn.Module], batches: Sequence[Sequence[Any]]) -> list[float]:
+    """What each part's losses are averaged over in the batches of an update, as a mean per batch.
+
+    Every process must call it, with as many batches as the others.
 
     Args:
-        value: this process's share of the sum, any shape.
+        parts: Of the model, those that have losses.
+        batches: The data samples of each of this process's batches.
 
     Returns:
-        the sum, the same in every process; in one process ``value``.
+        One number per part: the sum over all batches and processes, at least 1, over the number of batches.
     """
-    size = get_world_size()
-    if size == 1:
-        return value
-    total = value.detach().clone()
-    all_reduce(total)
-    return total + size * (value - value.detach())
+    totals = torch.tensor([[avg_factor(part, samples) for part in parts] for samples in batches]).sum(0)
+    all_reduce(totals)
+    return (totals.clamp(min=1.0) / (len(batches) * get_world_size())).tolist()
+
+
+def as_part_of_update(losses: dict[str, Any], own: float, mean: float) -> dict[str, Any]:
+    """Weigh a batch's mean losses: their mean over the batches of an update is then that of one large batch.
+
+    Args:
+        losses: Each a tensor or a list of them; other values than losses stay.
+        own: The batch's avg_factor; losses of none are divided by 1.
+        mean: The update's, see :func:`update_avg_factors`.
+    """
+    weight = max(own, 1.0) / mean
+
+    def weighed(value: Any) -> Any:
+        return value * weight if isinstance(value, Tensor) else [weighed(each) for each in value]
+
+    return {name: weighed(value) if "loss" in name else value for name, value in losses.items()}

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 from mapllava.config.mistake import check_names
 from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
-from mapllava.models.losses.reduction import sum_over_processes
 from mapllava.models.necks.base import MapNeck, NeckOutput
 from mapllava.models.necks.bev_grid import cell_centres, heights_in_frame, stride_per_axis
 from mapllava.models.necks.ground_sampling import bilinear_footprint
@@ -141,7 +140,7 @@ class BEVQFormerNeck(MapNeck):
         return mask | ~mask.any(-1, keepdim=True)
 
     def loss(self, out: NeckOutput, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
-        """Segmentation of the BEV map: binary cross-entropy and Dice per class, over all processes.
+        """Segmentation of the BEV map: binary cross-entropy and Dice, of each sample and class.
 
         Args:
             out: this neck's output.
@@ -160,8 +159,8 @@ class BEVQFormerNeck(MapNeck):
         target = torch.stack([sample.gt_bev.data for sample in data_samples]).to(logits)
         bce = F.binary_cross_entropy_with_logits(logits, target)
         probability = logits.sigmoid()
-        overlap = sum_over_processes((probability * target).sum((0, 2, 3)))
-        size = sum_over_processes(probability.sum((0, 2, 3)) + target.sum((0, 2, 3)))
+        overlap = (probability * target).sum((2, 3))
+        size = (probability + target).sum((2, 3))
         dice = (1 - (2 * overlap + 1) / (size + 1)).mean()
         return {
             "loss_bev_bce": self.loss_weights["bce"] * bce,

@@ -30,10 +30,6 @@ class MapTargets:
     orders: Tensor
     counts: list[int]
 
-    def num_pairs(self, num_predictions: int) -> int:
-        """Pairs of a one-to-one matching of the whole batch; a sample has no more than predictions."""
-        return sum(min(count, num_predictions) for count in self.counts)
-
     @classmethod
     def from_samples(
         cls, data_samples: Sequence[MapDataSample], map_spec: MapSpec, num_points: int, device: torch.device
