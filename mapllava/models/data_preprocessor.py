@@ -10,6 +10,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS
 
 _CAMERA_KEYS = ("lidar2img", "cam2img", "lidar2cam")
@@ -65,7 +66,7 @@ class MapDataPreprocessor(BaseDataPreprocessor):
             came.
 
         Raises:
-            ValueError: If images differ in shape, or a sample lacks a matrix.
+            MapLLaVAError: If images differ in shape, or a sample lacks a matrix.
         """
         raw, samples = data["inputs"], data.get("data_samples")
         inputs = {name: self._batch(name, value) for name, value in raw.items()}
@@ -80,7 +81,7 @@ class MapDataPreprocessor(BaseDataPreprocessor):
             return self._move(values)
         shapes = [tuple(value.shape) for value in values]
         if len(set(shapes)) > 1:
-            raise ValueError(
+            raise MapLLaVAError(
                 f"inputs['{name}'] has shapes {shapes} within one batch; all samples must have the same: "
                 "images through LoadMultiViewImages(size=(w, h)) or ResizeMultiView"
             )
@@ -104,5 +105,5 @@ class MapDataPreprocessor(BaseDataPreprocessor):
         try:
             stacked = np.stack([np.asarray(sample.metainfo[key], dtype=np.float32) for sample in samples])
         except KeyError as error:
-            raise ValueError(f"a data sample has no meta information '{key}': use PackMapInputs") from error
+            raise MapLLaVAError(f"a sample has no meta information '{key}': use PackMapInputs") from error
         return self._move(torch.from_numpy(stacked))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 
+from mapllava.errors import MapLLaVAError
 from mapllava.models.data_preprocessor import MapDataPreprocessor
 from mapllava.structures.map_data_sample import MapDataSample
 
@@ -65,11 +66,11 @@ def test_the_state_dict_holds_nothing():
 
 def test_what_does_not_stack_is_named():
     preprocessor = MapDataPreprocessor()
-    with pytest.raises(ValueError, match=r"inputs\['img'\] has shapes .*9, 12"):
+    with pytest.raises(MapLLaVAError, match=r"inputs\['img'\] has shapes .*9, 12"):
         preprocessor(pseudo_collate([item(), item(1, (9, 12))]))
     with pytest.raises(ValueError, match="not \\(B, N, 3, H, W\\)"):
         preprocessor({"inputs": {"img": torch.zeros(2, 3, 4, 4)}})
-    with pytest.raises(ValueError, match="'lidar2img'"):
+    with pytest.raises(MapLLaVAError, match="'lidar2img'"):
         preprocessor({"inputs": {"img": [item()["inputs"]["img"]]}, "data_samples": [MapDataSample()]})
 
 

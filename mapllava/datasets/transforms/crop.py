@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmcv.transforms import BaseTransform
 
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import TRANSFORMS
 
 
@@ -28,7 +29,8 @@ class CropMultiView(BaseTransform):
         right: Columns cut at the right, pixels.
 
     Raises:
-        ValueError: If a margin is negative, or leaves nothing of an image.
+        ValueError: If a margin is negative.
+        MapLLaVAError: If the margins leave nothing of an image.
     """
 
     def __init__(self, top: int = 0, bottom: int = 0, left: int = 0, right: int = 0) -> None:
@@ -44,7 +46,10 @@ class CropMultiView(BaseTransform):
         for img in results["img"]:
             height, width = img.shape[:2]
             if self.top + self.bottom >= height or self.left + self.right >= width:
-                raise ValueError(f"{self!r} leaves nothing of an image of {width}x{height} pixels: crop less")
+                raise MapLLaVAError(
+                    f"{self!r} leaves nothing of an image of {width} x {height} pixels : crop less, or resize "
+                    "to more before it"
+                )
             cropped.append(img[self.top : height - self.bottom, self.left : width - self.right])
         cam2img = results["cam2img"].copy()
         cam2img[:, 0] -= self.left * cam2img[:, 2]

@@ -10,6 +10,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import InstanceData, PixelData
 
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import TRANSFORMS
 from mapllava.structures.map_data_sample import MapDataSample
 
@@ -62,7 +63,7 @@ class PackMapInputs(BaseTransform):
         meta_keys: Results handed on as meta information.
 
     Raises:
-        ValueError: If the images differ in size or are not uint8.
+        MapLLaVAError: If the images differ in size or are not uint8.
     """
 
     def __init__(self, meta_keys: Sequence[str] = _META_KEYS) -> None:
@@ -120,16 +121,16 @@ def stack_images(images: Sequence[np.ndarray], name: str) -> torch.Tensor:
     """N images (H, W, 3) uint8 as one tensor (N, 3, H, W), channels in the order they have.
 
     Raises:
-        ValueError: If the images differ in size or are not uint8 with three channels.
+        MapLLaVAError: If the images differ in size or are not uint8 with three channels.
     """
     shapes = [img.shape for img in images]
     if len(set(shapes)) != 1 or len(shapes[0]) != 3 or shapes[0][2] != 3:
-        raise ValueError(
+        raise MapLLaVAError(
             f"sample {name}: cameras have shapes {shapes}; all must be the same (H, W, 3), "
             "so put LoadMultiViewImages(size=(w, h)) or ResizeMultiView before PackMapInputs"
         )
     if any(img.dtype != np.uint8 for img in images):
-        raise ValueError(f"sample {name}: images are {[str(img.dtype) for img in images]}, not uint8")
+        raise MapLLaVAError(f"sample {name}: images are {[str(img.dtype) for img in images]}, not uint8")
     height, width, channels = shapes[0]
     stacked = np.empty((len(images), channels, height, width), dtype=np.uint8)
     for index, img in enumerate(images):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mapllava.errors import MapLLaVAError
 from mapllava.geometry.permutations import order_table
 from mapllava.geometry.polyline import arc_length, resample_many
 from mapllava.registry import TRANSFORMS
@@ -38,7 +39,8 @@ class ResamplePolylines(BaseTransform):
         num_points: P, at least 3.
 
     Raises:
-        ValueError: If ``num_points`` is below 3, or a label is beyond the classes.
+        ValueError: If ``num_points`` is below 3.
+        MapLLaVAError: If a label is beyond the classes.
     """
 
     def __init__(self, num_points: int = 20) -> None:
@@ -51,7 +53,7 @@ class ResamplePolylines(BaseTransform):
         map_spec, lines = results["map_spec"], results["polylines"]
         bad = sorted({line.label for line in lines if line.label >= map_spec.num_classes})
         if bad:
-            raise ValueError(
+            raise MapLLaVAError(
                 f"sample {results.get('sample_token')} has labels {bad}, but map_spec has only "
                 f"{map_spec.num_classes} classes: rebuild the GT cache for this map_spec"
             )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import TRANSFORMS
 
+_TURNED = 0.25
+"""How far a wanted shape may be from the image's, turned by 90 degrees, to count as that by mistake."""
 _INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA}
 
 
@@ -35,6 +39,7 @@ class ResizeMultiView(BaseTransform):
 
     Raises:
         ValueError: If not exactly one of size and scale is given, or a value is not valid.
+        MapLLaVAError: If width and height of ``size`` are exchanged.
     """
 
     def __init__(
@@ -42,9 +47,9 @@ class ResizeMultiView(BaseTransform):
     ) -> None:
         if (size is None) == (scale is None):
             raise ValueError(f"ResizeMultiView needs one of size=(w, h) and scale, got {size} and {scale}")
-        if size is not None and (len(size) != 2 or min(size) < 1 or any(int(v) != v for v in size)):
+        if size is not None and not _is_size(size):
             raise ValueError(f"ResizeMultiView.size is {size!r}: it must be (width, height) in pixels")
-        if scale is not None and scale <= 0:
+        if scale is not None and not (isinstance(scale, (int, float)) and 0 < scale < float("inf")):
             raise ValueError(f"ResizeMultiView.scale is {scale!r}: it must be positive")
         if interpolation != "auto" and interpolation not in _INTERPOLATIONS:
             raise ValueError(
@@ -55,8 +60,18 @@ class ResizeMultiView(BaseTransform):
         self.interpolation = interpolation
 
     def output_size(self, width: int, height: int) -> tuple[int, int]:
-        """(w, h) that an image of ``width`` x ``height`` pixels gets."""
+        """(w, h) that an image of ``width`` x ``height`` pixels gets.
+
+        Raises:
+            MapLLaVAError: If the wanted size is that of the image's shape with width and height exchanged.
+        """
         if self.size is not None:
+            turned = (self.size[0] > self.size[1]) != (width > height)
+            if turned and abs(self.size[1] / self.size[0] * height / width - 1) < _TURNED:
+                raise MapLLaVAError(
+                    f"size={self.size} is (width, height), and images of {width} x {height} pixels would be "
+                    f"squeezed to it: write size={self.size[::-1]}"
+                )
             return self.size
         factor = float(self.scale or 1.0)
         return max(1, round(width * factor)), max(1, round(height * factor))
@@ -84,6 +99,14 @@ class ResizeMultiView(BaseTransform):
 
     def __repr__(self) -> str:
         return f"ResizeMultiView(size={self.size}, scale={self.scale}, interpolation='{self.interpolation}')"
+
+
+def _is_size(size: Any) -> bool:
+    return (
+        isinstance(size, Sequence)
+        and len(size) == 2
+        and all(isinstance(side, (int, float)) and side >= 1 and side % 1 == 0 for side in size)
+    )
 
 
 def scale_intrinsics(cam2img: np.ndarray, scale_u: float, scale_v: float) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mapllava.config.mistake import check_names
+from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
 from mapllava.models.necks.base import MapNeck, NeckOutput
@@ -147,12 +148,12 @@ class BEVQFormerNeck(MapNeck):
             data_samples: with ``gt_bev`` (n_classes, Y, X) of this neck's grid.
 
         Raises:
-            ValueError: if ``gt_bev`` has another grid than the neck.
+            MapLLaVAError: if ``gt_bev`` has another grid than the neck.
         """
         logits = out.extras["segmentation"].float()
         for sample in data_samples:
             if tuple(sample.gt_bev.data.shape[-2:]) != self.shape:
-                raise ValueError(
+                raise MapLLaVAError(
                     f"gt_bev of sample {sample.sample_token} has {tuple(sample.gt_bev.data.shape[-2:])} "
                     f"cells, the neck {self.shape}: set RasterizeBEV's cell to the neck's"
                 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.necks.base import MapNeck, NeckOutput
 from mapllava.registry import MODELS
@@ -53,11 +54,14 @@ class QFormerNeck(MapNeck):
         """Patch features (B, N, P, C) of a patch grid (h, w) to scene tokens (B, S, D).
 
         Raises:
-            ValueError: if the number of cameras is another than the queries are for.
+            MapLLaVAError: if the number of cameras is another than the queries are for.
         """
         batch, views = feats.shape[:2]
         if views != len(self.query_tokens):
-            raise ValueError(f"{views} cameras given, but the queries are for {len(self.query_tokens)}")
+            raise MapLLaVAError(
+                f"{views} cameras given, but the queries are for {len(self.query_tokens)}: set "
+                "model.neck.num_cameras to the rig's"
+            )
         states = feats + self.ray_encoding(cameras, grid).to(feats.dtype)
         queries = self.query_tokens.expand(batch, -1, -1, -1)
         tokens = self.qformer(queries.flatten(0, 1), states.flatten(0, 1))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mapllava.errors import MapLLaVAError
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
 
@@ -37,7 +38,7 @@ class MapTargets:
         """Collect ``gt_instances`` of a batch.
 
         Raises:
-            ValueError: if the samples were resampled to another number of points than the model draws.
+            MapLLaVAError: if the samples were resampled to another number of points than the model draws.
         """
         counts = [len(sample.gt_instances.labels) for sample in data_samples]
         num_orders = max(sample.gt_instances.orders.shape[1] for sample in data_samples)
@@ -47,7 +48,7 @@ class MapTargets:
         for index, (sample, count) in enumerate(zip(data_samples, counts, strict=True)):
             instances = sample.gt_instances
             if instances.orders.shape[-2] != num_points:
-                raise ValueError(
+                raise MapLLaVAError(
                     f"sample {sample.sample_token} has {instances.orders.shape[-2]} points per element, the "
                     f"head draws {num_points}: set ResamplePolylines' num_points to the head's"
                 )

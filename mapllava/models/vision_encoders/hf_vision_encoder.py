@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mapllava.checkpoint import KeyTable, WeightSource
+from mapllava.errors import MapLLaVAError
 from mapllava.models.hf_backbone import (
     RANDOM_STD,
     build_backbone,
@@ -139,13 +140,13 @@ class HFVisionEncoder(BaseModule):
         """Patch grid (h, w) of images of (H, W) pixels.
 
         Raises:
-            ValueError: if a side is no multiple of the patch: a cut-off rim would shift what the
+            MapLLaVAError: if a side is no multiple of the patch: a cut-off rim would shift what the
                 patches see against where their rays look.
         """
         patch = self.patch_size
         if img_hw[0] % patch or img_hw[1] % patch:
             fits = " x ".join(f"{max(1, round(side / patch)) * patch}" for side in img_hw)
-            raise ValueError(
+            raise MapLLaVAError(
                 f"images of {img_hw[0]} x {img_hw[1]} (H x W) are no multiple of the {patch}-pixel patch: "
                 f"resize or crop them to {fits} in the data pipeline"
             )

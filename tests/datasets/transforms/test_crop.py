@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mapllava.datasets.transforms import CropMultiView
+from mapllava.errors import MapLLaVAError
 
 
 def sample(width=40, height=20):
@@ -22,7 +23,7 @@ def test_crop_moves_the_principal_point_and_keeps_the_rest():
 
 
 def test_crop_refuses_what_leaves_nothing():
-    with pytest.raises(ValueError, match="leaves nothing of an image of 40x20"):
+    with pytest.raises(MapLLaVAError, match="leaves nothing of an image of 40 x 20"):
         CropMultiView(top=12, bottom=8)(sample())
     with pytest.raises(ValueError, match=r"CropMultiView.top"):
         CropMultiView(top=-1)

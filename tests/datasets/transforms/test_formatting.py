@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mapllava.datasets.transforms import PackMapInputs, RasterizeBEV, ResamplePolylines
+from mapllava.errors import MapLLaVAError
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -87,8 +88,8 @@ def test_a_packed_sample_travels_between_processes(rig):
 def test_unequal_or_float_images_are_refused(rig):
     raw = results(rig)
     raw["img"][2] = raw["img"][2][:10]
-    with pytest.raises(ValueError, match=r"sample token-0: cameras have shapes"):
+    with pytest.raises(MapLLaVAError, match=r"sample token-0: cameras have shapes"):
         PackMapInputs()(raw)
     raw["img"] = [img.astype(np.float32)[:10] for img in raw["img"]]
-    with pytest.raises(ValueError, match="float32"):
+    with pytest.raises(MapLLaVAError, match="float32"):
         PackMapInputs()(raw)

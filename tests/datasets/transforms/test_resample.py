@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mapllava.datasets.transforms import ResamplePolylines
+from mapllava.errors import MapLLaVAError
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -72,7 +73,7 @@ def test_a_sample_without_elements():
 
 
 def test_a_label_beyond_the_classes_is_refused():
-    with pytest.raises(ValueError, match=r"sample t has labels \[3\]"):
+    with pytest.raises(MapLLaVAError, match=r"sample t has labels \[3\]"):
         run([Polyline(3, SQUARE)])
     with pytest.raises(ValueError, match="num_points is 2"):
         ResamplePolylines(2)

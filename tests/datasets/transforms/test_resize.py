@@ -5,6 +5,7 @@ import pytest
 
 from mapllava.datasets.transforms import ResizeMultiView
 from mapllava.datasets.transforms.resize import scale_intrinsics
+from mapllava.errors import MapLLaVAError
 
 
 def sample(width=40, height=20):
@@ -50,6 +51,11 @@ def test_auto_does_not_skip_pixels_when_shrinking_much():
         {},
         {"size": (0, 5)},
         {"size": (5,)},
+        {"size": 5},
+        {"size": "64"},
+        {"size": (4.5, 4)},
+        {"scale": float("nan")},
+        {"scale": 0},
         {"scale": -1},
         {"size": (4, 4), "scale": 1},
         {"scale": 1, "interpolation": "x"},
@@ -58,3 +64,11 @@ def test_auto_does_not_skip_pixels_when_shrinking_much():
 def test_bad_arguments(arguments):
     with pytest.raises(ValueError, match="ResizeMultiView"):
         ResizeMultiView(**arguments)
+
+
+def test_width_and_height_exchanged_is_refused_other_shapes_are_not():
+    with pytest.raises(MapLLaVAError, match=r"size=\(336, 560\) .* 1600 x 900 .* write size=\(560, 336\)"):
+        ResizeMultiView(size=(336, 560)).output_size(1600, 900)
+    for size in ((560, 336), (448, 448), (224, 672)):
+        assert ResizeMultiView(size=size).output_size(1600, 900) == size
+    assert ResizeMultiView(size=(90, 160)).output_size(900, 1600) == (90, 160)  # a camera on its side

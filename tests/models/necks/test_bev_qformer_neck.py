@@ -114,7 +114,7 @@ def test_another_grid_is_refused(feats, cameras):
     neck = make()
     sample = MapDataSample(metainfo={"sample_token": "s"})
     sample.gt_bev = PixelData(data=torch.zeros(3, 32, 16, dtype=torch.uint8))
-    with pytest.raises(ValueError, match="RasterizeBEV"):
+    with pytest.raises(MapLLaVAError, match="RasterizeBEV"):
         neck.loss(run(neck, feats, cameras()), [sample])
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.necks import QFormerNeck
 from mapllava.testing import check_neck, surround_cameras, write_tiny_blip2
@@ -74,5 +75,5 @@ def test_shuffled_cameras_are_not_the_same_scene(feats):
 
 
 def test_number_of_cameras_is_checked(feats):
-    with pytest.raises(ValueError, match="4 cameras given, but the queries are for 6"):
+    with pytest.raises(MapLLaVAError, match="4 cameras given, but the queries are for 6"):
         run(make(num_cameras=6), feats, surround_cameras(SIZE, 2, 4))

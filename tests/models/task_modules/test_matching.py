@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
+from mapllava.errors import MapLLaVAError
 from mapllava.geometry.permutations import equivalent_orders
 from mapllava.models.task_modules import FocalClassCost, HungarianMapAssigner, MapTargets, OrderedPointsL1Cost
 from mapllava.structures.frames import MapSpec
@@ -88,5 +89,5 @@ def test_diverged_predictions_are_refused(targets):
 
 
 def test_another_number_of_points_is_refused():
-    with pytest.raises(ValueError, match="num_points"):
+    with pytest.raises(MapLLaVAError, match="num_points"):
         MapTargets.from_samples([sample_of([(0, line(0.0))])], MapSpec(), P + 1, torch.device("cpu"))

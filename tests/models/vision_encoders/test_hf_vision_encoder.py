@@ -87,7 +87,7 @@ def test_low_precision_gives_full_precision_features(family):
 
 def test_size_that_does_not_fit_names_one_that_does(family):
     encoder = family[0](architecture=TINY_VISION)
-    with pytest.raises(ValueError, match=r"224 x 400.*14-pixel.*224 x 406"):
+    with pytest.raises(MapLLaVAError, match=r"224 x 400.*14-pixel.*224 x 406"):
         encoder(torch.zeros(1, 1, 3, 224, 400))
 
 
