@@ -11,6 +11,7 @@ Shapes: n points of a line, S segments, Y x X cells.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -147,9 +148,9 @@ def draw_lines(lines: Sequence[np.ndarray], roi: ROI, width: float, cell: float)
     """
     shape = tuple(map(len, reversed(centres(roi, cell))))
     mask = np.zeros(shape, dtype=bool)
-    start, end = _pieces(lines)
     radius = width / 2
     origin = np.array([roi.x_min, roi.y_min])
+    start, end = _pieces(*_near(*_segments(lines), origin - width, [roi.x_max + width, roi.y_max + width]))
     first = np.floor((np.minimum(start, end) - radius - origin) / cell - 0.5).astype(int)
     span = np.arange(int(np.ceil((_PIECE + width) / cell)) + 2)
     x, y = first[:, 0, None] + span, first[:, 1, None] + span
@@ -167,9 +168,21 @@ def draw_lines(lines: Sequence[np.ndarray], roi: ROI, width: float, cell: float)
     return mask
 
 
-def _pieces(lines: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The lines' segments cut into pieces of a metre at most: starts and ends ``(S, 2)``."""
-    start, end = _segments(lines)
+def _near(start: np.ndarray, end: np.ndarray, low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of segments within a box: a prediction may run off as far as it likes."""
+    step = end - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bounds = np.stack([(low - start) / step, (high - start) / step])
+    beside = np.where((start < low) | (start > high), np.inf, -np.inf)
+    enter = np.where(step == 0, beside, bounds.min(axis=0)).max(axis=1).clip(0)
+    leave = np.where(step == 0, -beside, bounds.max(axis=0)).min(axis=1).clip(max=1)
+    kept = enter <= leave
+    start, step, enter, leave = start[kept], step[kept], enter[kept, None], leave[kept, None]
+    return start + enter * step, np.where(leave < 1, start + leave * step, end[kept])
+
+
+def _pieces(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Segments cut into pieces of a metre at most: starts and ends ``(S, 2)``."""
     edge = end - start
     count = np.maximum(np.ceil(np.hypot(*edge.T) / _PIECE), 1).astype(int)
     rank = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)

@@ -131,3 +131,9 @@ def test_lines_against_the_distance_of_every_centre():
             gap = np.minimum(gap, shapely.distance(shape, points))
         np.testing.assert_array_equal(draw_lines(lines, HERE, 3 * cell, cell), gap <= 1.5 * cell)
     assert not draw_lines([], HERE, 1.0, 0.5).any()
+
+
+def test_a_line_that_runs_off_is_drawn_as_far_as_the_region_goes():
+    far = draw_lines([np.array([[3.2, -1e15], [3.2, 1e15]])], HERE, 1.0, 1.0)
+    np.testing.assert_array_equal(far, draw_lines([np.array([[3.2, -31], [3.2, 31]])], HERE, 1.0, 1.0))
+    assert not draw_lines([np.array([[1e15, 2e15], [3e15, 2e15]])], HERE, 1.0, 1.0).any()

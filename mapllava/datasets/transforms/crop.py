@@ -47,8 +47,8 @@ class CropMultiView(BaseTransform):
             height, width = img.shape[:2]
             if self.top + self.bottom >= height or self.left + self.right >= width:
                 raise MapLLaVAError(
-                    f"{self!r} leaves nothing of an image of {width} x {height} pixels : crop less, or resize "
-                    "to more before it"
+                    f"{self!r} leaves nothing of an image of {width} x {height} pixels: crop less, "
+                    "or resize to more before it"
                 )
             cropped.append(img[self.top : height - self.bottom, self.left : width - self.right])
         cam2img = results["cam2img"].copy()
