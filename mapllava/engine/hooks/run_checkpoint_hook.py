@@ -63,6 +63,7 @@ class RunCheckpointHook(Hook):
         self.metric = metric
         self.every_steps = every_steps
         self.best: float | None = None
+        self.is_saving = False
         self._training = False
         self._since = 0
 
@@ -97,12 +98,13 @@ class RunCheckpointHook(Hook):
         """Whether the epoch's own checkpoint comes next."""
         return batch_idx + 1 >= len(runner.train_dataloader)
 
-    def save_within_epoch(self, runner: Runner, batch_idx: int) -> str:
+    def save_within_epoch(self, runner: Runner, batch_idx: int, iteration: int | None = None) -> str:
         """Save after a batch, in every process; call it after an update of the weights only.
 
         Args:
-            runner: The runner, in ``after_train_iter``.
+            runner: The runner.
             batch_idx: Number of the batch within the epoch, from 0.
+            iteration: Batches that the run has behind it then; in ``after_train_iter`` the runner knows.
 
         Returns:
             The file's name.
@@ -111,7 +113,7 @@ class RunCheckpointHook(Hook):
         name = f"checkpoint_epoch_{runner.epoch + 1}_step_{batch_idx + 1}.pth"
         position = {
             "epoch": runner.epoch,
-            "iter": runner.iter + 1,
+            "iter": runner.iter + 1 if iteration is None else iteration,
             "batch": batch_idx + 1,
             "samples_per_step": getattr(runner, "samples_per_step", lambda: 0)(),
         }
@@ -178,14 +180,17 @@ class RunCheckpointHook(Hook):
             "set RunCheckpointHook's metric to one of these"
         )
 
-    @staticmethod
-    def _save(runner: Runner, name: str, meta: dict, optimizer: bool) -> None:
+    def _save(self, runner: Runner, name: str, meta: dict, optimizer: bool) -> None:
         options: dict = {"save_optimizer": optimizer, "save_param_scheduler": optimizer, "meta": meta}
-        if not is_main_process():
-            runner.save_checkpoint(runner.work_dir, name, **options)
-            return
-        with whole_file(Path(runner.work_dir) / name) as partial:
-            runner.save_checkpoint(str(partial.parent), partial.name, **options)
+        self.is_saving = True
+        try:
+            if not is_main_process():
+                runner.save_checkpoint(runner.work_dir, name, **options)
+                return
+            with whole_file(Path(runner.work_dir) / name) as partial:
+                runner.save_checkpoint(str(partial.parent), partial.name, **options)
+        finally:
+            self.is_saving = False
 
     @master_only
     def _forget_old(self, runner: Runner) -> None:

@@ -1,5 +1,6 @@
 """A signal saves and ends the run; a resumed run is the run that was not stopped."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy import toy_config
+from toy import ToyNoise, toy_config
 
 from mapllava.engine import build_runner
 from mapllava.engine.hooks.run_checkpoint_hook import latest_checkpoint
+from mapllava.registry import TRANSFORMS
 
 ROOT = Path(__file__).parents[3]
 
@@ -114,45 +116,123 @@ def test_another_batch_size_goes_on_at_the_same_sample_or_refuses(tmp_path):
         build_runner(again).train()
 
 
-def test_a_second_interrupt_leaves_at_once(tmp_path):
-    """In a process of its own: the step never ends."""
-    script = tmp_path / "run.py"
-    script.write_text(
-        f"""
-import sys, time
-from pathlib import Path
-sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "engine")!r}]
-from mmengine.hooks import Hook
-from toy import toy_config
-from mapllava.engine import build_runner
+FORK = multiprocessing.get_context("fork")
+
+
+@TRANSFORMS.register_module()
+class Freezing(ToyNoise):
+    """Its data worker stops in the third batch of epoch 2, as on a hung disk."""
+
+    calls = 0
+
+    def __init__(self, here):
+        self.here = here
+
+    def __call__(self, results):
+        Freezing.calls += 1
+        if Freezing.calls == 13:
+            Path(self.here).touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return super().__call__(results)
+
+
 class Stuck(Hook):
+    """A step that does not end."""
+
+    def __init__(self, here):
+        self.here = here
+
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        Path({str(tmp_path / "here")!r}).touch()
+        self.here.touch()
         while True:
             time.sleep(0.01)
-cfg = toy_config(Path({str(tmp_path / "run")!r}))
-cfg.custom_hooks.append(dict(type="GracefulStopHook"))
-runner = build_runner(cfg)
-runner.register_hook(Stuck())
-runner.train()
-"""
-    )
-    process = subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True)
-    try:
-        while not (tmp_path / "here").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
-        assert process.poll() is None, "the first one waits for the step"
-        process.send_signal(signal.SIGINT)
-        _, text = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert process.returncode == 130
+
+
+class SlowToSave(Stuck):
+    """A step of half a second, and three to save."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.here.touch()
+        time.sleep(0.5)
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        time.sleep(3)
+
+
+def run_alone(folder, hook, patience):
+    """In a forked process."""
+    os.dup2(os.open(folder / "said", os.O_CREAT | os.O_WRONLY), 2)
+    cfg = toy_config(folder / "run", epochs=2, workers=int(hook is None), persistent=hook is None)
+    if hook is None:
+        cfg.train_dataloader.dataset.pipeline = [{"type": "Freezing", "here": str(folder / "here")}]
+    cfg.custom_hooks.append({"type": "GracefulStopHook", "patience": patience})
+    runner = build_runner(cfg)
+    if hook is not None:
+        runner.register_hook(hook(folder / "here"))
+    runner.train()
+
+
+def started(folder, hook=None, patience=600):
+    """A run in a process of its own, which has come to the place where it hangs."""
+    process = FORK.Process(target=run_alone, args=(folder, hook, patience))
+    process.start()
+    while not (folder / "here").exists():
+        assert process.is_alive(), (folder / "said").read_text()
+        time.sleep(0.02)
+    return process
+
+
+def ended(folder, process):
+    """Its status and what it said; it must have ended by itself."""
+    process.join(120)
+    process.kill()
+    text = (folder / "said").read_text()
+    assert "Traceback" not in text
+    return process.exitcode, text
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_leaves_at_once(tmp_path, name):
+    number = signal.Signals[name]
+    process = started(tmp_path, Stuck)
+    os.kill(process.pid, number)
+    time.sleep(0.3)
+    assert process.is_alive(), "the first one waits for the step"
+    os.kill(process.pid, number)
+    status, text = ended(tmp_path, process)
+    assert status == 128 + number
     assert "saving after this step" in text
     assert "leaving at once, without saving" in text
-    assert "Traceback" not in text
+
+
+def test_a_step_that_does_not_end_is_left(tmp_path):
+    process = started(tmp_path, Stuck, patience=0.5)
+    os.kill(process.pid, signal.SIGTERM)
+    status, text = ended(tmp_path, process)
+    assert status == 128 + signal.SIGTERM
+    assert "the step does not end, leaving without it; the newest checkpoint is none" in text
+
+
+def test_a_save_may_take_longer_than_a_step(tmp_path):
+    process = started(tmp_path, SlowToSave, patience=0.5)
+    os.kill(process.pid, signal.SIGTERM)
+    assert ended(tmp_path, process)[0] == 128 + signal.SIGTERM
+    assert latest_checkpoint(tmp_path / "run").name == "checkpoint_epoch_1_step_1.pth"
+
+
+def test_a_run_whose_data_worker_is_frozen_saves_at_once_and_goes_on_exactly(tmp_path, whole):
+    """It waits for the third batch of epoch 2 and would for ever; on a busy machine it is still before that."""
+    process = started(tmp_path)
+    while latest_checkpoint(tmp_path / "run") is None:
+        time.sleep(0.02)
+    time.sleep(1.5)  # validation, and the two batches that are ready
+    os.kill(process.pid, signal.SIGTERM)
+    assert ended(tmp_path, process)[0] == 128 + signal.SIGTERM
+    saved = latest_checkpoint(tmp_path / "run")
+    again = config(tmp_path / "run")
+    again.resume, again.load_from = True, str(saved)
+    build_runner(again).train()
+    assert_equal_runs(final(whole), final(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
@@ -183,7 +263,6 @@ runner.train()
             _, text = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
-            subprocess.run(["pkill", "-KILL", "-f", str(script)], check=False)
             pytest.fail("the run is over, but its process does not end")
     assert process.returncode == int(fails)
     assert ("a defect" in text) == fails
