@@ -221,7 +221,7 @@ def test_a_save_may_take_longer_than_a_step(tmp_path):
 
 
 def test_a_run_whose_data_worker_is_frozen_saves_at_once_and_goes_on_exactly(tmp_path, whole):
-    """It waits for the third batch of epoch 2 and would for ever; on a busy machine it is still before that."""
+    """It waits for the third batch of epoch 2, or on a busy machine is about to."""
     process = started(tmp_path)
     while latest_checkpoint(tmp_path / "run") is None:
         time.sleep(0.02)
