@@ -1,6 +1,7 @@
 """Weights: where pretrained ones come from and how they get in, and the file of a trained model."""
 
 from mapllava.checkpoint.fit import check_fit
+from mapllava.checkpoint.initial_weights import initialise, keep_built, start_weights
 from mapllava.checkpoint.key_tables import (
     BLIP2_QFORMER,
     BLIP2_QUERY_TOKENS,
@@ -31,11 +32,14 @@ __all__ = [
     "check_fit",
     "count_parameters",
     "decoder_table",
+    "initialise",
+    "keep_built",
     "load_tensor",
     "load_weights",
     "packed_layers",
     "parameters_on_meta",
     "read_model_file",
+    "start_weights",
     "stored_bytes",
     "weight_summary",
     "write_model_file",

@@ -16,7 +16,7 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
-from mapllava.checkpoint import count_parameters
+from mapllava.checkpoint import count_parameters, start_weights
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, WARN, Finding, gigabytes
 from mapllava.doctor.memory import Device, device
@@ -70,7 +70,7 @@ def advice(cfg: Any) -> str:
 def _build(cfg: Any) -> nn.Module:
     try:
         model: Any = MODELS.build(localised(cfg.model))
-        model.init_weights()
+        start_weights(model)
     except (TypeError, ValueError, KeyError) as error:
         raise MapLLaVAError(f"the model cannot be built: {error}") from error
     return model

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from mmengine.dist import broadcast, broadcast_object_list
 from mmengine.logging import MMLogger
@@ -16,9 +16,11 @@ from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mapllava.checkpoint import start_weights
 from mapllava.claims import new_folder
 from mapllava.config.hooks import MMENGINE_HOOKS
 from mapllava.engine.accumulation import accumulative_counts, count_updates
+from mapllava.engine.bare_model import bare_model
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
 from mapllava.engine.failures import explain
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
@@ -110,8 +112,7 @@ class MapRunner(Runner):
         """Wrap the model; one that will be sharded never lies on one device as a whole."""
         if not (self.distributed and _shards(model_wrapper_cfg)):
             return super().wrap_model(model_wrapper_cfg, model)
-        if hasattr(model, "init_weights"):
-            cast(Any, model).init_weights()
+        start_weights(model)
         for value in model.state_dict().values():
             broadcast(value)
         if self.cfg.get("sync_bn") is not None:
@@ -119,9 +120,12 @@ class MapRunner(Runner):
         return MODEL_WRAPPERS.build(model_wrapper_cfg, default_args={"module": model})
 
     def _init_model_weights(self) -> None:
-        """Initial weights, unless sharding has needed them already."""
+        """Initial weights, the main process's in every process, unless sharding has needed them already."""
         if not isinstance(self.model, FSDP2Wrapper):
-            super()._init_model_weights()
+            model = bare_model(self.model)
+            start_weights(model)
+            for value in model.state_dict().values():
+                broadcast(value)
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
         """Scale learning rates by samples an update, processes and accumulated batches counted in.

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mapllava.checkpoint import KeyTable, WeightSource, load_weights, parameters_on_meta
+from mapllava.checkpoint import KeyTable, WeightSource, keep_built, load_weights, parameters_on_meta
 from mapllava.errors import MapLLaVAError
 from mapllava.models.trainability import add_lora, quantize_, train_adapters
 
@@ -100,6 +100,7 @@ def build_backbone(
         quantize_(backbone, quantization)
     if source is not None:
         backbone.load_report = load_weights(backbone, source, table)
+    keep_built(backbone)
     return backbone
 
 

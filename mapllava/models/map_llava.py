@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, BaseModule, initialize
+from mmengine.model import BaseModel
 from torch import Tensor
 
-from mapllava.checkpoint import packed_layers, weight_summary
+from mapllava.checkpoint import initialise, keep_built, weight_summary
 from mapllava.models.camera import Cameras
 from mapllava.models.losses.reduction import as_part_of_update, avg_factor, update_avg_factors
 from mapllava.models.necks.base import NeckOutput
@@ -81,18 +81,9 @@ class MapLLaVA(BaseModel):
             print_log(f"\n{summary}", logger="current")
 
     def init_weights(self) -> None:
-        """Initialise as the parts' ``init_cfg`` say; parts with packed weights are as they were built.
-
-        MMEngine records the mean of every parameter, which 4- and 8-bit ones do not have.
-        """
-        if not packed_layers(self):
-            super().init_weights()
-            return
-        if self.init_cfg:
-            initialize(self, self.init_cfg)
-        for part in self.children():
-            if isinstance(part, BaseModule) and not packed_layers(part):
-                part.init_weights()
+        """Do what the parts' ``init_cfg`` say, once; all else starts as it was built or loaded."""
+        keep_built(self)
+        initialise(self)
 
     def forward(
         self,

@@ -1,5 +1,6 @@
 """Two processes are one process with twice the batch, sharded (FSDP2) or not (DDP)."""
 
+import importlib.util
 import shutil
 
 import numpy as np
@@ -24,6 +25,21 @@ ACCUMULATE = {
     "optim_wrapper.accumulative_counts": 2,
     "train_cfg.val_interval": 2,  # none
 }
+
+
+class KeepAdapters(Hook):
+    """The adapters that a run starts with, whole."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def before_train(self, runner):
+        found = {
+            name: getattr(parameter.data, "full_tensor", lambda p=parameter.data: p)().clone()
+            for name, parameter in runner.model.module.named_parameters()
+            if ".lora_" in name
+        }
+        torch.save(found, f"{self.file}.{rank()}")
 
 
 class CountExchanges(Hook):
@@ -68,6 +84,9 @@ def worker(root, blip2):
             root / f"{name}_exactly", blip2, 1, launcher="pytorch", model_wrapper_cfg=wrapper, **ACCUMULATE
         )
         train(exact)
+    if importlib.util.find_spec("peft"):
+        for name, wrapper in (("ddp_lora", DDP), ("fsdp2_lora", FSDP2)):
+            adapt(root / name, blip2, wrapper)
     half = {"param_dtype": "bfloat16", **FSDP2}
     cfg = pair_config(root / "bf16", blip2, 2, launcher="pytorch", model_wrapper_cfg=half)
     cfg.optim_wrapper.dtype, cfg.train_cfg.max_epochs = "bfloat16", 1
@@ -89,6 +108,18 @@ def accumulate(work_dir, blip2, wrapper):
     kept = {name: value for name, value in ema.average.items() if "running" in name}
     found = {"average": kept, "gradients": gradients.seen, "buckets": getattr(count, "buckets", None)}
     torch.save(found, f"{work_dir}.{rank()}")
+
+
+def adapt(work_dir, blip2, wrapper):
+    """An epoch with adapters in the language model, which every process draws from a seed of its own."""
+    cfg = pair_config(work_dir, blip2, 4, launcher="pytorch", model_wrapper_cfg=wrapper)
+    cfg.randomness = {"seed": 3, "diff_rank_seed": True}
+    cfg.train_cfg.update(max_epochs=1, val_interval=2)
+    cfg.optim_wrapper.pop("paramwise_cfg")
+    cfg.model.decoder.update(frozen=True, lora={"rank": 2, "alpha": 4, "targets": "all-linear"})
+    runner = build_runner(cfg)
+    runner.register_hook(KeepAdapters(work_dir))
+    runner.train()
 
 
 def score_final_model(root, blip2, **changes):
@@ -239,6 +270,15 @@ def layout(value):
     if isinstance(value, (list, tuple)):
         return [layout(entry) for entry in value]
     return (type(value), value.dtype, tuple(value.shape)) if isinstance(value, torch.Tensor) else type(value)
+
+
+@pytest.mark.parametrize("name", ["ddp_lora", "fsdp2_lora"])
+def test_adapters_start_as_nothing_and_the_same_in_every_process(runs, name):
+    pytest.importorskip("peft")
+    first, second = (torch.load(f"{runs / name}.{index}") for index in range(2))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(value, second[key]) for key, value in first.items())
+    assert {key.split(".lora_")[1][0] for key, value in first.items() if value.any()} == {"A"}
 
 
 def test_each_process_holds_half_of_the_parameters(runs):
