@@ -7,12 +7,10 @@ The one thing that happens later is what a config asks MMEngine for, the ``init_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeGuard
 
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, PretrainedInit, initialize
-from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from mapllava.checkpoint.fit import check_fit
@@ -122,8 +120,7 @@ def _load(module: nn.Module, config: Mapping[str, Any], path: str) -> None:
     """Fill a module from the checkpoint that ``init_cfg=dict(type='Pretrained')`` names, all of it."""
     name, prefix = str(config["checkpoint"]), str(config.get("prefix") or "")
     prefix = f"{prefix.rstrip('.')}." if prefix else ""
-    there = Path(name).expanduser()
-    content = read_plain(there) if there.is_file() else CheckpointLoader.load_checkpoint(name, "cpu")
+    content = read_plain(name)
     tensors = content.get("state_dict", content) if isinstance(content, Mapping) else {}
     names = {key: key.removeprefix("module.") for key in tensors}
     state = {new.removeprefix(prefix): tensors[key] for key, new in names.items() if new.startswith(prefix)}

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
+from mapllava.checkpoint.folder_kinds import refuse_packed, without_config
+from mapllava.checkpoint.weight_file import damage, open_weights
 from mapllava.errors import MapLLaVAError
 
+Shards = dict[Path, list[str] | None]
+"""Weight files with their keys, where an index tells them."""
+
 _SMALL_FILES = ["*.json", "*.model", "*.txt"]
+_FORMS = (("model", "safetensors"), ("pytorch_model", "bin"))
+_OTHER_WEIGHTS = {".safetensors", ".bin", ".pth", ".pt", ".gguf", ".h5", ".msgpack", ".onnx"}
 _PROBE_BYTES, _PROBE_STRIDE = 1 << 16, 1 << 23  # 64 KiB of every 8 MiB: below a second for 13 GB
 
 
 class WeightSource:
     """A base model's ``config.json`` and weight files.
 
-    Reads safetensors (one file or shards) and, where there are none, ``.bin`` files with
-    ``weights_only=True``. From the hub only the shards that hold wanted tensors are fetched;
+    Reads safetensors (one file or shards) and, where there are none that are whole, ``.bin`` files,
+    of which nothing is run. From the hub only the shards that hold wanted tensors are fetched;
     ``HF_ENDPOINT``, ``HF_HOME`` and ``HF_HUB_OFFLINE`` mean what they mean to huggingface_hub.
 
     Args:
@@ -40,20 +47,23 @@ class WeightSource:
         self.revision: str | None = revision or None
         self._read: set[Path] = set()
         self.is_local = Path(self.name).expanduser().is_dir()
+        if Path(self.name).expanduser().is_file():
+            raise MapLLaVAError(f"pretrained='{self.name}' is a file: name the model's folder that it is in")
         if self.is_local:
             self.folder = Path(self.name).expanduser()
         else:
             self.folder = self._fetch(_SMALL_FILES)
             self.revision = self.folder.name  # snapshots are called after their commit
         if not (self.folder / "config.json").is_file():
-            raise MapLLaVAError(
-                f"pretrained='{self.name}': no config.json in {self.folder}; point it at a model folder as "
-                "transformers saves it"
-            )
+            raise MapLLaVAError(f"pretrained='{self.name}': {without_config(self.folder)}")
 
     def config(self) -> dict[str, Any]:
-        """The contents of ``config.json``."""
-        return json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        """The contents of ``config.json``.
+
+        Raises:
+            MapLLaVAError: if it is damaged.
+        """
+        return _read_json(self.folder / "config.json")
 
     def tensors(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Callable[[], Tensor] | None]]:
         """All keys of the weight files, file by file, so that one file at most is open.
@@ -65,14 +75,15 @@ class WeightSource:
             the key, and a function that reads the tensor onto the CPU.
 
         Raises:
-            MapLLaVAError: if there are no weight files, or a shard is missing.
+            MapLLaVAError: if there are no weight files, one is missing or damaged, or weights are packed.
         """
-        for path, keys in self._files(wanted):
+        refuse_packed(self.name, self.folder, self.config())
+        for path, keys in self._files(wanted).items():
             if keys is not None and not any(map(wanted, keys)):
                 yield from ((key, None) for key in keys)
                 continue
             self._read.add(path)
-            with _open(path) as (present, read):
+            with open_weights(path) as (present, read):
                 for key in present:
                     yield key, partial(read, key) if wanted(key) else None
 
@@ -97,36 +108,63 @@ class WeightSource:
                     digest.update(file.read(_PROBE_BYTES))
         return {"id": self.name, "revision": self.revision, "hash": digest.hexdigest()}
 
-    def _files(self, wanted: Callable[[str], bool]) -> list[tuple[Path, list[str] | None]]:
-        """Weight files with their keys where an index tells them; fetched where wanted."""
-        for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
-            index = self.folder / f"{stem}.{suffix}.index.json"
+    def _files(self, wanted: Callable[[str], bool]) -> Shards:
+        """The weight files of the first form that is there and whole; fetched where wanted."""
+        problems: list[str] = []
+        for stem, suffix in _FORMS:
+            index, whole = self.folder / f"{stem}.{suffix}.index.json", self.folder / f"{stem}.{suffix}"
+            found: list[Shards] = []
             if index.is_file():
-                return self._shards(index, wanted)
-            whole = self.folder / f"{stem}.{suffix}"
-            if not whole.is_file() and not self.is_local:
+                try:
+                    found.append(self._shards(index, wanted))
+                except MapLLaVAError as error:
+                    problems.append(str(error))
+            elif not self.is_local and not whole.is_file():
                 self._fetch([whole.name])
-            if whole.is_file():
-                return [(whole, None)]
-        raise MapLLaVAError(
+            if whole.is_file() and not any(whole in shards for shards in found):
+                wrong = damage(whole)
+                if wrong is None:
+                    found.append({whole: None})
+                else:
+                    problems.append(f"'{whole}' {wrong}")
+            if len(found) > 1:
+                raise MapLLaVAError(
+                    f"pretrained='{self.name}': {whole.name} and the files that {index.name} names are both "
+                    f"there and whole: which are meant? Move one of them out of {self.folder}"
+                )
+            if found:
+                for problem in problems:
+                    print_log(f"left aside: {problem}", logger="current", level=logging.WARNING)
+                return found[0]
+        raise MapLLaVAError(problems[0] if problems else self._no_weights())
+
+    def _no_weights(self) -> str:
+        others = sorted(path.name for path in self.folder.iterdir() if path.suffix in _OTHER_WEIGHTS)
+        there = f"; there are {', '.join(others[:4])}, which are of another form" if others else ""
+        return (
             f"pretrained='{self.name}': no weight file in {self.folder} (looked for model.safetensors, "
-            "pytorch_model.bin and their .index.json)"
+            f"pytorch_model.bin and their .index.json){there}"
         )
 
-    def _shards(self, index: Path, wanted: Callable[[str], bool]) -> list[tuple[Path, list[str] | None]]:
+    def _shards(self, index: Path, wanted: Callable[[str], bool]) -> Shards:
+        """The files that an index names; those with wanted tensors are there and whole."""
         shards: dict[str, list[str]] = {}
-        for key, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items():
-            shards.setdefault(file, []).append(key)
+        for key, file in dict(_read_json(index).get("weight_map") or {}).items():
+            shards.setdefault(Path(file).name, []).append(key)
         needed = [file for file, keys in shards.items() if any(map(wanted, keys))]
         if not self.is_local and needed:
             self._fetch(needed)
         missing = [file for file in needed if not (self.folder / file).is_file()]
-        if missing:
+        if missing or not shards:
             raise MapLLaVAError(
-                f"pretrained='{self.name}': {index.name} names {', '.join(missing)}, which {self.folder} "
-                "does not have; copy or download the rest of the model"
+                f"pretrained='{self.name}': {index.name} names {', '.join(missing) or 'no files'}, which "
+                f"{self.folder} does not have; copy or download the rest of the model"
             )
-        return [(self.folder / file, keys) for file, keys in shards.items()]
+        for file in needed:
+            wrong = damage(self.folder / file)
+            if wrong is not None:
+                raise MapLLaVAError(f"'{self.folder / file}' {wrong}")
+        return {self.folder / file: keys for file, keys in shards.items()}
 
     def _fetch(self, patterns: list[str]) -> Path:
         """Folder of the hub's snapshot with the files that match.
@@ -154,14 +192,14 @@ class WeightSource:
             ) from error
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[list[str], Callable[[str], Tensor]]]:
-    """Keys of a weight file and a function that reads one tensor."""
-    if path.suffix == ".safetensors":
-        from safetensors import safe_open
-
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            yield list(file.keys()), file.get_tensor
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        yield list(state), state.__getitem__
+def _read_json(path: Path) -> dict[str, Any]:
+    wrong = damage(path)
+    if wrong is None:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(content, dict):
+                return content
+            wrong = f"holds a {type(content).__name__} where names and values belong"
+        except ValueError as error:
+            wrong = f"is damaged or cut short ({error}): download it again"
+    raise MapLLaVAError(f"'{path}' {wrong}")

@@ -38,16 +38,18 @@ def write_shards(folder):
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
 
 
-@pytest.mark.parametrize("layout", ["whole", "shards", "bin", "bin shards"])
+@pytest.mark.parametrize(
+    "layout", ["whole", "shards", "bin", "legacy bin", "bin shards", "legacy bin shards"]
+)
 def test_every_layout_reads_the_same(folder, layout):
     if layout == "whole":
         save_file(TENSORS, str(folder / "model.safetensors"))
     elif layout == "shards":
         write_shards(folder)
-    elif layout == "bin":
-        torch.save(TENSORS, folder / "pytorch_model.bin")
+    elif layout.endswith("bin"):
+        torch.save(TENSORS, folder / "pytorch_model.bin", _use_new_zipfile_serialization=layout == "bin")
     else:
-        torch.save(TENSORS, folder / "part.bin")
+        torch.save(TENSORS, folder / "part.bin", _use_new_zipfile_serialization=layout == "bin shards")
         index = {"weight_map": dict.fromkeys(TENSORS, "part.bin")}
         (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
     found = read(WeightSource(folder))
@@ -71,18 +73,182 @@ def test_a_missing_shard_is_named(folder):
         read(WeightSource(folder))
 
 
-def test_code_in_a_bin_file_is_not_run(folder):
-    torch.save({"a.x": print}, folder / "pytorch_model.bin")
-    with pytest.raises(Exception, match="Weights only load failed"):
+@pytest.mark.parametrize("new_format", [True, False])
+def test_code_in_a_bin_file_is_not_run(folder, new_format):
+    path = folder / "pytorch_model.bin"
+    torch.save({"a.x": print}, path, _use_new_zipfile_serialization=new_format)
+    with pytest.raises(
+        MapLLaVAError, match=r"pytorch_model\.bin' cannot be read as tensors.*nothing in it was run"
+    ):
         read(WeightSource(folder))
 
 
-def test_a_folder_without_config_or_weights(tmp_path):
-    with pytest.raises(MapLLaVAError, match=r"no config\.json"):
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 9976576152\n"
+
+
+def whole(folder):
+    save_file(TENSORS, str(folder / "model.safetensors"))
+
+
+def whole_bin(folder):
+    torch.save(TENSORS, folder / "pytorch_model.bin")
+
+
+def legacy_bin(folder):
+    torch.save(TENSORS, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+
+
+def shorten(name, cut=-2):
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:cut])
+
+
+def put(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+PACKED = b'{"model_type": "llama", "%s": {"quant_method": "%s"}}'
+DAMAGES = {
+    "safetensors pointer": (
+        [put("model.safetensors", POINTER)],
+        r"model\.safetensors' is a pointer of git LFS.*git lfs pull",
+    ),
+    "bin pointer": ([put("pytorch_model.bin", POINTER)], r"pytorch_model\.bin' is a pointer of git LFS"),
+    "shard pointer": (
+        [write_shards, put("two.safetensors", POINTER)],
+        r"two\.safetensors' is a pointer of git LFS",
+    ),
+    "config pointer": ([whole, put("config.json", POINTER)], r"config\.json' is a pointer of git LFS"),
+    "index pointer": (
+        [put("model.safetensors.index.json", POINTER)],
+        r"index\.json' is a pointer of git LFS",
+    ),
+    "cut safetensors": (
+        [whole, shorten("model.safetensors")],
+        r"model\.safetensors' is cut short: its header says [\d,]+ bytes, it has [\d,]+: download it again",
+    ),
+    "cut header": (
+        [whole, shorten("model.safetensors", 30)],
+        r"model\.safetensors' is cut short or no safetensors",
+    ),
+    "empty": ([put("model.safetensors", b"")], r"model\.safetensors' is cut short or no safetensors file"),
+    "a page of the hub": ([put("model.safetensors", b"<!DOCTYPE html>" * 9)], r"begins with b'<!DOCTYP'"),
+    "longer": (
+        [whole, lambda f: (f / "model.safetensors").open("ab").write(b"x")],
+        "has something behind its end",
+    ),
+    "cut shard": ([write_shards, shorten("one.safetensors")], r"one\.safetensors' is cut short: its header"),
+    "cut bin": (
+        [whole_bin, shorten("pytorch_model.bin")],
+        r"pytorch_model\.bin' is cut short .*the end is missing",
+    ),
+    "cut legacy bin": (
+        [legacy_bin, shorten("pytorch_model.bin")],
+        r"pytorch_model\.bin' cannot be read as tensors",
+    ),
+    "cut index": (
+        [write_shards, shorten("model.safetensors.index.json")],
+        r"index\.json' is damaged or cut short",
+    ),
+    "cut config": ([whole, shorten("config.json")], r"config\.json' is damaged or cut short"),
+    "training checkpoint": (
+        [lambda f: torch.save({"state_dict": TENSORS, "epoch": 3}, f / "pytorch_model.bin")],
+        r"holds more than names and tensors \(state_dict, epoch\): it is a training checkpoint",
+    ),
+    "two whole forms": (
+        [whole, write_shards],
+        r"model\.safetensors and the files that .*index\.json names are both",
+    ),
+    "no weights": ([], "no weight file"),
+    "other weights": ([put("model.gguf", b"GGUF")], r"there are model\.gguf, which are of another form"),
+    "GPTQ": ([whole, put("config.json", PACKED % (b"quantization_config", b"gptq"))], "quantised with gptq"),
+    "AWQ": (
+        [whole, put("config.json", PACKED % (b"quantization_config", b"awq"))],
+        "quantised with awq .*in 16 or 32",
+    ),
+    "bitsandbytes": (
+        [whole, put("config.json", b'{"text_config": {"quantization_config": {"load_in_4bit": true}}}')],
+        "quantised with bitsandbytes",
+    ),
+    "old GPTQ": (
+        [whole, put("quantize_config.json", b"{}")],
+        r"quantised with GPTQ .*there is a quantize_config\.json",
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "message"), DAMAGES.values(), ids=DAMAGES)
+def test_what_cannot_be_loaded_is_named(steps, message, folder):
+    for step in steps:
+        step(folder)
+    with pytest.raises(MapLLaVAError, match=message) as error:
+        read(WeightSource(folder))
+    assert str(folder) in str(error.value)
+
+
+STALE = {
+    "index of other files": [
+        whole,
+        put("model.safetensors.index.json", b'{"weight_map": {"a.x": "gone.safetensors"}}'),
+    ],
+    "index without files": [whole, put("model.safetensors.index.json", b"{}")],
+    "index of the file itself": [
+        whole,
+        put("model.safetensors.index.json", b'{"weight_map": {"a.x": "model.safetensors"}}'),
+    ],
+    "whole file cut short": [whole, shorten("model.safetensors"), write_shards],
+    "whole file a pointer": [put("model.safetensors", POINTER), write_shards],
+    "safetensors cut short beside bin": [whole, shorten("model.safetensors"), whole_bin],
+    "safetensors index beside bin": [write_shards, lambda f: (f / "one.safetensors").unlink(), whole_bin],
+    "both formats whole": [whole, legacy_bin],
+}
+
+
+@pytest.mark.parametrize(("case", "steps"), STALE.items(), ids=STALE)
+def test_what_is_whole_is_taken_and_the_rest_named(case, steps, folder, monkeypatch):
+    said = []
+    monkeypatch.setattr("mapllava.checkpoint.source.print_log", lambda text, **_: said.append(text))
+    for step in steps:
+        step(folder)
+    found = read(WeightSource(folder))
+    assert found.keys() == TENSORS.keys()
+    assert all(torch.equal(found[key], TENSORS[key]) for key in TENSORS)
+    assert bool(said) == (case not in ("index of the file itself", "both formats whole"))
+    assert all(text.startswith("left aside: ") and str(folder) in text for text in said)
+
+
+NO_MODEL = {
+    "empty": ([], r"no config\.json in .*; point it at a model folder"),
+    "adapter": (["adapter_config.json"], "holds an adapter of peft"),
+    "Meta": (["params.json", "consolidated.00.pth"], "Meta's original layout"),
+    "GGUF": (["q4.gguf"], "holds GGUF"),
+    "cache": (["snapshots/0123/config.json"], r"is it .*snapshots/0123\?"),
+    "a folder above": (["vicuna/config.json"], r"is it .*vicuna\?"),
+}
+
+
+@pytest.mark.parametrize(("files", "message"), NO_MODEL.values(), ids=NO_MODEL)
+def test_a_folder_that_is_no_models(files, message, tmp_path):
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(MapLLaVAError, match=message):
         WeightSource(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(MapLLaVAError, match="no weight file"):
-        read(WeightSource(tmp_path))
+
+
+def test_a_file_is_no_folder(folder):
+    whole(folder)
+    with pytest.raises(MapLLaVAError, match="is a file: name the model's folder"):
+        WeightSource(folder / "model.safetensors")
+
+
+def test_shapes_without_reading(folder):
+    whole(folder)
+    with torch.device("meta"):
+        found = read(WeightSource(folder))
+    assert {key: value.shape for key, value in found.items()} == {
+        key: value.shape for key, value in TENSORS.items()
+    }
+    assert all(value.is_meta for value in found.values())
 
 
 def test_description_tells_weights_apart(folder, tmp_path):

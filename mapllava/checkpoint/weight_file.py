@@ -1,0 +1,116 @@
+"""One weight file of a base model: whether it is what its name says, and its tensors one by one."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mapllava.errors import MapLLaVAError
+
+_POINTER = b"version https://git-lfs.github.com/spec/"
+_LENGTH = struct.Struct("<Q")  # of a safetensors header, in front of it
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a file, seen without reading all of it; None if nothing is.
+
+    Args:
+        path: a safetensors or ``.bin`` file, or any small file of a model's folder.
+
+    Returns:
+        words that follow the file's name.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            start = stream.read(len(_POINTER))
+        if start == _POINTER:
+            return (
+                f"is a pointer of git LFS ({size} bytes), not the file that it stands for: run "
+                "'git lfs pull' in its folder"
+            )
+        if path.suffix == ".safetensors":
+            return _safetensors_damage(path, size)
+        if path.suffix == ".bin" and start.startswith(b"PK"):
+            zipfile.ZipFile(path).close()  # its directory stands at the end
+    except zipfile.BadZipFile:
+        return f"is cut short ({size:,} bytes, the end is missing): download it again"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    return None
+
+
+def _safetensors_damage(path: Path, size: int) -> str | None:
+    with path.open("rb") as stream:
+        first = stream.read(_LENGTH.size)
+        length = _LENGTH.unpack(first)[0] if len(first) == _LENGTH.size else size
+        header = stream.read(length) if length < size else b""
+    if not header.startswith(b"{"):
+        begins = f"begins with {first!r}, {size:,} bytes"
+        return f"is cut short or no safetensors file (it {begins}): download it again"
+    try:
+        entries = json.loads(header)
+        ends = [entry["data_offsets"][1] for key, entry in entries.items() if key != "__metadata__"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"has a damaged header ({error}): download it again"
+    expected = _LENGTH.size + length + max(ends, default=0)
+    if expected == size:
+        return None
+    what = "is cut short" if size < expected else "has something behind its end"
+    return f"{what}: its header says {expected:,} bytes, it has {size:,}: download it again"
+
+
+@contextmanager
+def open_weights(path: Path) -> Iterator[tuple[list[str], Callable[[str], Tensor]]]:
+    """Names of a file's tensors, and a function that reads one of them onto the CPU.
+
+    Where the default device is ``meta`` tensors have their shape only, and safetensors are not read.
+
+    Raises:
+        MapLLaVAError: if the file is damaged, or holds more than tensors; nothing in it is run.
+    """
+    wrong = damage(path)
+    if wrong is not None:
+        raise MapLLaVAError(f"'{path}' {wrong}")
+    if path.suffix != ".safetensors":
+        state = _read_bin(path)
+        yield list(state), state.__getitem__
+        return
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="pt", device="cpu") as file:
+
+        def shape_only(key: str) -> Tensor:
+            entry = file.get_slice(key)
+            dtype = torch.float32 if "F" in entry.get_dtype() else torch.int8
+            return torch.empty(entry.get_shape(), dtype=dtype, device="meta")
+
+        on_meta = torch.get_default_device().type == "meta"
+        yield list(file.keys()), shape_only if on_meta else file.get_tensor
+
+
+def _read_bin(path: Path) -> dict[str, Tensor]:
+    """Tensors of a PyTorch file, mapped where its format allows that; the one before 1.6 does not."""
+    try:
+        mapped = zipfile.is_zipfile(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else "no reason given"
+        raise MapLLaVAError(
+            f"'{path}' cannot be read as tensors ({type(error).__name__}: {reason}): it is cut short or no "
+            "weight file, and nothing in it was run; download it again, or as safetensors"
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        inside = ", ".join(map(str, list(state)[:5])) if isinstance(state, dict) else type(state).__name__
+        raise MapLLaVAError(
+            f"'{path}' holds more than names and tensors ({inside}): it is a training checkpoint; name a "
+            "model folder as transformers saves it"
+        )
+    return state
