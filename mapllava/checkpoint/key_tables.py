@@ -47,6 +47,14 @@ class KeyTable:
                 return None if target is None else target + key[match.end() :]
         raise UnknownKeyError(key)
 
+    def left_out(self, key: str) -> str:
+        """The part that a tensor without use belongs to: what its rule matched, numbers as ``*``."""
+        for pattern, _ in self._compiled:
+            match = pattern.match(key)
+            if match:
+                return re.sub(r"\.\d+(?=\.)", ".*", match.group()).rstrip(".")
+        raise UnknownKeyError(key)
+
     def without(self, pattern: str) -> KeyTable:
         """This table, with keys that begin with ``pattern`` (a regular expression) dropped first."""
         return KeyTable(self.component, ((pattern, None), *self.rules))
@@ -86,7 +94,9 @@ BLIP2_VISION = KeyTable("vision encoder", ((r"vision_model\.", ""), *_blip2_with
 BLIP2_QFORMER = KeyTable(
     "Q-Former",
     (
-        # the text branch, which only the image-text matching models have and only text goes through
+        # the norm of the queries, which InstructBLIP keeps among its text embeddings
+        (r"qformer\.embeddings\.layernorm\.", "layernorm."),
+        # the text branch of InstructBLIP and of the image-text matching models: only text goes through it
         (r"qformer\.embeddings\.", None),
         (r"qformer\.encoder\.layer\.\d+\.(intermediate|output)\.", None),
         (r"qformer\.", ""),
@@ -129,7 +139,9 @@ def decoder_table(base_prefix: str = "model") -> KeyTable:
     return KeyTable(
         "language model",
         (
-            (r"(.*\.)?rotary_emb\.inv_freq$", None),  # a buffer that older versions saved
+            # buffers that older versions saved
+            (r"(.*\.)?rotary_emb\.inv_freq$", None),
+            (r"(.*\.)?(attn|attention)\.masked_bias$", None),
             (r"(model\.)?(language_model\.)?lm_head\.", None),
             (r"(model\.)?(vision_tower|multi_modal_projector|mm_projector|image_newline)(\.|$)", None),
             *_dropped(name for name in _BLIP2_PARTS[:-4] if name != "language_model."),

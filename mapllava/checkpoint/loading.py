@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,19 +30,20 @@ class LoadReport:
         component: e.g. ``Q-Former``.
         source: folder or hub id.
         loaded: names in the component that got their tensor.
-        dropped: number of the file's tensors that belong to other parts.
+        left_out: parts that the file's other tensors belong to, and how many each.
         interpolated: those of ``loaded`` that are fitted to each size of image.
     """
 
     component: str
     source: str
     loaded: list[str] = field(default_factory=list)
-    dropped: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
     interpolated: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         text = f"{self.component} weights loaded: {len(self.loaded)} tensors from {self.source}"
-        return text + (f" ({self.dropped} of other parts left out)" if self.dropped else "")
+        others = ", ".join(f"{part} ({count})" for part, count in sorted(self.left_out.items()))
+        return text + (f"; left out, of other parts: {others}" if others else "")
 
     def log(self) -> None:
         """Write it to the run's log."""
@@ -87,26 +90,35 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
     """
     targets = dict(module.state_dict(keep_vars=True))
     report = LoadReport(table.component, source.name)
+    found: set[str] = set()
     unexpected: list[str] = []
+    twice: list[str] = []
     mismatched: list[str] = []
+    ignored = [re.compile(each) for each in getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ()]
     for key, read in source.tensors(table.wants):
         name = _rename(table, key)
         if name is None:
-            report.dropped += 1
+            report.left_out[table.left_out(key)] += 1
+        elif name not in targets and any(pattern.search(key) for pattern in ignored):
+            report.left_out["buffers of older versions"] += 1
         elif name not in targets or read is None:
             unexpected.append(key)
+        elif name in found:
+            twice.append(key)
         else:
             tensor = read()
-            if tensor.shape != targets[name].shape:
-                mismatched.append(f"{key} {tuple(tensor.shape)}, expected {tuple(targets[name].shape)}")
+            misfit = _misfit(tensor, targets[name])
+            if misfit is not None:
+                mismatched.append(f"{key} {misfit}")
                 continue
             _place(module, name, targets[name], tensor)
+            found.add(name)
             report.loaded.append(name)
-    found = set(report.loaded)
     problems = {
         "missing in the files": [name for name in targets if name not in found],
         "in the files but unknown here": unexpected,
-        "of another shape": mismatched,
+        "in the files under two names": twice,
+        "of another shape or type": mismatched,
     }
     if any(problems.values()):
         raise MapLLaVAError(_complaint(report, problems))
@@ -134,6 +146,15 @@ def _rename(table: KeyTable, key: str) -> str | None:
         return table.rename(key)
     except UnknownKeyError:
         return f"?{key}"  # no module has such a name, so it is reported
+
+
+def _misfit(tensor: Tensor, target: Tensor) -> str | None:
+    """Why a file's tensor is not for a place, or None."""
+    if tensor.shape != target.shape:
+        return f"{tuple(tensor.shape)}, expected {tuple(target.shape)}"
+    if target.is_floating_point() and not tensor.is_floating_point():
+        return f"of {tensor.dtype}, expected a floating-point type"
+    return None
 
 
 def _place(module: nn.Module, name: str, target: Tensor, tensor: Tensor) -> None:

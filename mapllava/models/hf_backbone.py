@@ -5,7 +5,7 @@ transformers is imported when a component that needs it is built, not before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -39,7 +39,7 @@ def config_of(source: WeightSource) -> Any:
     """The transformers config in a model's folder; code that lies beside it is never run.
 
     Raises:
-        MapLLaVAError: if only code of the folder's own would understand it.
+        MapLLaVAError: if only code of the folder's own would understand it, or a value in it is wrong.
     """
     from transformers import CONFIG_MAPPING, AutoConfig
 
@@ -49,7 +49,42 @@ def config_of(source: WeightSource) -> Any:
             f"pretrained='{source.name}': its model_type '{model_type}' is not one of transformers' own, and "
             "code that a folder brings along is not run: use a model that transformers knows"
         )
-    return AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+    try:
+        return AutoConfig.from_pretrained(source.folder, trust_remote_code=False)
+    except Exception as error:  # of many kinds, by what a config's class does with its values
+        reason = " ".join(str(error).split())[:200]
+        raise MapLLaVAError(
+            f"pretrained='{source.name}': transformers does not take its config.json "
+            f"({type(error).__name__}: {reason}): download it again"
+        ) from error
+
+
+def part_config(
+    source: WeightSource, part: str, config_class: Any, component: str, alike: Sequence[str] = ()
+) -> Any:
+    """The config of a model's part, from a folder of the part alone or of the whole model.
+
+    Args:
+        source: the folder.
+        part: where a whole model's config has it, e.g. ``vision_config``.
+        config_class: what the part's must be.
+        component: what a message calls the part.
+        alike: ``model_type`` of other families whose part is built the same.
+
+    Raises:
+        MapLLaVAError: if the folder holds another kind of part.
+    """
+    whole = config_of(source)
+    config = getattr(whole, part, whole)
+    if isinstance(config, config_class):
+        return config
+    if config.model_type not in alike:
+        raise MapLLaVAError(
+            f"{component}: '{source.name}' holds a {config.model_type}, expected a "
+            f"{' or '.join((config_class.model_type, *alike))}"
+        )
+    known = set(config_class().to_dict()) - {"model_type"}
+    return config_class(**{key: value for key, value in config.to_dict().items() if key in known})
 
 
 def configure(config_class: Any, values: dict[str, Any], component: str) -> Any:

@@ -37,8 +37,10 @@ def test_all_tensors_arrive_and_the_report_counts_them(tmp_path, tensors):
     report = load_weights(module, write(tmp_path, tensors), TABLE)
     assert all(torch.equal(value, tensors[f"toy.{key}"]) for key, value in module.state_dict().items())
     assert len(report.loaded) == 7
-    assert report.dropped == 1
-    assert str(report).startswith(f"toy weights loaded: 7 tensors from {tmp_path}")
+    assert report.left_out == {"other": 1}
+    assert (
+        str(report) == f"toy weights loaded: 7 tensors from {tmp_path}; left out, of other parts: other (1)"
+    )
 
 
 def test_modules_without_memory_are_filled(tmp_path, tensors):
@@ -85,6 +87,18 @@ def test_one_key_too_many(tmp_path, tensors, extra):
 def test_another_shape(tmp_path, tensors):
     tensors["toy.0.weight"] = torch.zeros(4, 5)
     with pytest.raises(MapLLaVAError, match=r"toy\.0\.weight \(4, 5\), expected \(4, 3\)"):
+        load_weights(toy(), write(tmp_path, tensors), TABLE)
+
+
+def test_one_tensor_under_two_names(tmp_path, tensors):
+    table = KeyTable("toy", ((r"(old\.)?toy\.", ""), (r"other\.", None)))
+    with pytest.raises(MapLLaVAError, match=r"1 in the files under two names: toy\.0\.bias\n"):
+        load_weights(toy(), write(tmp_path, {**tensors, "old.toy.0.bias": torch.zeros(4)}), table)
+
+
+def test_whole_numbers_are_no_weights(tmp_path, tensors):
+    tensors["toy.0.weight"] = torch.zeros(4, 3, dtype=torch.int8)
+    with pytest.raises(MapLLaVAError, match=r"toy\.0\.weight of torch\.int8, expected a floating-point type"):
         load_weights(toy(), write(tmp_path, tensors), TABLE)
 
 

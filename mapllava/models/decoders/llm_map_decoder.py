@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint import WeightSource, decoder_table
 from mapllava.errors import MapLLaVAError
+from mapllava.models.decoders.decoder_only import decoder_only
 from mapllava.models.hf_backbone import (
     RANDOM_STD,
     build_backbone,
@@ -216,7 +217,8 @@ def _config_from(architecture: dict[str, Any]) -> Any:
     model_type = values.pop("model_type", None)
     if model_type not in CONFIG_MAPPING:
         raise ValueError(f"architecture.model_type '{model_type}' is unknown to transformers; try 'llama'")
-    return configure(CONFIG_MAPPING[model_type], values, "LLMMapDecoder")
+    config = configure(CONFIG_MAPPING[model_type], values, "LLMMapDecoder")
+    return decoder_only(config, config, "architecture")
 
 
 def _config_of(source: WeightSource) -> Any:
@@ -230,7 +232,8 @@ def _config_of(source: WeightSource) -> Any:
         config_class = CONFIG_MAPPING[family if family in CONFIG_MAPPING and family != "llava" else "llama"]
         known = (set(config_class().to_dict()) | _OLD_ROPE_KEYS) - {"model_type"}
         return config_class(**{key: value for key, value in raw.items() if key in known})
-    return config_of(source).get_text_config()
+    whole = config_of(source)
+    return decoder_only(whole.get_text_config(), whole, f"'{source.name}'")
 
 
 def _base_prefix(config: Any) -> str:

@@ -20,6 +20,7 @@ from mapllava.models.hf_backbone import (
     configure,
     keep_frozen,
     open_source,
+    part_config,
     resolve_dtype,
     settle,
     without_dropout,
@@ -28,6 +29,7 @@ from mapllava.models.trainability import check_trainability
 from mapllava.registry import MODELS
 
 _BERT_DIMS = 768  # the width that a standard deviation of 0.02 is meant for
+_ALIKE = ("instructblip_qformer", "instructblipvideo_qformer")  # without text, the same model
 _SEED_NOISE = 0.1  # of the pretrained tokens' own spread
 
 
@@ -40,7 +42,8 @@ class QFormerCore(BaseModule):
 
     Args:
         encoder_dims: C (given by the neck).
-        pretrained: folder or hub id of a BLIP-2 model; its ``config.json`` decides the architecture.
+        pretrained: folder or hub id of a BLIP-2 or InstructBLIP; its ``config.json`` decides the
+            architecture. What only text goes through is left out, and the log says so.
         architecture: values of ``Blip2QFormerConfig`` for a random start; ignored with ``pretrained``.
             Unless it names ``initializer_range``, narrower models start with proportionally larger
             weights: at 0.02 and few channels next to nothing of the patches would get through.
@@ -70,11 +73,13 @@ class QFormerCore(BaseModule):
     ) -> None:
         super().__init__()
         check_trainability("QFormerCore", frozen, lora, quantization)
-        from transformers import Blip2Config, Blip2QFormerConfig, Blip2QFormerModel
+        from transformers import Blip2QFormerConfig, Blip2QFormerModel
 
         self._source: WeightSource | None = open_source(pretrained, architecture, "QFormerCore")
         if self._source is not None:
-            config: Any = Blip2Config.from_pretrained(self._source.folder).qformer_config
+            config: Any = part_config(
+                self._source, "qformer_config", Blip2QFormerConfig, "QFormerCore", _ALIKE
+            )
             if config.encoder_hidden_size != encoder_dims:
                 raise ValueError(
                     f"the Q-Former of {pretrained} reads features of {config.encoder_hidden_size} channels, "

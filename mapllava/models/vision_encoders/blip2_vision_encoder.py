@@ -11,6 +11,7 @@ from mapllava.registry import MODELS
 class Blip2VisionEncoder(HFVisionEncoder):
     """EVA's ViT-g as in BLIP-2: 39 layers of 1408 channels at full size, patches of 14 pixels.
 
+    ``pretrained`` may be a BLIP-2 or an InstructBLIP.
     Takes the arguments of :class:`HFVisionEncoder`; ``architecture`` has the keys of
     ``Blip2VisionConfig``. Features are those after the last norm, as BLIP-2's Q-Former reads them.
 
@@ -20,3 +21,4 @@ class Blip2VisionEncoder(HFVisionEncoder):
     config_name = "Blip2VisionConfig"
     model_name = "Blip2VisionModel"
     table = BLIP2_VISION
+    alike = ("instructblip_vision_model", "instructblipvideo_vision_model")

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from mapllava.checkpoint import CLIP_VISION, LLAVA_TOWER, WeightSource
+from mapllava.errors import MapLLaVAError
 from mapllava.models.vision_encoders.hf_vision_encoder import HFVisionEncoder
 from mapllava.registry import MODELS
 
@@ -63,4 +64,10 @@ def _named_tower(source: WeightSource | None) -> WeightSource | None:
     if source is None or name is None:
         return None
     inside: Path = source.folder / name
-    return WeightSource(inside if inside.is_dir() else name)
+    try:
+        return WeightSource(inside if inside.is_dir() else name)
+    except MapLLaVAError as error:
+        raise MapLLaVAError(
+            f"pretrained='{source.name}' is a LLaVA in its original layout, whose vision encoder is the CLIP "
+            f"'{name}': name that CLIP's folder in vision_encoder.pretrained, or put it at {inside} ({error})"
+        ) from error

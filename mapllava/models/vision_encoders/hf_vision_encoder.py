@@ -16,10 +16,10 @@ from mapllava.errors import MapLLaVAError
 from mapllava.models.hf_backbone import (
     RANDOM_STD,
     build_backbone,
-    config_of,
     configure,
     keep_frozen,
     open_source,
+    part_config,
     resolve_dtype,
     settle,
     without_dropout,
@@ -58,6 +58,7 @@ class HFVisionEncoder(BaseModule):
     config_name: ClassVar[str]
     model_name: ClassVar[str]
     table: ClassVar[KeyTable]
+    alike: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -120,13 +121,7 @@ class HFVisionEncoder(BaseModule):
         name = type(self).__name__
         if source is None:
             return configure(config_class, {"initializer_range": RANDOM_STD, **(architecture or {})}, name)
-        config = config_of(source)
-        config = getattr(config, "vision_config", config)
-        if not isinstance(config, config_class):
-            raise ValueError(
-                f"{name}: {source.name} holds a {config.model_type}, expected a {config_class.model_type}"
-            )
-        return config
+        return part_config(source, "vision_config", config_class, name, self.alike)
 
     def train(self, mode: bool = True) -> HFVisionEncoder:
         """Set the mode; a frozen encoder stays in evaluation mode."""

@@ -98,7 +98,7 @@ def test_random_start_is_not_blip2s_vanishing_one():
 
 
 def test_another_familys_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"clip_vision_model, expected a blip_2_vision_model"):
+    with pytest.raises(MapLLaVAError, match=r"clip_vision_model, expected a blip_2_vision_model"):
         Blip2VisionEncoder(pretrained=str(write_tiny_clip(tmp_path / "clip")))
     with pytest.raises(MapLLaVAError, match="neither a folder here nor a hub id"):
         Blip2VisionEncoder(pretrained=str(tmp_path / "nowhere"))
