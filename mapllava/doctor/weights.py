@@ -9,12 +9,15 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import torch
+
 from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, KeyTable, WeightSource
 from mapllava.checkpoint.key_tables import UnknownKeyError
 from mapllava.config.components import Component, candidates, components
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, Finding, from_error, gigabytes
 from mapllava.errors import MapLLaVAError
+from mapllava.registry import MODELS
 
 KEY = "pretrained"
 _SECONDS = 8.0
@@ -27,15 +30,30 @@ _ELSEWHERE = (
 
 
 def weights(context: Context) -> Iterator[Finding]:
-    """One line per folder or hub id that the config names."""
+    """One line per folder or hub id that the config names; the model is filled from them, without memory."""
     users = _users(context.cfg)
-    for name, using in users.items():
-        finding = on_this_disk(name, using)
-        if finding.status == FAIL and not Path(name).expanduser().exists():
-            finding = _on_the_hub(name, finding.name)
-        yield finding
+    here = {name: on_this_disk(name, using) for name, using in users.items()}
+    if users and not any(finding.status == FAIL for finding in here.values()):
+        here.update(_filled(context.cfg, here))
+    for name, finding in here.items():
+        elsewhere = finding.status == FAIL and not Path(name).expanduser().exists()
+        yield _on_the_hub(name, finding.name) if elsewhere else finding
     if not users:
         yield Finding("weights", SKIP, "none are named: the model starts from random weights")
+
+
+def _filled(cfg: Any, here: Mapping[str, Finding]) -> dict[str, Finding]:
+    """What training would say of weights when it builds the model; its other errors are the step's."""
+    try:
+        with torch.device("meta"):
+            MODELS.build(localised(cfg.model))
+    except Exception as error:
+        text = " ".join(str(error).split())
+        named = [name for name in here if name in text or str(local_folder(name)) in text]
+        if isinstance(error, (MapLLaVAError, ValueError)) and named:
+            name = max(named, key=len)
+            return {name: Finding(here[name].name, FAIL, text, f"name the right model, or {_again(name)}")}
+    return {}
 
 
 def absent(cfg: Any) -> list[str]:
@@ -108,7 +126,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _complete(label: str, name: str, folder: Path, users: Sequence[Component]) -> Finding:
-    again = f"download {name} again, all files of it"
+    again = _again(name)
     try:
         source = WeightSource(folder)
         kind = source.config().get("model_type", "unknown")
@@ -128,6 +146,10 @@ def _complete(label: str, name: str, folder: Path, users: Sequence[Component]) -
         return Finding(label, FAIL, reason, "name the right model in 'pretrained'")
     size = gigabytes(sum(path.stat().st_size for path in weight_files(folder)))
     return Finding(label, OK, f"{folder}: {kind}, {size}, {read} tensors, hash {digest}")
+
+
+def _again(name: str) -> str:
+    return f"download {name} again, all files of it"
 
 
 def _wants(component: Component) -> Callable[[str], bool]:

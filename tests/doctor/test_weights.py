@@ -6,8 +6,12 @@ import threading
 
 import pytest
 from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
 from mapllava.doctor import FAIL, OK, SKIP, weights
+from mapllava.doctor.context import Context
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import MODELS
 from mapllava.testing import write_tiny_blip2, write_tiny_llama
 
 HUB_ID = "nobody/no-such-model-9"
@@ -78,6 +82,52 @@ def test_a_file_that_is_cut_short(name, set_up, llama):
     assert finding.status == FAIL
     assert f"{path}' is " in finding.reason
     assert "cut short" in finding.reason
+
+
+def change(folder, **values):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def without(folder, key):
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[key]
+    save_file(tensors, str(folder / "model.safetensors"))
+
+
+def to_pointer(folder):
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\nsize 9\n")
+
+
+REFUSED = {
+    "a tensor is missing": (lambda f: without(f, "model.norm.weight"), "1 missing in the files: norm.weight"),
+    "another shape": (lambda f: change(f, intermediate_size=48), "(64, 32), expected (48, 32)"),
+    "more layers": (lambda f: change(f, num_hidden_layers=3), "9 missing in the files: layers.2."),
+    "an encoder-decoder": (lambda f: change(f, model_type="t5"), "holds a t5, an encoder-decoder"),
+    "unknown": (lambda f: change(f, model_type="of tomorrow"), "model_type 'of tomorrow' is not one of"),
+    "GPTQ": (lambda f: change(f, quantization_config={"quant_method": "gptq"}), "quantised with gptq"),
+    "LFS": (to_pointer, "model.safetensors' is a pointer of git LFS"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_training_refuses_the_doctor_refuses(damage, message, set_up, llama):
+    """Both in the same words, for the same code says them."""
+    damage(llama)
+    finding = report(set_up, llama)
+    assert finding.status == FAIL
+    assert message in finding.reason
+    with pytest.raises(MapLLaVAError) as error:
+        MODELS.build(Context(str(set_up.config), (), (), 4).cfg.model)
+    assert " ".join(str(error.value).split()) == finding.reason
+
+
+def test_a_qformer_of_another_width(set_up, tmp_path):
+    folder = write_tiny_blip2(tmp_path / "blip2")
+    set_up.append(f"model['neck'] = dict(qformer=dict(pretrained='{folder}'))")
+    finding = report(set_up, folder)
+    assert finding.status == FAIL
+    assert "reads features of 32 channels, the vision encoder gives 64" in finding.reason
 
 
 def test_the_weights_of_another_model(set_up, tmp_path):
