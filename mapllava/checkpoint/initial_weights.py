@@ -131,7 +131,7 @@ def _load(module: nn.Module, config: Mapping[str, Any], path: str) -> None:
         check_fit(found, expected, ())
     except MapLLaVAError as error:
         raise MapLLaVAError(f"{where}: {error}") from error
-    module.load_state_dict(found, strict=False)  # what may be missing was looked at
+    module.load_state_dict({**module.state_dict(), **found})
     print_log(
         f"{where}: {len(found)} tensors loaded, {len(state) - len(found)} of other parts left out",
         logger="current",

@@ -21,7 +21,7 @@ HUB_ID = "nobody/no-such-model-9"
 def llama(set_up, tmp_path):
     """The set-up's language model in a folder, which the config names."""
     folder = write_tiny_llama(tmp_path / "llama")
-    set_up.append(f"model['decoder'] = dict(pretrained='{folder}')")
+    set_up.append(f"model['decoder'] = dict(pretrained='{folder}', tokenizer=None)")
     return folder
 
 

@@ -11,16 +11,16 @@ from torch import nn
 
 from mapllava.errors import MapLLaVAError
 from mapllava.models.decoders import LLMMapDecoder
+from mapllava.models.decoders.llm_map_decoder import LanguageModel
 from mapllava.models.necks import QFormerCore
 from mapllava.models.vision_encoders import Blip2VisionEncoder, CLIPVisionEncoder
 from mapllava.testing import write_tiny_llama, write_tiny_llava
 from mapllava.testing.tiny_hf import TINY_LLAMA, TINY_QFORMER, TINY_VISION
-
-C = 10
+from tests.models.decoders.words import WORDS
 
 
 def language_model(folder) -> nn.Module:
-    return LLMMapDecoder(C, pretrained=str(folder)).backbone
+    return LanguageModel(str(folder)).backbone
 
 
 def same(ours: nn.Module, theirs: nn.Module) -> bool:
@@ -103,7 +103,7 @@ def test_tower_and_qformer_beside_an_encoder_decoder(flan_t5):
 
 def test_an_encoder_decoder_inside_a_blip2_is_refused(flan_t5):
     with pytest.raises(MapLLaVAError, match=r"holds a t5, an encoder-decoder: a decoder-only language model"):
-        LLMMapDecoder(C, pretrained=str(flan_t5[0]))
+        LLMMapDecoder(10, pretrained=str(flan_t5[0]), **WORDS)
 
 
 OTHERS = {
@@ -130,7 +130,7 @@ def test_what_is_no_decoder_is_refused_before_anything_is_read(kind, values, wha
     else:
         settings = {"architecture": {"model_type": kind, **values}}
     with pytest.raises(MapLLaVAError, match=rf"holds a {kind}, {what}.*such as Vicuna"):
-        LLMMapDecoder(C, **settings)
+        LLMMapDecoder(10, **WORDS, **settings)
 
 
 def in_another_layout(folder: Path, out: Path, rename, dtype=None, suffix="safetensors", **config) -> Path:
@@ -145,8 +145,6 @@ def in_another_layout(folder: Path, out: Path, rename, dtype=None, suffix="safet
         save_file(state, str(out / "model.safetensors"), metadata={"format": "pt", "more": "of it"})
     values = json.loads((folder / "config.json").read_text())
     (out / "config.json").write_text(json.dumps({**values, **config}))
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (out / name).write_bytes((folder / name).read_bytes())
     return out
 
 
