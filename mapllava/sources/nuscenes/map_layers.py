@@ -101,9 +101,9 @@ class MapLayers:
         except AssertionError as error:
             raise MapLLaVAError(f"{path}: {error}") from error
         except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-            raise MapLLaVAError(
-                f"{path} is damaged ({type(error).__name__}: {error}): unpack the map expansion again"
-            ) from error
+            null = isinstance(error, KeyError) and error.args == (None,)
+            what = "a record names null as its shape" if null else f"{type(error).__name__}: {error}"
+            raise MapLLaVAError(f"{path} is damaged ({what}): unpack the map expansion again") from error
         except Exception as error:
             if "outdated map" in str(error):
                 raise MapLLaVAError(f"{path} is outdated: map expansion v1.3 is needed ({error})") from error

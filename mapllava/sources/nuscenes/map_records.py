@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import shapely
 
+from mapllava.errors import MapLLaVAError
 from mapllava.sources.nuscenes.lane_routes import LaneGraph
 from mapllava.sources.nuscenes.map_classes import RAW_LINE_LAYERS
+
+logger = logging.getLogger(__name__)
 
 LANE_LAYERS = ("lane", "lane_connector")
 CENTERLINE_STEP = 0.5
@@ -21,7 +26,8 @@ _JOINT = 0.01
 def read_geometries(table: Any, names: Iterable[str]) -> dict[str, list[Any]]:
     """Geometries of map layers in world coordinates, in the order of the records.
 
-    Polygon records that are not valid and line records that are empty are skipped.
+    Polygon records that are not valid and line records that are empty are skipped; layers that are empty,
+    and records without any geometry, are warned about.
 
     Args:
         table: A devkit ``NuScenesMap``.
@@ -32,6 +38,8 @@ def read_geometries(table: Any, names: Iterable[str]) -> dict[str, list[Any]]:
 
     Raises:
         KeyError: If a record names a node, line or polygon that does not exist.
+        ValueError: If a coordinate is not finite.
+        MapLLaVAError: If no record of a layer has a geometry.
     """
     nodes = _nodes(table)
     lines = {line["token"]: [nodes[t] for t in line["node_tokens"]] for line in table.line}
@@ -40,13 +48,27 @@ def read_geometries(table: Any, names: Iterable[str]) -> dict[str, list[Any]]:
     for name in names:
         records = getattr(table, name)
         if name in RAW_LINE_LAYERS:
-            paths = [lines[record["line_token"]] for record in records]
+            tokens = [[] if record["line_token"] is None else [record["line_token"]] for record in records]
+            paths = [lines[token] for found in tokens for token in found]
             layers[name] = [shapely.LineString(path) for path in paths if len(path) > 1]
         else:
-            tokens = [token for record in records for token in polygon_tokens(record)]
-            areas = [to_polygon(polygons[token], nodes) for token in tokens]
+            tokens = [polygon_tokens(record) for record in records]
+            areas = [to_polygon(polygons[token], nodes) for found in tokens for token in found]
             layers[name] = [area for area in areas if area is not None]
+        _note_missing(table.map_name, name, [not found for found in tokens])
     return layers
+
+
+def _note_missing(location: str, layer: str, missing: list[bool]) -> None:
+    """Say what a layer lacks; one of which nothing is left would pass for a place without such things."""
+    if missing and all(missing):
+        raise MapLLaVAError(
+            f"map {location}: none of the {len(missing)} records of its layer {layer} has a geometry (some "
+            "published maps are like this); leave the classes that need it out, or the scenes of this place"
+        )
+    if not missing or any(missing):
+        logger.warning("map %s, layer %s: %d of %d records have a geometry",
+                       location, layer, len(missing) - sum(missing), len(missing))  # fmt: skip
 
 
 def read_lanes(table: Any) -> LaneGraph:
@@ -104,4 +126,7 @@ def to_polygon(record: dict[str, Any], nodes: dict[str, tuple[float, float]]) ->
 
 
 def _nodes(table: Any) -> dict[str, tuple[float, float]]:
+    for node in table.node:
+        if not (math.isfinite(node["x"]) and math.isfinite(node["y"])):
+            raise ValueError(f"node {node['token']} lies at x = {node['x']}, y = {node['y']}")
     return {node["token"]: (node["x"], node["y"]) for node in table.node}

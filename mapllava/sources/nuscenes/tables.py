@@ -15,6 +15,8 @@ CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BA
 TABLES = ("scene", "log", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor")
 """Tables whose content reaches the cache."""
 
+_UNIT = 1e-3
+"""How far a quaternion's length may be from 1."""
 _DEVKIT_TABLES = (*TABLES, "map", "category", "attribute", "visibility", "instance", "sample_annotation")
 
 
@@ -37,14 +39,17 @@ class NuScenesTables:
 
         try:
             self._devkit = NuScenes(version=version, dataroot=str(dataroot), verbose=False)
+            self._check_tokens()
+            self._scenes = {scene["name"]: scene for scene in self._devkit.scene}
         except AssertionError as error:
             raise MapLLaVAError(
                 f"the devkit refuses {self.dataroot}: {error}. Unpack the version's metadata archive again; "
                 "its maps/*.png are needed too"
             ) from error
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise damaged_tables(self.dataroot / version, error) from error
-        self._scenes = {scene["name"]: scene for scene in self._devkit.scene}
+        if len(self._scenes) < len(self._devkit.scene):
+            raise self._damaged("scene", "two scenes have one name")
 
     def present(self, scene_names: Sequence[str]) -> list[str]:
         """Those of the scenes that this data set holds, in the given order.
@@ -63,7 +68,8 @@ class NuScenesTables:
 
     def location(self, scene_name: str) -> str:
         """Name of the map that a scene was recorded on."""
-        return self._devkit.get("log", self._scenes[scene_name]["log_token"])["location"]
+        scene = self._scenes[scene_name]
+        return self._get("log", scene["log_token"], f"scene {scene_name}")["location"]
 
     def entries(self, scene_name: str) -> Iterator[dict[str, Any]]:
         """Entries of a scene's key frames in time order, without their polylines.
@@ -73,17 +79,36 @@ class NuScenesTables:
             ``timestamp`` (µs), ``lidar2ego``, ``ego2global`` (4, 4) and ``cams``.
 
         Raises:
-            MapLLaVAError: If a sample lacks the LiDAR or one of the six cameras.
+            MapLLaVAError: If a sample lacks the LiDAR or one of the six cameras, or records are broken.
         """
-        for sample in self._samples(scene_name):
-            yield self._entry(self._scenes[scene_name], sample)
+        try:
+            for sample in self._samples(scene_name):
+                yield self._entry(self._scenes[scene_name], sample)
+        except (ValueError, KeyError, TypeError) as error:
+            raise damaged_tables(self.dataroot / self.version, error) from error
 
     def _samples(self, scene_name: str) -> Iterator[dict[str, Any]]:
-        token = self._scenes[scene_name]["first_sample_token"]
-        while token:
-            sample = self._devkit.get("sample", token)
+        """A scene's key frames along ``next``, which must lead through as many as the scene says, in time."""
+        scene, of = self._scenes[scene_name], f"scene {scene_name}"
+        token, before = scene["first_sample_token"], None
+        for place in range(scene["nbr_samples"]):
+            if not token:
+                raise self._damaged(
+                    "sample", f"{of} ends after {place} of its {scene['nbr_samples']} samples"
+                )
+            sample = self._get("sample", token, of)
+            if sample["scene_token"] != scene["token"]:
+                raise self._damaged("sample", f"next leads from {of} to sample {token} of another scene")
+            if sample["prev"] != (before["token"] if before else ""):
+                raise self._damaged("sample", f"prev of sample {token} of {of} is not the sample before it")
+            if before and sample["timestamp"] <= before["timestamp"]:
+                raise self._damaged("sample", f"sample {token} of {of} is not later than the one before it")
             yield sample
-            token = sample["next"]
+            token, before = sample["next"], sample
+        if token or before is None or before["token"] != scene["last_sample_token"]:
+            raise self._damaged(
+                "sample", f"{of} does not end with its last of {scene['nbr_samples']} samples"
+            )
 
     def _entry(self, scene: dict[str, Any], sample: dict[str, Any]) -> dict[str, Any]:
         missing = [name for name in ("LIDAR_TOP", *CAMERAS) if name not in sample["data"]]
@@ -92,7 +117,7 @@ class NuScenesTables:
                 f"sample {sample['token']} of {scene['name']} in {self.dataroot / self.version} has no "
                 f"{', '.join(missing)}: the cache needs LIDAR_TOP and six cameras; restore the tables"
             )
-        lidar = self._devkit.get("sample_data", sample["data"]["LIDAR_TOP"])
+        lidar = self._get("sample_data", sample["data"]["LIDAR_TOP"], f"sample {sample['token']}")
         lidar2ego, ego2global, _ = self._poses(lidar)
         return {
             "sample_token": sample["token"],
@@ -104,7 +129,9 @@ class NuScenesTables:
             "ego2global": ego2global,
             "cams": {
                 name: self._camera(
-                    self._devkit.get("sample_data", sample["data"][name]), lidar2ego, ego2global
+                    self._get("sample_data", sample["data"][name], f"sample {sample['token']}"),
+                    lidar2ego,
+                    ego2global,
                 )
                 for name in CAMERAS
             },
@@ -114,28 +141,74 @@ class NuScenesTables:
         """One camera of an entry; ``lidar2cam`` goes through the world, so that ego motion is in it."""
         cam2ego, ego2global_cam, calibration = self._poses(data)
         lidar2global = ego2global @ lidar2ego
+        cam2img = np.array(calibration["camera_intrinsic"], dtype=np.float64)
+        if cam2img.shape != (3, 3) or not np.isfinite(cam2img).all() or not np.diag(cam2img).all():
+            record = f"camera_intrinsic of {calibration['token']} is {calibration['camera_intrinsic']}"
+            raise self._damaged("calibrated_sensor", f"{record}, not a camera's 3 x 3")
+        if not is_below_root(data["filename"]):
+            record = f"filename of {data['token']} is '{data['filename']}'"
+            raise self._damaged("sample_data", f"{record}, not a path below the data root")
         return {
             "img_path": data["filename"],
-            "cam2img": np.array(calibration["camera_intrinsic"], dtype=np.float64),
+            "cam2img": cam2img,
             "lidar2cam": invert(cam2ego) @ invert(ego2global_cam) @ lidar2global,
             "timestamp": int(data["timestamp"]),
         }
 
     def _poses(self, data: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Sensor to ego, ego to world at the sensor's time, and the calibration record."""
-        calibration = self._devkit.get("calibrated_sensor", data["calibrated_sensor_token"])
-        pose = self._devkit.get("ego_pose", data["ego_pose_token"])
-        return transform(calibration), transform(pose), calibration
+        of = f"sample_data {data['token']}"
+        calibration = self._get("calibrated_sensor", data["calibrated_sensor_token"], of)
+        pose = self._get("ego_pose", data["ego_pose_token"], of)
+        matrices = []
+        for table, record in (("calibrated_sensor", calibration), ("ego_pose", pose)):
+            try:
+                matrices.append(transform(record))
+            except (ValueError, TypeError) as error:
+                raise self._damaged(table, f"{record['token']}: {error}") from error
+        return matrices[0], matrices[1], calibration
+
+    def _check_tokens(self) -> None:
+        """A token names one record of a table; of several the devkit would take the last."""
+        for table in TABLES:
+            records = getattr(self._devkit, table)
+            if len({record["token"] for record in records}) < len(records):
+                raise self._damaged(table, "two records have one token")
+
+    def _get(self, table: str, token: str, of: str) -> dict[str, Any]:
+        try:
+            return self._devkit.get(table, token)
+        except KeyError as error:
+            raise self._damaged(table, f"no record has the token '{token}', which {of} names") from error
+
+    def _damaged(self, table: str, what: str) -> MapLLaVAError:
+        path = self.dataroot / self.version / f"{table}.json"
+        return MapLLaVAError(f"{path}: {what}; unpack the version's metadata archive again")
 
 
 def transform(record: dict[str, Any]) -> np.ndarray:
-    """``(4, 4)`` from a record's ``rotation`` (quaternion w, x, y, z) and ``translation`` (metres)."""
+    """``(4, 4)`` from a record's ``rotation`` (quaternion w, x, y, z) and ``translation`` (metres).
+
+    Raises:
+        ValueError: If the rotation is no unit quaternion, or the translation not three finite numbers.
+    """
     from pyquaternion import Quaternion
 
+    rotation = np.array(record["rotation"], dtype=np.float64)
+    translation = np.array(record["translation"], dtype=np.float64)
+    if rotation.shape != (4,) or not abs(np.linalg.norm(rotation) - 1) < _UNIT:
+        raise ValueError(f"its rotation is {record['rotation']}, not a quaternion of length 1")
+    if translation.shape != (3,) or not np.isfinite(translation).all():
+        raise ValueError(f"its translation is {record['translation']}, not three numbers")
     matrix = np.eye(4)
     matrix[:3, :3] = Quaternion(record["rotation"]).rotation_matrix
-    matrix[:3, 3] = record["translation"]
+    matrix[:3, 3] = translation
     return matrix
+
+
+def is_below_root(path: str) -> bool:
+    """Whether a path of the tables is relative and never leads upwards; links may lead where they like."""
+    return bool(path) and not path.startswith("/") and ".." not in path.split("/")
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:

@@ -67,12 +67,15 @@ def test_raw_layers_are_read_from_the_expansion(tiny):
     document = json.loads(path.read_text())
     tokens = [record["token"] for record in document["polygon"]]
     document["drivable_area"] = [{"token": "d", "polygon_tokens": tokens[:2]}]
-    document["lane_connector"] = [{"token": "c", "polygon_token": None}]
+    document["lane_connector"] = [
+        {"token": "c", "polygon_token": None},
+        {"token": "e", "polygon_token": tokens[0]},
+    ]
     path.write_text(json.dumps(document))
     layers = MapLayers.load(tiny, "boston-seaport", ("drivable_area", "lane_connector", "centerline"))
     assert {name: len(layer.geometries) for name, layer in layers.layers.items()} == {
         "drivable_area": 2,
-        "lane_connector": 0,
+        "lane_connector": 1,
     }
     assert layers.lanes is not None
     assert len(layers.lanes.lines) == 0

@@ -214,3 +214,51 @@ def test_same_lines_as_maptr(golden_root):
     assert len(distances) == 2 * len(peers)
     assert np.mean(np.array(distances) <= 0.01) >= 0.99
     assert max(distances) <= 0.1
+
+
+def expansion(tiny, change):
+    path = tiny / "maps" / "expansion" / "boston-seaport.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def without(document, layer, count=None):
+    """Records as some published maps have them: null for their polygon, and a polygon called null."""
+    for record in document[layer][:count]:
+        record["polygon_token"] = None
+    document["polygon"].append({**document["polygon"][0], "token": None})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: without(d, "ped_crossing"), r"none of the 1 records of its layer ped_crossing has a geom"),
+        (
+            lambda d: d["ped_crossing"][0].update(polygon_token=None),
+            r"boston-seaport\.json.*a record names null as its shape",
+        ),
+        (lambda d: d["lane_divider"][0].update(line_token=None), "names null as its shape"),
+        (lambda d: d["node"][0].update(x=float("nan")), r"boston-seaport\.json.*node n0 lies at x = nan"),
+        (lambda d: d["node"][0].update(y=None), r"boston-seaport\.json is damaged"),
+        (lambda d: d["ped_crossing"][0].update(polygon_token="nowhere"), r"boston-seaport\.json.*nowhere"),
+        (lambda d: d.pop("road_segment"), r"boston-seaport\.json.*road_segment"),
+    ],
+)
+def test_records_without_a_geometry_are_named(tiny, change, words):
+    expansion(tiny, change)
+    with pytest.raises(MapLLaVAError, match=words):
+        MapLayers.load(tiny, "boston-seaport")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(ped_crossing=[]), "layer ped_crossing: 0 of 0 records have a geometry"),
+        (lambda d: without(d, "lane", 1), "layer lane: 1 of 2 records have a geometry"),
+    ],
+)
+def test_a_layer_that_lacks_something_is_warned_about(tiny, change, words, caplog):
+    expansion(tiny, change)
+    MapLayers.load(tiny, "boston-seaport")
+    assert words in caplog.text

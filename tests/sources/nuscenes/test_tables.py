@@ -89,3 +89,61 @@ def test_what_is_missing_is_named_with_the_remedy(tiny, damage, words):
     damage(tiny)
     with pytest.raises(MapLLaVAError, match=words):
         NuScenesTables(tiny, "v1.0-mini")
+
+
+def change(table, of, **values):
+    """Damage: other values in the record of a token."""
+
+    def damage(root):
+        edit(
+            root / "v1.0-mini" / f"{table}.json",
+            lambda records: [{**r, **(values if r["token"] == of else {})} for r in records],
+        )
+
+    return damage
+
+
+def repeat(table):
+    return lambda root: edit(root / "v1.0-mini" / f"{table}.json", lambda records: [*records, records[0]])
+
+
+SECOND, THIRD = "scene-0061-sample-1", "scene-0061-sample-2"
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (change("sample", SECOND, next="gone"), r"sample\.json.*'gone', which scene scene-0061 names"),
+        (change("sample", SECOND, next=""), r"scene-0061 ends after 2 of its 3 samples"),
+        (change("sample", SECOND, next="scene-0553-sample-2"), "of another scene"),
+        (change("sample", SECOND, next=SECOND), "prev of sample scene-0061-sample-1"),
+        (change("sample", THIRD, next="scene-0061-sample-0"), "does not end with its last of 3"),
+        (change("sample", THIRD, prev=""), "prev of sample scene-0061-sample-2"),
+        (change("sample", THIRD, timestamp=0), "scene-0061-sample-2 of scene scene-0061 is not later"),
+        (change("scene", "scene-0061-token", nbr_samples=2), "does not end with its last of 2 samples"),
+        (change("scene", "scene-0061-token", nbr_samples=0), "does not end with its last of 0 samples"),
+        (change("scene", "scene-0061-token", nbr_samples=None), "are damaged"),
+        (change("scene", "scene-0061-token", last_sample_token=SECOND), "does not end with its last"),
+        (change("scene", "scene-0061-token", first_sample_token=SECOND), "prev of sample"),
+        (change("scene", "scene-0061-token", log_token="gone"), r"log\.json.*'gone'"),
+        (change("scene", "scene-0061-token", name="scene-0553"), r"scene\.json: two scenes have one name"),
+        (
+            change("ego_pose", f"pose-{SECOND}-LIDAR_TOP", token="else"),
+            r"ego_pose\.json.*sample_data scene-0061",
+        ),
+        (change("ego_pose", f"pose-{SECOND}-CAM_BACK", translation=[0, float("nan"), 0]), "translation is"),
+        (change("ego_pose", f"pose-{SECOND}-CAM_BACK", translation=None), "translation is None"),
+        (change("ego_pose", f"pose-{SECOND}-CAM_BACK", rotation=[0, 0, 0, 0]), "quaternion of length 1"),
+        (change("calibrated_sensor", "calib-CAM_BACK", rotation=[9, 0, 0, 0]), "quaternion of length 1"),
+        (change("calibrated_sensor", "calib-CAM_BACK", camera_intrinsic=[]), "not a camera's 3 x 3"),
+        (change("calibrated_sensor", "calib-CAM_BACK", camera_intrinsic=[[0.0] * 3] * 3), "calib-CAM_BACK"),
+        (change("sample_data", f"{SECOND}-CAM_BACK", filename="../up.jpg"), "not a path below the data root"),
+        (change("sample_data", f"{SECOND}-CAM_BACK", filename="/dev/zero"), "not a path below the data root"),
+        (repeat("ego_pose"), r"ego_pose\.json: two records have one token"),
+        (repeat("sample"), r"sample\.json: two records have one token"),
+    ],
+)
+def test_a_broken_record_is_named(tiny, damage, words):
+    damage(tiny)
+    with pytest.raises(MapLLaVAError, match=words):
+        list(NuScenesTables(tiny, "v1.0-mini").entries("scene-0061"))
