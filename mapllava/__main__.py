@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mapllava.doctor import command
+from mapllava.startup import begin
 
 USAGE = """\
 usage: mapllava doctor [CONFIG] [options]
@@ -16,6 +17,7 @@ usage: mapllava doctor [CONFIG] [options]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what the first word says; returns the exit status."""
+    begin("__main__")
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["doctor"]:
         return command.main(words[1:], prog="mapllava doctor")

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+from mapllava.startup import ready
+
 Arguments = TypeVar("Arguments")
 
 
@@ -31,6 +33,7 @@ def exit_status(run: Callable[[Arguments], int | None], args: Arguments, interru
         ``error: <text>`` on stderr; 130 after Ctrl-C; 141 where the reader of stdout (``head``) has left.
     """
     try:
+        ready()
         return run(args) or 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go

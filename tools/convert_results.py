@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+from mapllava.startup import begin
+
+begin(__name__)
+
 import argparse
 import sys
 from pathlib import Path

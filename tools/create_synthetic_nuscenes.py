@@ -13,14 +13,17 @@ Exit codes: 0 done (or already there), 2 wrong options or the folder holds somet
 
 from __future__ import annotations
 
+from mapllava.startup import begin
+
+begin(__name__)
+
 import argparse
 import os
-import sys
 
 from rich.console import Console
 from rich.table import Table
 
-from mapllava.errors import MapLLaVAError
+from mapllava.errors import exit_status
 from mapllava.synthetic import CitySummary, create_city
 
 
@@ -73,31 +76,28 @@ def show(console: Console, summary: CitySummary) -> None:
     console.print(f"{summary.images} images, {how}")
 
 
+def run(args: argparse.Namespace) -> None:
+    """Create the city, then say what it holds."""
+    summary = create_city(
+        args.out_dir,
+        version=args.version,
+        num_train_scenes=args.scenes_train,
+        num_val_scenes=args.scenes_val,
+        samples_per_scene=args.samples_per_scene,
+        image_size=args.image_size,
+        seed=args.seed,
+        workers=args.workers,
+        images=not args.no_images,
+        progress=not args.no_progress,
+        overwrite=args.overwrite,
+    )
+    show(Console(), summary)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Create the city; returns the exit code."""
-    args = parse_args(argv)
-    try:
-        summary = create_city(
-            args.out_dir,
-            version=args.version,
-            num_train_scenes=args.scenes_train,
-            num_val_scenes=args.scenes_val,
-            samples_per_scene=args.samples_per_scene,
-            image_size=args.image_size,
-            seed=args.seed,
-            workers=args.workers,
-            images=not args.no_images,
-            progress=not args.no_progress,
-            overwrite=args.overwrite,
-        )
-    except MapLLaVAError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    show(Console(), summary)
-    return 0
+    return exit_status(run, parse_args(argv))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -7,6 +7,10 @@ python tools/doctor.py configs/stage2/synthetic.py
 
 from __future__ import annotations
 
+from mapllava.startup import begin
+
+begin(__name__)
+
 import sys
 from pathlib import Path
 

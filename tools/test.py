@@ -7,6 +7,10 @@ python tools/test.py CONFIG --gt-as-prediction
 
 from __future__ import annotations
 
+from mapllava.startup import begin
+
+begin(__name__)
+
 import argparse
 
 from mmengine.config import Config

@@ -7,6 +7,10 @@ bash tools/dist_train.sh CONFIG PROCESSES
 
 from __future__ import annotations
 
+from mapllava.startup import begin
+
+begin(__name__)
+
 import argparse
 import os
 

@@ -19,6 +19,7 @@ from mapllava.engine.config_errors import unregistered
 from mapllava.engine.map_spec_injection import inject_map_spec
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS, SCOPE
+from mapllava.startup import wait_policy
 
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -56,7 +57,9 @@ def build_runner(cfg: Config) -> Runner:
     runner = RUNNERS.get(kind)
     if runner is None:
         raise MapLLaVAError(f"runner_type '{kind}' is not registered: use MapRunner, or name its --plugins")
-    return runner.from_cfg(cfg)
+    made = runner.from_cfg(cfg)
+    made.logger.info(f"{torch.get_num_threads()} threads; OpenMP's wait {wait_policy()}")
+    return made
 
 
 def _check_optimizer(cfg: Config) -> None:

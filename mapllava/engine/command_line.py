@@ -17,8 +17,10 @@ from mapllava.checkpoint.trusted_config import read_sent_config
 from mapllava.config.check import check_config
 from mapllava.config.options import OptionsAction, apply_options
 from mapllava.engine.config_errors import explain_config
+from mapllava.engine.resources import explain_resources
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import SCOPE
+from mapllava.startup import ready
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -109,15 +111,18 @@ def import_plugins(plugins: Iterable[str]) -> None:
 def run_tool(main: Callable[[], int]) -> int:
     """Run a command; an error that the user can put right becomes one message and status 2."""
     try:
+        ready()
         return main()
-    except (MapLLaVAError, OSError) as error:
+    except MapLLaVAError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
     except Exception as error:
-        explained = explain_config(error)
+        explained = explain_resources(error) or explain_config(error)
+        if explained is None and isinstance(error, OSError):
+            explained = str(error)
         if explained is None:
             raise
         sys.stderr.write(f"error: {explained}\n")

@@ -13,6 +13,7 @@ from mapllava.engine.accumulation import accumulative_counts
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.memory import state_memory
+from mapllava.engine.resources import explain_resources, is_worker_lost
 from mapllava.errors import MapLLaVAError
 
 ROLL_CALL_SECONDS = 5.0
@@ -49,8 +50,11 @@ def explain(error: Exception, runner: Runner) -> MapLLaVAError | None:
         return MapLLaVAError(found.group(1).strip()) if found else None
     if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _CPU_MEMORY):
         return MapLLaVAError(out_of_memory(runner, text))
-    if isinstance(error, RuntimeError) and "DataLoader worker" in text:
-        return MapLLaVAError(_worker_died(text))
+    if is_worker_lost(error) or (isinstance(error, RuntimeError) and "DataLoader worker (pid" in text):
+        return MapLLaVAError(_worker_died(text or type(error).__name__))
+    exhausted = explain_resources(error, getattr(runner, "log_dir", None))
+    if exhausted is not None:
+        return MapLLaVAError(f"{exhausted}. Go on with --resume auto")
     if isinstance(error, RuntimeError) and dist.is_initialized() and _is_of_processes(error):
         return MapLLaVAError(_processes_parted(text, runner))
     return None

@@ -24,6 +24,7 @@ from mapllava.engine.bare_model import bare_model
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
 from mapllava.engine.failures import explain
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
+from mapllava.engine.log_file import on_disk
 from mapllava.engine.map_iter_train_loop import MapIterTrainLoop
 from mapllava.engine.map_train_loop import MapTrainLoop
 from mapllava.engine.sharding import whole_state
@@ -61,6 +62,10 @@ class MapRunner(Runner):
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.addFilter(_is_no_listing)
+        logger.handlers = [
+            on_disk(handler) if type(handler) is logging.FileHandler else handler
+            for handler in logger.handlers
+        ]
         return logger
 
     def dump_config(self) -> None:
@@ -216,6 +221,10 @@ class MapRunner(Runner):
     def samples_per_step(self) -> int:
         """Training samples of one batch, all processes together."""
         return self.world_size * int(self.train_dataloader.batch_sampler.batch_size)
+
+
+def _is_file(handler: logging.Handler) -> bool:
+    return type(handler) is logging.FileHandler  # a rotating one that the config asks for stays
 
 
 def _is_no_listing(record: logging.LogRecord) -> bool:

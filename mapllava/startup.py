@@ -1,0 +1,54 @@
+"""What a program does before its first heavy import, in one place: how threads wait, and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+WAIT_POLICY: str | None = "PASSIVE"
+"""How OpenMP's threads wait for each other: PASSIVE sleeps, None leaves it to the library, which spins."""
+_WHY = "threads that spin take cores that others need, and a step beside a busy program several times as long"
+_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+_policy = "as the library does"
+
+
+def begin(name: str) -> None:
+    """Call first of all in a program's file; in a file that is imported it does nothing.
+
+    OpenMP reads its settings once, when PyTorch is imported. Settings of the user's own win. Until the
+    program's main function runs, Ctrl-C ends it with one line: an exception inside of an import may come
+    out as anything.
+
+    Args:
+        name: The file's ``__name__``.
+    """
+    global _policy
+    if name != "__main__":
+        return
+    own = [f"{key}={os.environ[key]}" for key in _VARIABLES if key in os.environ]
+    if own:
+        _policy = f"{', '.join(own)} from the environment"
+    elif WAIT_POLICY is not None and "torch" not in sys.modules:
+        os.environ["OMP_WAIT_POLICY"] = WAIT_POLICY
+        _policy = f"OMP_WAIT_POLICY={WAIT_POLICY}, set by this program: {_WHY}"
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _leave)
+
+
+def ready() -> None:
+    """All is imported: from here on Ctrl-C raises KeyboardInterrupt."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def wait_policy() -> str:
+    """How OpenMP's threads wait, and who says so; for the log."""
+    return _policy
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"interrupted\n")
+    os._exit(128 + number)

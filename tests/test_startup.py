@@ -1,0 +1,93 @@
+"""What happens before a program's first heavy import."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mapllava import startup
+
+ROOT = Path(__file__).parents[1]
+TOOLS = sorted((ROOT / "tools").glob("*.py"))
+SAY = """
+import os
+from mapllava.startup import begin, wait_policy
+begin("__main__")
+print(os.environ.get("OMP_WAIT_POLICY"), wait_policy(), sep="|")
+"""
+
+
+def say(**env):
+    clean = {key: value for key, value in os.environ.items() if key not in startup._VARIABLES}
+    done = subprocess.run(
+        [sys.executable, "-c", SAY], env={**clean, **env}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip().split("|")
+
+
+def test_the_programs_choice_is_set_and_said():
+    value, words = say()
+    assert value == str(startup.WAIT_POLICY)
+    assert startup.WAIT_POLICY is None or "set by this program: " in words
+
+
+@pytest.mark.parametrize("own", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "5"}])
+def test_the_users_own_setting_wins(own):
+    ((key, value),) = own.items()
+    policy, words = say(**own)
+    assert policy == own.get("OMP_WAIT_POLICY", "None")
+    assert words == f"{key}={value} from the environment"
+
+
+@pytest.mark.parametrize("path", TOOLS, ids=lambda path: path.name)
+def test_every_tool_begins_before_it_imports_anything_heavy(path):
+    lines = [
+        line for line in path.read_text().splitlines() if line.startswith(("import ", "from ", "begin("))
+    ]
+    assert lines[:3] == [
+        "from __future__ import annotations",
+        "from mapllava.startup import begin",
+        "begin(__name__)",
+    ]
+
+
+def test_that_beginning_is_light():
+    code = "import sys, mapllava.startup; print(sorted({'torch', 'numpy', 'mmengine'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_ctrl_c_while_importing_is_one_line(tmp_path):
+    """The import that is interrupted makes something else of the exception, as compiled modules do."""
+    (tmp_path / "torch.py").write_text(
+        "import os, signal, time\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(10)\n"
+        "except BaseException:\n"
+        "    raise ImportError('half initialised')\n"
+    )
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "train.py", "config.py"], env=env, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_ctrl_c_at_any_moment_of_a_start_is_one_line():
+    """A real one, with all its imports."""
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "tools" / "train.py", "configs/stage2/none.py"],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=120)
+    if process.returncode == -signal.SIGINT:
+        pytest.skip("so busy a machine that Python itself had not started")
+    assert (process.returncode, text) in ((130, "interrupted\n"), (2, text)), text
+    assert "Traceback" not in text
