@@ -81,6 +81,8 @@ def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
             return Finding(label, FAIL, reason, f"download the tokenizer of {name} into it")
         if not models:
             return Finding(label, OK, str(found[0]))
+    if folder.is_file():  # a plug-in's own way; building the model shows whether it can be read
+        return Finding(label, OK, f"{folder}: a file of {gigabytes(folder.stat().st_size)}")
     return _complete(label, name, folder, models)
 
 

@@ -130,6 +130,29 @@ def test_a_qformer_of_another_width(set_up, tmp_path):
     assert "reads features of 32 channels, the vision encoder gives 64" in finding.reason
 
 
+def test_a_file_where_a_folder_belongs(set_up, llama):
+    file = llama / "model.safetensors"
+    set_up.append(f"model['decoder'] = dict(pretrained='{file}', tokenizer=None)")
+    finding = report(set_up, file)
+    assert finding.status == FAIL
+    assert "is a file: name the model's folder" in finding.reason
+
+
+def test_a_plug_ins_file_is_left_to_the_plug_in(set_up, tmp_path):
+    (tmp_path / "resnet.pth").touch()
+    (tmp_path / "own_encoder.py").write_text(
+        "from mapllava.models.vision_encoders import ConvVisionEncoder\n"
+        "from mapllava.registry import MODELS\n"
+        "@MODELS.register_module(force=True)\n"
+        "class OwnEncoder(ConvVisionEncoder):\n"
+        "    def __init__(self, pretrained, **kwargs):\n"
+        "        super().__init__(**kwargs)\n"
+    )
+    set_up.append(f"model['vision_encoder'] = dict(type='OwnEncoder', pretrained='{tmp_path}/resnet.pth')")
+    (finding,) = set_up.report("weights", plugins=[str(tmp_path / "own_encoder.py")]).values()
+    assert finding.status == OK
+
+
 def test_the_weights_of_another_model(set_up, tmp_path):
     folder = write_tiny_llama(tmp_path / "llama")
     set_up.append(f"model['neck'] = dict(qformer=dict(pretrained='{folder}'))")
