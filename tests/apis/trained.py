@@ -41,7 +41,8 @@ def train_tiny(folder: Path, city: Path, city_cache: dict[str, Path], **options:
         "work_dir": str(folder / "run"),
         "experiment_name": folder.name,
         "log_level": "ERROR",
-        "custom_hooks": [{"type": "RunCheckpointHook"}, {"type": "SafeCheckpointHook"}],
+        "default_hooks.ema": None,
+        "default_hooks.map_visualization": None,
     }
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         split = "train" if loader.startswith("train") else "val"
