@@ -33,7 +33,7 @@ def centres(roi: ROI, cell: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_areas(
-    rings: Sequence[np.ndarray], cut: Sequence[np.ndarray], roi: ROI, cell: float, right: bool = True
+    rings: Sequence[np.ndarray], cut: Sequence[np.ndarray], roi: ROI, cell: float, right: bool | None = None
 ) -> np.ndarray:
     """Cells whose centre lies in an area.
 
@@ -42,7 +42,8 @@ def draw_areas(
         cut: Outlines that were cut at the region's edge (:func:`cut_at_edge`) and go on straight beyond it.
         roi: The region.
         cell: Size of a cell, metres.
-        right: Whether the area lies to the right of ``cut``, or to the left.
+        right: Whether the area lies to the right of ``cut``, or to the left; None takes the side that is
+            smaller.
 
     Returns:
         ``(Y, X)`` bool.
@@ -50,8 +51,10 @@ def draw_areas(
     tails = [tail for line in cut for tail in _tails(line, roi)]
     start, end = _segments([*rings, *cut, *tails])
     odd, on_outline = _parity(start, end, *centres(roi, cell))
-    if cut:
-        inside, _ = _parity(start, end, *_beside(cut, right)[:, None])
+    if cut and right is None:
+        odd ^= odd.mean() > 0.5
+    elif cut:
+        inside, _ = _parity(start, end, *_beside(cut, bool(right))[:, None])
         odd ^= not inside.item()
     return odd & ~on_outline
 

@@ -10,7 +10,7 @@ from mmcv.transforms import BaseTransform
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.raster import cut_at_edge, draw_areas, draw_lines
 from mapllava.registry import TRANSFORMS
-from mapllava.structures.frames import AREA_CLASSES, MapSpec
+from mapllava.structures.frames import AREA_CLASSES, ROI, MapSpec
 from mapllava.structures.map_elements import Polyline
 
 
@@ -24,9 +24,10 @@ class RasterizeBEV(BaseTransform):
     inside its rings, by the even-odd rule, so that holes stay empty; any other line those whose centre
     lies within half its width. What is smaller than a cell may have none.
 
-    An open line of a class in ``filled`` that begins and ends at the ROI's edge is an outline cut there,
-    with its area on the right as the GT cache has it, or on the left of a mirrored sample: the area is
-    filled up to the edge. An area that covers the whole ROI leaves no outline, and nothing to fill.
+    An open line of a class in ``filled`` that begins and ends at the ROI's edge is an outline cut there, and
+    its area is filled up to the edge: on its right as the GT cache has it, on the left of a mirrored
+    sample; of ``AREA_CLASSES``, which are small, on the smaller side. An area that covers the whole ROI
+    leaves no outline, and nothing to fill; the outline of a hole in such an area is taken for an area's.
 
     Required Keys:
 
@@ -81,12 +82,12 @@ class RasterizeBEV(BaseTransform):
         grid = np.zeros((map_spec.num_classes, *map_spec.roi.grid_shape(self.cell)), dtype=np.uint8)
         for label, name in enumerate(map_spec.classes):
             lines = [line for line in results["polylines"] if line.label == label]
-            grid[label] = self._draw(lines, map_spec, name in filled, results.get("flip", False))
+            right = None if name in AREA_CLASSES else not results.get("flip", False)
+            grid[label] = self._draw(lines, map_spec.roi, name in filled, right)
         results["gt_bev"], results["bev_cell"] = grid, self.cell
         return results
 
-    def _draw(self, lines: list[Polyline], map_spec: MapSpec, fill: bool, mirrored: bool) -> np.ndarray:
-        roi = map_spec.roi
+    def _draw(self, lines: list[Polyline], roi: ROI, fill: bool, right: bool | None) -> np.ndarray:
         rings: list[np.ndarray] = []
         cut: list[np.ndarray] = []
         strokes: list[np.ndarray] = []
@@ -95,7 +96,7 @@ class RasterizeBEV(BaseTransform):
             (outline if fill else strokes).append(line.points)
         drawn = draw_lines(strokes, roi, self.thickness * self.cell, self.cell)
         if rings or cut:
-            drawn |= draw_areas(rings, cut, roi, self.cell, right=not mirrored)
+            drawn |= draw_areas(rings, cut, roi, self.cell, right)
         return drawn
 
     def __repr__(self) -> str:

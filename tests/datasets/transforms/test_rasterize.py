@@ -67,9 +67,9 @@ def test_crossings_are_filled_holes_stay_empty_and_outlines_are_an_option():
 
 
 def test_an_open_piece_within_the_roi_is_a_line_and_a_ring_between_centres_has_no_cell():
-    open_piece = run([Polyline(1, ring(-10, 0, 0, 10)[:4])])[1]
-    assert open_piece[35, 10] == 0
-    assert open_piece.any()
+    piece = [Polyline(1, ring(-10, 0, 0, 10)[:4])]
+    np.testing.assert_array_equal(run(piece), run(piece, filled=[]))
+    assert run(piece).any()
     assert not run([Polyline(1, ring(4.6, 4.6, 5.4, 5.4), closed=True)])[1].any()
 
 
@@ -77,6 +77,12 @@ def test_a_closed_line_that_is_no_area_is_not_filled():
     island = run([Polyline(2, ring(-10, 0, 0, 10), closed=True)])[2]
     assert island[35, 10] == 0
     assert island[30, 6] == 1
+
+
+def test_a_crossing_cut_at_the_edge_is_an_area_whichever_way_it_runs():
+    points = np.array([[14.9, -2], [10, -2], [10, 2], [14.9, 2]])
+    for each in (points, points[::-1], points * [-1, 1], points[::-1] * [-1, 1]):
+        assert run([Polyline(1, each)])[1].sum() == 5 * 4
 
 
 def test_an_outline_cut_at_the_edge_is_filled_on_its_right_on_the_left_where_mirrored():
