@@ -11,7 +11,7 @@ import torch
 from mapllava.errors import MapLLaVAError
 
 
-def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True) -> Any:
+def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True, verify: bool = True) -> Any:
     """Load tensors and plain values, after a look at every byte.
 
     ``torch.load`` does not compare the checksums that ``torch.save`` writes, so a flipped bit would
@@ -21,6 +21,7 @@ def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True)
         path: A file that ``torch.save`` has written; ``~`` is the home folder.
         map_location: Device of the tensors, as ``torch.load`` takes it.
         mapped: Map tensors into memory and read them when they are used; not for what outlives the file.
+        verify: Look at every byte; without it, a look at the names and plain values is quick.
 
     Returns:
         Its contents.
@@ -30,7 +31,7 @@ def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True)
             values; names it.
     """
     path = Path(path).expanduser()
-    damaged = _first_damage(path)
+    damaged = _first_damage(path) if verify else None
     if damaged is not None:
         raise MapLLaVAError(
             f"'{path}' is damaged ({damaged}): copy it again, or take an older checkpoint of the run"

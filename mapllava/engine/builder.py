@@ -14,9 +14,11 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
+from mapllava.checkpoint.plain_file import read_plain
 from mapllava.engine.accumulation import accumulative_counts
 from mapllava.engine.config_errors import unregistered
 from mapllava.engine.map_spec_injection import inject_map_spec
+from mapllava.engine.resume_changes import check_resume
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS, SCOPE
 from mapllava.startup import wait_policy
@@ -28,7 +30,8 @@ def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config, for training or testing.
 
     The config's ``map_spec`` goes into every component, an unset random seed becomes 0 (a resumed run
-    must see the same order of samples), and several processes on a machine without a GPU talk through
+    must see the same order of samples), a config that cannot go on from the checkpoint it resumes is
+    refused before anything is built, and several processes on a machine without a GPU talk through
     gloo.
 
     Args:
@@ -39,7 +42,7 @@ def build_runner(cfg: Config) -> Runner:
 
     Raises:
         MapLLaVAError: If ``map_spec`` or ``work_dir`` is missing, or ``launcher='pytorch'`` was set
-            outside of torchrun.
+            outside of torchrun, or a resumed checkpoint was trained with another config.
     """
     cfg = copy.deepcopy(cfg)
     cfg.setdefault("default_scope", SCOPE)
@@ -52,6 +55,8 @@ def build_runner(cfg: Config) -> Runner:
     randomness = cfg.setdefault("randomness", ConfigDict())
     if randomness.get("seed") is None:
         randomness["seed"] = 0
+    if cfg.get("resume") and cfg.get("load_from"):
+        check_resume(cfg, read_plain(cfg.load_from, verify=False).get("meta", {}), cfg.load_from)
     prepare_processes(cfg)
     kind = cfg.get("runner_type", "MapRunner")
     runner = RUNNERS.get(kind)

@@ -7,16 +7,17 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mmengine.dist import broadcast, broadcast_object_list
 from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import OptimWrapper, _ParamScheduler
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from torch import nn
 
 from mapllava.checkpoint import start_weights
+from mapllava.checkpoint.plain_file import read_plain
 from mapllava.claims import new_folder
 from mapllava.config.hooks import MMENGINE_HOOKS
 from mapllava.engine.accumulation import accumulative_counts, count_updates
@@ -27,7 +28,10 @@ from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.log_file import on_disk
 from mapllava.engine.map_iter_train_loop import MapIterTrainLoop
 from mapllava.engine.map_train_loop import MapTrainLoop
+from mapllava.engine.resume_changes import Change, check_resume
+from mapllava.engine.resume_schedule import check_groups, follow_config, group_options
 from mapllava.engine.sharding import whole_state
+from mapllava.engine.visits import with_visits
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, PARAM_SCHEDULERS, RUNNERS
 
@@ -48,6 +52,8 @@ class MapRunner(Runner):
     sharded or not. Before gathering, hooks that have a method ``gather_checkpoint(runner)`` are
     called in every process, to gather sharded tensors of their own.
     """
+
+    _train_dataloader: Any
 
     def setup_env(self, env_cfg: dict) -> None:
         """MMEngine's; a start in the same second as another has a log folder of its own."""
@@ -101,7 +107,11 @@ class MapRunner(Runner):
             raise explained from error
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
-        """MMEngine's; its own loops are ours, which accumulate batches exactly and start within an epoch."""
+        """MMEngine's; its loops are ours, which accumulate exactly and start within an epoch."""
+        data = self._train_dataloader
+        if isinstance(loop, Mapping) and isinstance(data, Mapping):
+            own = self.rank if self._randomness_cfg.get("diff_rank_seed") else 0
+            self._train_dataloader = with_visits(data, cast(int, self.seed) - own)
         if isinstance(loop, Mapping):
             kind = loop.get("type", "by_epoch" if loop.get("by_epoch", True) else "by_iter")
             loop = {**{k: v for k, v in loop.items() if k != "by_epoch"}, "type": _OWN_LOOPS.get(kind, kind)}
@@ -186,11 +196,70 @@ class MapRunner(Runner):
         with whole_state(module, optimizer, leave_out=frozen):
             super().save_checkpoint(out_dir, filename, **options)
 
-    def resume(self, filename: str, *args: Any, map_location: Any = "default", **options: Any) -> None:
-        """MMEngine's, also from within an epoch; whole tensors of a sharded model stay off the GPU."""
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = "default",
+    ) -> None:
+        """MMEngine's, also from within an epoch, and true to the config that the run has now.
+
+        Where the config gives other learning rates than the checkpoint's, they are from here on those
+        that a run with this config would have had here; whole tensors of a sharded model stay off the GPU.
+
+        Args:
+            filename: The checkpoint.
+            resume_optimizer: Load the optimiser's state.
+            resume_param_scheduler: Load the schedules' state.
+            map_location: Where tensors are loaded to.
+
+        Raises:
+            MapLLaVAError: If the config differs where it must not.
+        """
         if map_location == "default" and isinstance(self.model, FSDP2Wrapper):
             map_location = "cpu"
-        super().resume(filename, *args, map_location=map_location, **options)
+        content = read_plain(filename, verify=False)
+        meta = content["meta"]
+        found = check_resume(self.cfg, meta, filename, self.train_dataloader.dataset)
+        wrapper = self.optim_wrapper
+        if isinstance(wrapper, OptimWrapper) and resume_optimizer and "optimizer" in content:
+            check_groups(content["optimizer"], wrapper.optimizer, filename)
+        self.start_within_epoch(meta)
+        behind = self._batches_behind(meta)
+        anew = behind != int(meta["iter"]) or any(change.of_schedules for change in found or ())
+        anew = anew and isinstance(wrapper, OptimWrapper)
+        fresh = group_options(wrapper) if anew else []
+        super().resume(filename, resume_optimizer, resume_param_scheduler and not anew, map_location)
+        if anew:
+            epochs = int(meta["epoch"]) if isinstance(self.train_loop, MapTrainLoop) else 0
+            whole = len(self.train_dataloader)
+            done = [count_updates(whole, wrapper)] * epochs + [
+                count_updates(behind - epochs * whole, wrapper)
+            ]
+            follow_config(wrapper, fresh, cast(list, self.param_schedulers or []), done)
+        self.train_loop._iter = behind
+        if isinstance(self.train_loop, IterBasedTrainLoop):
+            self.train_loop._epoch = 0  # one big epoch, also after its end: more iterations belong to it
+        self._tell(found, anew)
+
+    def _tell(self, found: list[Change] | None, anew: bool) -> None:
+        if found is None:
+            self.logger.warning(
+                "the checkpoint does not hold its config (it is of an earlier version, or SafeCheckpointHook "
+                "did not write it): what has changed since is not known, its schedules go on"
+            )
+        for change in found or ():
+            self.logger.info(f"Resumed with another config: {change} ({change.verdict})")
+        if anew:
+            rates = {name: rates[0] for name, rates in self.optim_wrapper.get_lr().items()}
+            self.logger.info(f"Learning rates by the config's schedules, from here on: {rates}")
+
+    def _batches_behind(self, meta: Mapping[str, Any]) -> int:
+        """Batches of this run's size that a checkpoint has behind it."""
+        if not isinstance(self.train_loop, MapTrainLoop):
+            return int(meta["iter"])
+        return int(meta["epoch"]) * len(self.train_dataloader) + self.train_loop.start_batch
 
     def start_within_epoch(self, meta: Mapping[str, Any]) -> None:
         """Go on after the batches of an epoch that a checkpoint has behind it.
@@ -199,9 +268,18 @@ class MapRunner(Runner):
             meta: Of the checkpoint; with ``batch`` and ``samples_per_step`` where it is of within an epoch.
 
         Raises:
-            MapLLaVAError: If the training loop cannot, or the samples make no whole number of batches.
+            MapLLaVAError: If the training loop cannot, or the samples make no whole number of updates.
         """
-        batch = int(meta.get("batch", 0))
+        batch, now = int(meta.get("batch", 0)), self.samples_per_step()
+        before, accumulated = int(meta.get("samples_per_step", now)), accumulative_counts(self.optim_wrapper)
+        if isinstance(self.train_loop, IterBasedTrainLoop):
+            if before != now or int(meta["iter"]) % accumulated:
+                raise MapLLaVAError(
+                    f"the checkpoint has {meta['iter']} batches of {before} samples (all processes together) "
+                    f"behind it, now an update has {accumulated} of {now}: an iteration loop counts them, "
+                    "resume with as many processes, the same batch_size and accumulative_counts"
+                )
+            return
         if not batch:
             return
         if not isinstance(self.train_loop, MapTrainLoop):
@@ -209,12 +287,13 @@ class MapRunner(Runner):
                 "the checkpoint is from within an epoch: set train_cfg.type = 'MapTrainLoop', or resume from "
                 "a checkpoint_epoch_N.pth"
             )
-        samples, now = batch * int(meta["samples_per_step"]), self.samples_per_step()
-        if samples % now:
+        samples = batch * before
+        if samples % (now * accumulated):
+            times = f" times {accumulated} accumulated" if accumulated > 1 else ""
             raise MapLLaVAError(
                 f"the checkpoint has {samples} samples of its epoch behind it, which is no whole number of "
-                f"batches of {now} (all processes together): resume with as many processes and the same "
-                "batch_size, or from a checkpoint_epoch_N.pth"
+                f"batches of {now}{times} (all processes together): resume with as many processes, the same "
+                "batch_size and accumulative_counts, or from a checkpoint_epoch_N.pth"
             )
         self.train_loop.start_batch = samples // now
 

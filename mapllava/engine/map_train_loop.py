@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dist import broadcast_object_list
+from mmengine.hooks import EarlyStoppingHook, ParamSchedulerHook
 from mmengine.runner import EpochBasedTrainLoop
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from mapllava.engine.accumulation import by_update
-from mapllava.engine.hooks.run_folder_hook import RunFolderHook, validated_epochs
+from mapllava.engine.hooks.run_folder_hook import RunFolderHook, validations
+from mapllava.engine.visits import visits_of
+from mapllava.errors import MapLLaVAError
 from mapllava.registry import LOOPS
 
 
@@ -34,8 +34,13 @@ class MapTrainLoop(EpochBasedTrainLoop):
     def run(self) -> torch.nn.Module:
         """Train all epochs that are left; returns the model."""
         self.runner.call_hook("before_train")
+        self._recall_validations()
         if self._validation_is_owed():
             self.runner.val_loop.run()
+        if self._epoch >= self._max_epochs or self.stop_training:
+            self.runner.logger.info(
+                f"Nothing is left to train: {self._epoch} of {self._max_epochs} epochs are"
+            )
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
             self._decide_current_val_interval()
@@ -51,9 +56,10 @@ class MapTrainLoop(EpochBasedTrainLoop):
         first, self.start_batch = self.start_batch, 0
         batches = len(self.dataloader) - first
         self.runner.optim_wrapper.initialize_count_status(self.runner.model, 0, batches)
-        with without_first_batches(self.dataloader, first):
-            for index, batch in enumerate(by_update(self.dataloader, self.runner), start=first):
-                self.run_iter(index, batch)
+        if first:
+            pass_over(self.dataloader, first)
+        for index, batch in enumerate(by_update(self.dataloader, self.runner), start=first):
+            self.run_iter(index, batch)
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 
@@ -64,48 +70,52 @@ class MapTrainLoop(EpochBasedTrainLoop):
 
     def _validation_is_owed(self) -> bool:
         """A run resumed in its own folder has an epoch's checkpoint, but perhaps not its validation."""
-        runner: Any = self.runner
-        if self._epoch == 0 or self.start_batch or not getattr(runner, "_resume", False):
-            return False
-        recorded = any(isinstance(hook, RunFolderHook) for hook in runner.hooks)
-        origin = Path(str(runner._load_from)).resolve().parent
-        if not recorded or origin != Path(runner.work_dir).resolve():
+        if self._epoch == 0 or self.start_batch or not self._has_record():
             return False
         self._decide_current_val_interval()
-        owed = [self._validation_is_due() and self._epoch not in validated_epochs(runner.work_dir)]
+        owed = [self._validation_is_due() and self._epoch not in validations(self.runner.work_dir)]
         broadcast_object_list(owed)  # another machine's processes may see no metrics.json, or an older one
         return owed[0]
 
+    def _has_record(self) -> bool:
+        """Whether the run is one resumed in its own folder, which has the scores so far."""
+        runner: Any = self.runner
+        recorded = any(isinstance(hook, RunFolderHook) for hook in runner.hooks)
+        origin = Path(str(runner._load_from)).resolve().parent
+        return bool(runner._resume) and recorded and origin == Path(runner.work_dir).resolve()
 
-@contextmanager
-def without_first_batches(dataloader: DataLoader, count: int) -> Iterator[None]:
-    """Within, iterating a dataloader leaves out its first batches; their samples are not read.
+    def _recall_validations(self) -> None:
+        """What goes by scores, the patience of early stopping, has them again after a resume.
+
+        An epoch's checkpoint is written ahead of its validation, so a schedule by scores lacks the last.
+        """
+        if not self._has_record():
+            return
+        known = [validations(self.runner.work_dir)]
+        broadcast_object_list(known)
+        for epoch, metrics in sorted(known[0].items()):
+            for hook in self.runner.hooks:
+                behind = isinstance(hook, EarlyStoppingHook) and epoch <= self._epoch
+                last = isinstance(hook, ParamSchedulerHook) and epoch == self._epoch and not self.start_batch
+                if behind or last:
+                    hook.after_val_epoch(self.runner, metrics)
+
+
+def pass_over(dataloader: DataLoader, batches: int) -> None:
+    """Leave out the first batches when the dataloader is iterated next; their samples are not read.
 
     Args:
-        dataloader: One with a batch sampler over a sampler.
-        count: How many.
+        dataloader: A training dataloader.
+        batches: How many.
+
+    Raises:
+        MapLLaVAError: If it was not built from a config.
     """
-    batches: Any = dataloader.batch_sampler
-    if not count:
-        yield
-        return
-    whole = batches.sampler
-    batches.sampler = _Rest(whole, count * batches.batch_size)
-    try:
-        yield
-    finally:
-        batches.sampler = whole
-
-
-class _Rest(Sampler):
-    """A sampler without its first samples, which reports the whole's length."""
-
-    def __init__(self, whole: Any, skip: int) -> None:
-        self.whole = whole
-        self.skip = skip
-
-    def __iter__(self) -> Iterator[int]:
-        return islice(iter(self.whole), self.skip, None)
-
-    def __len__(self) -> int:
-        return len(self.whole)
+    visits = visits_of(dataloader)
+    if visits is None:
+        raise MapLLaVAError(
+            "a DataLoader that was built by hand cannot start within an epoch: give train_dataloader as a "
+            "config, or resume from a checkpoint_epoch_N.pth"
+        )
+    numbers_batches = visits is dataloader.batch_sampler
+    visits.skip = batches * (1 if numbers_batches else dataloader.batch_size or 1)

@@ -16,7 +16,7 @@ import torch
 from mmengine.device import get_device
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter
@@ -93,7 +93,8 @@ class GracefulStopHook(Hook):
         number = self._agreed()
         if not number:
             return
-        saver, able = self._saver(), hasattr(runner.train_loop, "start_batch")
+        loop, saver = runner.train_loop, self._saver()
+        able = hasattr(loop, "start_batch") or isinstance(loop, IterBasedTrainLoop)
         if saver is not None and able and not saver.is_last_train_iter_of_epoch(runner, batch_idx):
             self._leave(runner, number, saver.save_within_epoch(runner, batch_idx))
         elif saver is None or not able:

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
-from mapllava.engine.seeding import SeedSample, derive_seed, pipelines, seed_all
+from mapllava.engine.seeding import derive_seed, seed_all
+from mapllava.engine.visits import visits_of
 from mapllava.registry import HOOKS
 
 
 @HOOKS.register_module()
 class ReproducibleEpochsHook(Hook):
-    """Seeds each step by (seed, epoch, batch, rank), and each training sample by (seed, epoch, index).
+    """Seeds each step by (seed, epoch, batch, rank), and each visit of a sample by (seed, epoch, place).
 
-    The order of samples is MMEngine's sampler's affair, which already goes by seed and epoch. What
-    a transform draws is then independent of the number of workers, of whether they persist, and of
-    everything that ran before, what the model draws of everything before the step; so a run resumed
-    anywhere goes on exactly as the one that was not stopped, and no generator's state need be saved,
-    in any process.
+    The place is the visit's in the sampler's order: a sample that is visited twice in an epoch, by
+    ``RepeatDataset`` or by an iteration loop, which counts its passes over the data as epochs, draws
+    twice. What a data set or a transform draws is then independent of the number of workers, of
+    whether they persist, and of everything that ran before, what the model draws of everything before
+    the step; so a run resumed anywhere goes on exactly as the one that was not stopped, and no
+    generator's state need be saved, in any process. The visits are numbered by
+    :class:`~mapllava.engine.visits.VisitSampler`, which :class:`~mapllava.engine.MapRunner` puts in.
     """
 
     priority = "VERY_HIGH"
 
-    def __init__(self) -> None:
-        self._seeders: list[SeedSample] = []
-
     def before_train(self, runner: Runner) -> None:
-        """Put a seeding step before the training transforms; workers start later and inherit it."""
-        for transforms in pipelines(runner.train_dataloader.dataset):
-            if not any(isinstance(step, SeedSample) for step in transforms):
-                transforms.insert(0, SeedSample(runner.seed))
-            self._seeders += [step for step in transforms if isinstance(step, SeedSample)]
+        """Say where visits are not numbered."""
+        if visits_of(runner.train_dataloader) is None:
+            runner.logger.warning(
+                "ReproducibleEpochsHook does not seed samples: it needs runner_type='MapRunner' and a "
+                "train_dataloader that is a config; augmentation will differ after a resume"
+            )
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the workers the epoch."""
-        for seeder in self._seeders:
-            seeder.set_epoch(runner.epoch)
+        """The pass over the data that comes is the epoch's; seed what a sampler may draw of, too."""
+        visits = visits_of(runner.train_dataloader)
+        if visits is not None and not isinstance(runner.train_loop, IterBasedTrainLoop):
+            visits.next_pass = runner.epoch
+        seed_all(derive_seed(runner.seed, runner.epoch))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Seed this process before it computes a batch."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.engine.hooks.warmup_ema_hook import AVERAGE, RAW, RAW_WEIGHTS, average_of
@@ -74,15 +74,20 @@ class RunCheckpointHook(Hook):
             for path in remove_partial_files(runner.work_dir):
                 runner.logger.warning(f"Removed {path.name}, which a stopped run had not finished writing")
         record = Path(runner.work_dir) / BEST_RECORD
-        if getattr(runner, "_resume", False) and record.is_file():
-            self.best = float(json.loads(record.read_text())["score"])
+        if getattr(runner, "_resume", False) and record.is_file() and runner.val_loop is not None:
+            self._recall_best(runner, json.loads(record.read_text()))
         runner.logger.info(f"Checkpoints go to {runner.work_dir}")
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """A run that is resumed from within an epoch starts there."""
-        start = getattr(runner, "start_within_epoch", None)
-        if getattr(runner, "_resume", False) and start is not None:
-            start(checkpoint.get("meta", {}))
+    def _recall_best(self, runner: Runner, best: dict) -> None:
+        """The best score so far is worth something for the same metric on the same split."""
+        now = {"metric": self.metric, "split": split_name(runner.val_dataloader.dataset)}
+        other = [
+            f"{key} {best.get(key)} then, {value} now" for key, value in now.items() if best.get(key) != value
+        ]
+        if other:
+            runner.logger.warning(f"{BEST} will be chosen anew: {', '.join(other)}")
+        else:
+            self.best = float(best["score"])
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -96,7 +101,8 @@ class RunCheckpointHook(Hook):
 
     def is_last_train_iter_of_epoch(self, runner: Runner, batch_idx: int) -> bool:
         """Whether the epoch's own checkpoint comes next."""
-        return batch_idx + 1 >= len(runner.train_dataloader)
+        by_iter = isinstance(runner.train_loop, IterBasedTrainLoop)
+        return batch_idx + 1 >= (runner.max_iters if by_iter else len(runner.train_dataloader))
 
     def save_within_epoch(self, runner: Runner, batch_idx: int, iteration: int | None = None) -> str:
         """Save after a batch, in every process; call it after an update of the weights only.
@@ -115,7 +121,6 @@ class RunCheckpointHook(Hook):
             "epoch": runner.epoch,
             "iter": runner.iter + 1 if iteration is None else iteration,
             "batch": batch_idx + 1,
-            "samples_per_step": getattr(runner, "samples_per_step", lambda: 0)(),
         }
         self._save(runner, name, position, optimizer=True)
         self._forget_steps(runner, name)
@@ -181,6 +186,8 @@ class RunCheckpointHook(Hook):
         )
 
     def _save(self, runner: Runner, name: str, meta: dict, optimizer: bool) -> None:
+        meta["samples"] = len(runner.train_dataloader.dataset)
+        meta["samples_per_step"] = getattr(runner, "samples_per_step", lambda: 0)()
         options: dict = {"save_optimizer": optimizer, "save_param_scheduler": optimizer, "meta": meta}
         self.is_saving = True
         try:

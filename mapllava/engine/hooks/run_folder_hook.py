@@ -68,9 +68,10 @@ class RunFolderHook(Hook):
         write_json(path, [*entries, entry], default=_plain)
 
 
-def validated_epochs(work_dir: str | Path) -> set[int]:
-    """The epochs after which a run has validated, as its ``metrics.json`` has them."""
-    return {entry["epoch"] for entry in _entries(Path(work_dir) / METRICS) if entry["stage"] == "val"}
+def validations(work_dir: str | Path) -> dict[int, dict[str, float]]:
+    """The epochs after which a run has validated, and the scores, as its ``metrics.json`` has them."""
+    entries = _entries(Path(work_dir) / METRICS)
+    return {entry["epoch"]: entry["metrics"] for entry in entries if entry["stage"] == "val"}
 
 
 def split_name(dataset: Any) -> str | None:

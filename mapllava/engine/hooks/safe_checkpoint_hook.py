@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from mapllava.checkpoint.fit import check_fit
 from mapllava.checkpoint.model_file import FORMAT_VERSION
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.base_weights import IDENTITY, base_differences, base_weight_modules, reloadable_keys
+from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 from mapllava.engine.plain_state import restore_message_hub, to_plain
 from mapllava.engine.self_description import describe_model
 from mapllava.errors import MapLLaVAError
@@ -81,11 +82,14 @@ class SafeCheckpointHook(Hook):
             checkpoint["message_hub"] = restore_message_hub(checkpoint["message_hub"])
         _check_map_spec(checkpoint.get("meta", {}), runner)
         state = checkpoint.get("state_dict", checkpoint)
+        resuming = bool(getattr(runner, "_resume", False))
+        if resuming and not any(isinstance(hook, WarmupEMAHook) for hook in runner.hooks):
+            trained = checkpoint.get("ema_state_dict", {})  # the weights; without the hook no average goes on
+            state.update({key: value for key, value in trained.items() if key in state})
         model = bare_model(runner.model)
         expected = model.state_dict()
         roots = base_weight_modules(model, runner.cfg.get("model"))
         reloaded = reloadable_keys(model, roots)
-        resuming = bool(getattr(runner, "_resume", False))
         check_fit(state, expected, reloaded, () if resuming else self.allow_missing, self.allow_unexpected)
         saved = checkpoint.get("meta", {}).get("base_weights", {})
         self._check_bases(runner, saved, roots, reloaded - set(state), resuming)
@@ -137,6 +141,13 @@ def _check_map_spec(meta: Mapping[str, Any], runner: Runner) -> None:
                 "use the run folder's own config, or train anew"
             )
     if list(saved["roi"]) != list(wanted["roi"]):
+        training = isinstance(getattr(runner, "_train_loop", None), BaseLoop)
+        if not training or getattr(runner, "_resume", False):
+            raise MapLLaVAError(
+                f"the checkpoint was trained with map_spec.roi = {saved['roi']}, the config says "
+                f"{wanted['roi']}: the model's points are shares of the former; use the run folder's own "
+                "config, or train on from the file's weights (load_from) for the latter"
+            )
         runner.logger.warning(
             f"the checkpoint was trained on ROI {saved['roi']}, this run uses {wanted['roi']}"
         )
