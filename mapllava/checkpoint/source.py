@@ -140,10 +140,10 @@ class WeightSource:
 
     def _no_weights(self) -> str:
         others = sorted(path.name for path in self.folder.iterdir() if path.suffix in _OTHER_WEIGHTS)
-        there = f"; there are {', '.join(others[:4])}, which are of another form" if others else ""
+        there = f"; shards need their index, and other forms than these are not read: {', '.join(others[:4])}"
         return (
             f"pretrained='{self.name}': no weight file in {self.folder} (looked for model.safetensors, "
-            f"pytorch_model.bin and their .index.json){there}"
+            f"pytorch_model.bin and their .index.json){there if others else ''}"
         )
 
     def _shards(self, index: Path, wanted: Callable[[str], bool]) -> Shards:

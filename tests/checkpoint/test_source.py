@@ -159,7 +159,11 @@ DAMAGES = {
         r"model\.safetensors and the files that .*index\.json names are both",
     ),
     "no weights": ([], "no weight file"),
-    "other weights": ([put("model.gguf", b"GGUF")], r"there are model\.gguf, which are of another form"),
+    "other weights": ([put("model.gguf", b"GGUF")], r"other forms than these are not read: model\.gguf"),
+    "shards without index": (
+        [write_shards, lambda f: (f / "model.safetensors.index.json").unlink()],
+        r"shards need their index, .*: one\.safetensors, two\.safetensors",
+    ),
     "GPTQ": ([whole, put("config.json", PACKED % (b"quantization_config", b"gptq"))], "quantised with gptq"),
     "AWQ": (
         [whole, put("config.json", PACKED % (b"quantization_config", b"awq"))],
