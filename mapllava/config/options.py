@@ -113,9 +113,10 @@ def _fitting(cfg: Config, key: str, value: Any) -> Any:
             dict(value) if isinstance(old, Mapping) or places or old is None else {**value, "_delete_": True}
         )
     wanted = ""
-    if isinstance(old, (Mapping, list, tuple)) and value is not None and not isinstance(value, (list, tuple)):
-        kind, form = ("dict", "dict(…)") if isinstance(old, Mapping) else ("list", "[…]")
-        wanted = f"the config has a {kind} there: write '{key}={form}', or the key of one of its values"
+    if isinstance(old, Mapping) and value is not None and not isinstance(value, (list, tuple)):
+        wanted = f"the config has a dict there: write '{key}=dict(…)', or the key of one of its values"
+    elif isinstance(old, (list, tuple)) and isinstance(value, str):
+        wanted = f"the config has a list there: write '{key}=[…]', or the place of one of its values"
     elif isinstance(old, (bool, int, float)) and isinstance(value, str):
         kind = "True or False" if isinstance(old, bool) else "a number"
         wanted = f"the config has {old} there, and '{value}' is a text: write {kind}"

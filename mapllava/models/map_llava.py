@@ -17,6 +17,16 @@ from mapllava.checkpoint import initialise, keep_built, weight_summary
 from mapllava.models.camera import Cameras
 from mapllava.models.losses.reduction import as_part_of_update, avg_factor, update_avg_factors
 from mapllava.models.necks.base import NeckOutput
+from mapllava.models.seams import (
+    check_attributes,
+    check_drawing,
+    check_instances,
+    check_losses,
+    check_map_queries,
+    check_neck_output,
+    check_split,
+    check_tensor,
+)
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample, prompts_of
@@ -62,11 +72,15 @@ class MapLLaVA(BaseModel):
         self._avg_factors: list[float] | None = None  # of head and neck, within an update
         self.map_spec = MapSpec.from_config(map_spec)
         self.vision_encoder = MODELS.build(vision_encoder)
+        check_attributes(self.vision_encoder, {"embed_dims": 1})
         self.neck = MODELS.build(
             dict(neck, in_channels=self.vision_encoder.embed_dims, map_spec=self.map_spec)
         )
+        check_attributes(self.neck, {"embed_dims": 1, "bev_dims": 0})
         self.decoder = MODELS.build(dict(decoder, in_channels=self.neck.embed_dims))
+        check_attributes(self.decoder, {"embed_dims": 1})
         self.map_queries = MODELS.build(dict(map_queries, embed_dims=self.decoder.embed_dims))
+        check_map_queries(self.map_queries, self.decoder.embed_dims)
         self.head = MODELS.build(
             dict(
                 head,
@@ -113,7 +127,8 @@ class MapLLaVA(BaseModel):
             raise ValueError(f"mode '{mode}' needs data_samples")
         if mode == "loss":
             return self._losses(out, logits, points, data_samples)
-        for sample, instances in zip(data_samples, self.head.predict(logits, points), strict=True):
+        found = check_instances(self.head, self.head.predict(logits, points), len(data_samples))
+        for sample, instances in zip(data_samples, found, strict=True):
             sample.pred_instances = instances
         return list(data_samples)
 
@@ -140,7 +155,12 @@ class MapLLaVA(BaseModel):
     ) -> dict[str, Tensor]:
         parts = (self.head, self.neck)
         means = self._avg_factors or update_avg_factors(parts, [data_samples])
-        losses = (self.head.loss(logits, points, data_samples), self.neck.loss(out, data_samples))
+        losses = check_losses(
+            {
+                self.head: self.head.loss(logits, points, data_samples),
+                self.neck: self.neck.loss(out, data_samples),
+            }
+        )
         weighed: dict[str, Tensor] = {}
         for part, found, mean in zip(parts, losses, means, strict=True):
             weighed |= as_part_of_update(found, avg_factor(part, data_samples), mean)
@@ -150,8 +170,11 @@ class MapLLaVA(BaseModel):
         """Images to scene tokens (B, S, D) and, where the neck gives one, a BEV map."""
         img = inputs["img"]
         img_hw = (img.shape[-2], img.shape[-1])
-        feats = self.vision_encoder(img)
-        return self.neck(feats, self.vision_encoder.grid_size(img_hw), Cameras(inputs["lidar2img"], img_hw))
+        rows, cols = grid = self.vision_encoder.grid_size(img_hw)
+        shape = (*img.shape[:2], rows * cols, self.vision_encoder.embed_dims)
+        feats = check_tensor(self.vision_encoder, "features", self.vision_encoder(img), shape, img)
+        out = self.neck(feats, grid, Cameras(inputs["lidar2img"], img_hw))
+        return check_neck_output(self.neck, out, len(img), feats)
 
     def draw(self, out: NeckOutput, prompts: Sequence[str | None] | None = None) -> tuple[Tensor, Tensor]:
         """Scene tokens to class logits (L, B, I, n_classes) and points (L, B, I, P, 2) in [0, 1].
@@ -161,5 +184,9 @@ class MapLLaVA(BaseModel):
             prompts: B texts, see :func:`~mapllava.structures.map_data_sample.prompts_of`.
         """
         hidden = self.decoder(out.scene_tokens, self.map_queries, prompts)
-        instances, points = self.map_queries.split(hidden)
-        return self.head(instances, points, out.bev)
+        shape = (len(out.scene_tokens), self.map_queries.num_tokens, self.decoder.embed_dims)
+        check_tensor(self.decoder, "decoded queries", hidden, shape, out.scene_tokens)
+        instances, points = check_split(self.map_queries, self.map_queries.split(hidden), hidden)
+        return check_drawing(
+            self.head, self.head(instances, points, out.bev), instances, len(self.map_spec.classes)
+        )

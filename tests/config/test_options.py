@@ -79,6 +79,7 @@ def config():
         ("model.steps.1", {"y": 5}, "steps", [{"type": "A", "x": 1}, {"type": "B", "y": 5}]),
         ("model.steps", {"type": "C"}, "steps", {"type": "C"}),
         ("model.size", None, "size", None),
+        ("model.steps", 3, "steps", 3),
     ],
 )  # fmt: skip
 def test_options_reach_their_place(key, value, at, there):
