@@ -78,7 +78,7 @@ def _judge(each: Assignment, cfg: Mapping, consumed: Mapping, known: set[str]) -
     if used and not each.inherits:
         return None
     meant = suggestion(each.name, known, ALIKE)
-    if not meant and each.own:
+    if not meant and each.own and each.inherits:
         meant = _in_its_place(each.name, consumed)
     reason = f"nothing reads {where}, and its value {_short(cfg[each.name])} is used nowhere"
     remedy = meant or "take it out, or name it in read_by_plugins=[…] if a plug-in reads it"

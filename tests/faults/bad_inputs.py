@@ -171,17 +171,17 @@ CASES = [
     Case("config", "undefined name", lambda w: ["train", w.write("broken.py", "model = modle\n")], ("broken.py' cannot be read", "modle")),  # noqa: E501
     Case("config", "missing _base_", lambda w: ["train", w.write("broken.py", "_base_ = ['none.py']\n")], ("broken.py' cannot be read", "none.py")),  # noqa: E501
     Case("config", "half of a validation", lambda w: [*w.toy(), "--cfg-options", "val_cfg=None"], ("val_cfg not set", "set all three")),  # noqa: E501
-    Case("config", "unregistered model", lambda w: w.toy(model={"type": "ToyModle", "_delete_": True}), ("ToyModle", "did you mean ToyModel")),  # noqa: E501
-    Case("config", "mistyped argument", lambda w: w.toy(model__frozn=True), ("ToyModel takes no argument 'frozn'", "did you mean 'frozen'")),  # noqa: E501
+    Case("config", "unregistered model", lambda w: w.toy(model={"type": "ToyModle", "_delete_": True}), ("ToyModle", "did you mean 'ToyModel'")),  # noqa: E501
+    Case("config", "mistyped argument", lambda w: w.toy(model__frozn=True), ("ToyModel has no argument 'frozn'", "did you mean 'frozen'")),  # noqa: E501
     Case("config", "component without type", lambda w: w.toy(model={"frozen": True, "_delete_": True}), ("has no 'type'", "frozen")),  # noqa: E501
     Case("config", "unknown optimiser", lambda w: w.toy(optim_wrapper__optimizer__type="AdamX"), ("AdamX", "did you mean")),  # noqa: E501
     Case("config", "optimiser's argument", lambda w: w.toy(optim_wrapper__optimizer__learning_rate=1.0), ("learning_rate", "AdamW")),  # noqa: E501
     Case("config", "negative learning rate", lambda w: w.toy(optim_wrapper__optimizer__lr=-1.0), ("AdamW", "-1.0")),  # noqa: E501
     Case("config", "unknown hook", lambda w: w.toy(custom_hooks=[{"type": "EMAHok"}]), ("EMAHok", "did you mean")),  # noqa: E501
     Case("config", "unknown precision", lambda w: w.toy(optim_wrapper__dtype="float8"), ("float8", "bfloat16")),  # noqa: E501
-    Case("config", "unknown runner", lambda w: w.toy(runner_type="Runer"), ("Runer", "MapRunner")),
-    Case("config", "unknown transform", lambda w: w.toy(train_dataloader__dataset__pipeline=[{"type": "ToyNoize"}]), ("ToyNoize", "did you mean ToyNoise")),  # noqa: E501
-    Case("config", "unknown data set", lambda w: w.toy(train_dataloader__dataset__type="ToyDataSet"), ("ToyDataSet", "did you mean ToyDataset")),  # noqa: E501
+    Case("config", "unknown runner", lambda w: w.toy(runner_type="Runer"), ("Runer", "did you mean 'Runner'")),
+    Case("config", "unknown transform", lambda w: w.toy(train_dataloader__dataset__pipeline=[{"type": "ToyNoize"}]), ("ToyNoize", "did you mean 'ToyNoise'")),  # noqa: E501
+    Case("config", "unknown data set", lambda w: w.toy(train_dataloader__dataset__type="ToyDataSet"), ("ToyDataSet", "did you mean 'ToyDataset'")),  # noqa: E501
     Case("config", "unknown schedule", lambda w: w.toy(param_scheduler=[{"type": "Cosine"}]), ("Cosine", "regist")),  # noqa: E501
     Case("config", "batch of 0", lambda w: w.toy(train_dataloader__batch_size=0), ("batch_size", "0")),
     Case("config", "keeps no checkpoint", lambda w: w.toy(default_hooks__checkpoint__max_keep=0), ("max_keep=0", ">= 1")),  # noqa: E501
@@ -191,7 +191,7 @@ CASES = [
     Case("config", "unknown frame", lambda w: w.map(map_spec__frame="world"), ("world", "lidar")),
     Case("config", "class twice", lambda w: w.map(map_spec__classes=["divider", "divider"]), ("classes", "distinct")),  # noqa: E501
     Case("config", "unknown key of map_spec", lambda w: w.map(map_spec__range=1), ("map_spec", "range")),
-    Case("config", "EMA out of range", lambda w: w.toy(custom_hooks=[{"type": "WarmupEMAHook", "decay": 2.0}]), ("decay=2.0", "0 < decay < 1")),  # noqa: E501
+    Case("config", "EMA out of range", lambda w: w.toy(default_hooks__ema={"type": "WarmupEMAHook", "decay": 2.0}), ("decay=2.0", "0 < decay < 1")),  # noqa: E501
     Case("data", "no data root", lambda w: w.map(root=w.folder / "none_synthetic"), ("none_synthetic", "create_synthetic_nuscenes.py")),  # noqa: E501
     Case("data", "cache of a missing data root", lambda w: ["create_gt_cache", "--dataroot", w.folder / "none"], ("none", "dataroot")),  # noqa: E501
     Case("data", "version that is not there", _gt("--version", "v9"), ("v9", "v1.0-mini")),
