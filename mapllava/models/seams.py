@@ -176,8 +176,8 @@ def check_losses(losses: Mapping[nn.Module, Any]) -> list[dict[str, Any]]:
     if not trains:
         names = " and ".join(type(part).__name__ for part in losses)
         raise MapLLaVAError(
-            f"{names} gave {', '.join(seen) or 'no loss at all'}, none with a gradient: nothing would train; is "
-            "a result detached, or all of the model frozen?"
+            f"{names} gave {', '.join(seen) or 'no loss at all'}, none with a gradient: nothing would train; "
+            "is a result detached, or all of the model frozen?"
         )
     return [dict(found) for found in losses.values()]
 
