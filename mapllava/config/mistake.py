@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from mapllava.errors import MapLLaVAError
@@ -32,6 +32,31 @@ def suggestion(word: str, known: Iterable[str], alike: float = 0.6) -> str:
     """``did you mean 'x'?`` for the nearest known word, or nothing."""
     near = difflib.get_close_matches(word, list(known), 1, alike)
     return f"did you mean '{near[0]}'?" if near else ""
+
+
+def check_sizes(where: str, **sizes: int | Sequence[int]) -> None:
+    """Refuse sizes, and lists of them, that are not whole numbers from 1.
+
+    Raises:
+        MapLLaVAError: If one is not, or a list is empty.
+    """
+    for name, value in sizes.items():
+        parts = list(value) if isinstance(value, (list, tuple)) else [value]
+        if not parts or not all(isinstance(each, int) and each >= 1 for each in parts):
+            raise MapLLaVAError(f"{where}.{name} is {value!r}: use whole numbers from 1")
+
+
+def check_heads(where: str, width: int, heads: int) -> None:
+    """Refuse a width that cannot be shared out over attention heads.
+
+    Raises:
+        MapLLaVAError: If it cannot.
+    """
+    check_sizes(where, embed_dims=width, num_heads=heads)
+    if width % heads:
+        raise MapLLaVAError(
+            f"{where}: num_heads={heads} does not divide embed_dims={width}: change one of the two"
+        )
 
 
 def check_names(where: str, given: Iterable[str], known: Collection[str]) -> None:

@@ -127,16 +127,29 @@ class MapDataset(BaseDataset):
         """Run the pipeline on one sample.
 
         Raises:
-            MapLLaVAError: If a transform returns None, where MMEngine would swap in another sample.
+            MapLLaVAError: If a transform returns no dict (where MMEngine would swap in another sample), or
+                needs a key that none before it has made; names the transform.
         """
         info = self.get_data_info(idx)
         token = info["sample_token"]
-        data = self.pipeline(info)
-        if data is None:
-            raise MapLLaVAError(
-                f"a transform returned None for sample {token} ({self.ann_file}): samples are never skipped "
-                "here, so it must raise and name the file instead"
-            )
+        data: Any = info
+        for transform in self.pipeline.transforms:
+            name, keys = type(transform).__name__, data.keys()
+            try:
+                data = transform(data)
+            except KeyError as error:
+                if not error.args or error.args[0] in keys:
+                    raise
+                raise MapLLaVAError(
+                    f"{name} needs the key {error} of sample {token}, which no step before it in the "
+                    f"pipeline has made; there are {', '.join(map(str, keys))}"
+                ) from error
+            if not isinstance(data, dict):
+                gave = "None" if data is None else f"a {type(data).__name__}"
+                raise MapLLaVAError(
+                    f"{name} returned {gave} for sample {token} ({self.ann_file}), not the sample's dict: "
+                    "samples are never skipped here, so it must raise and name the file instead"
+                )
         return data
 
     def _rebuild_command(self) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import traceback
+from pathlib import Path
 from typing import Any
 
+import torch
+from huggingface_hub.errors import StrictDataclassError
 from mmengine.registry import build_functions
 
 from mapllava import registry
@@ -14,6 +18,8 @@ from mapllava.errors import MapLLaVAError
 
 _UNREGISTERED = re.compile(r"(\S+) is not in the (.+?) registry")
 _UNKNOWN_ARGUMENT = re.compile(r"got an unexpected keyword argument '(\w+)'")
+_OF_VALUES = (StrictDataclassError, ArithmeticError, RuntimeError, LookupError, TypeError)
+_OF_NO_VALUES = (torch.OutOfMemoryError, NotImplementedError, RecursionError)
 _MISSING_ARGUMENT = re.compile(r"missing \d+ required .*argument")
 
 
@@ -46,6 +52,14 @@ def explain_config(error: Exception) -> MapLLaVAError | None:
     if isinstance(error, (ValueError, AssertionError)):
         return MapLLaVAError(
             f"config: {name} cannot be built: {text or type(error).__name__}; change its values"
+        )
+    if isinstance(
+        error, (StrictDataclassError, ArithmeticError, RuntimeError, LookupError, TypeError)
+    ) and not isinstance(error, (torch.OutOfMemoryError, NotImplementedError, RecursionError)):
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        return MapLLaVAError(
+            f"config: {name} cannot be built: {type(error).__name__}: {error} ({where}); change its values"
         )
     return None
 

@@ -7,6 +7,7 @@ import time
 
 import torch
 import torch.distributed as dist
+from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
 from mapllava.engine.accumulation import accumulative_counts
@@ -48,6 +49,8 @@ def explain(error: Exception, runner: Runner) -> MapLLaVAError | None:
             return None
         found = _OWN_ERROR.search(text)
         return MapLLaVAError(found.group(1).strip()) if found else None
+    if isinstance(error, (AttributeError, TypeError)) and (metric := _metric_without_dict(error)):
+        return MapLLaVAError(metric)
     if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _CPU_MEMORY):
         return MapLLaVAError(out_of_memory(runner, text))
     if is_worker_lost(error) or (isinstance(error, RuntimeError) and "DataLoader worker (pid" in text):
@@ -58,6 +61,18 @@ def explain(error: Exception, runner: Runner) -> MapLLaVAError | None:
     if isinstance(error, RuntimeError) and dist.is_initialized() and _is_of_processes(error):
         return MapLLaVAError(_processes_parted(text, runner))
     return None
+
+
+def _metric_without_dict(error: Exception) -> str:
+    """What to say where MMEngine's evaluator stumbled over what a metric has returned, or nothing."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    local = trace.tb_frame.f_locals if trace is not None else {}
+    if trace is None or trace.tb_frame.f_code is not Evaluator.evaluate.__code__ or "_results" not in local:
+        return ""
+    kind, gave = type(local["metric"]).__name__, type(local["_results"]).__name__
+    return f"{kind}.compute_metrics gave a {gave}; expected a dict of name to number"
 
 
 def out_of_memory(runner: Runner, reason: str) -> str:

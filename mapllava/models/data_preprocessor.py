@@ -68,7 +68,13 @@ class MapDataPreprocessor(BaseDataPreprocessor):
         Raises:
             MapLLaVAError: If images differ in shape, or a sample lacks a matrix.
         """
-        raw, samples = data["inputs"], data.get("data_samples")
+        raw = data.get("inputs") if isinstance(data, Mapping) else None
+        if not isinstance(raw, Mapping) or "img" not in raw:
+            gave = ", ".join(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
+            raise MapLLaVAError(
+                f"the data set's samples have {gave}, no inputs['img']: end its pipeline in PackMapInputs"
+            )
+        samples = data.get("data_samples")
         inputs = {name: self._batch(name, value) for name, value in raw.items()}
         inputs["img"] = self._normalise(inputs["img"])
         if samples:
@@ -92,7 +98,7 @@ class MapDataPreprocessor(BaseDataPreprocessor):
 
     def _normalise(self, img: Tensor) -> Tensor:
         if img.dim() != 5 or img.shape[2] != 3:
-            raise ValueError(f"inputs['img'] has shape {tuple(img.shape)}, not (B, N, 3, H, W)")
+            raise MapLLaVAError(f"inputs['img'] has shape {tuple(img.shape)}, not (B, N, 3, H, W)")
         if self.bgr_to_rgb:
             img = img.flip(2)
         return (img.float() - self.mean).div_(self.std)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from mapllava.checkpoint import KeyTable, WeightSource, keep_built, load_weights, parameters_on_meta
+from mapllava.config.mistake import check_sizes
 from mapllava.errors import MapLLaVAError
 from mapllava.models.trainability import add_lora, quantize_, train_adapters
 
@@ -100,7 +101,26 @@ def configure(config_class: Any, values: dict[str, Any], component: str) -> Any:
         raise ValueError(
             f"{component}: architecture has {', '.join(unknown)}, which {config_class.__name__} does not know"
         )
+    _check_sizes(values, f"{component}.architecture")
     return config_class(**values)
+
+
+def _check_sizes(values: Mapping[str, Any], where: str) -> None:
+    """Refuse sizes that transformers builds a model of, which then fails on its first batch."""
+    words = ("_size", "_heads", "_layers", "_frequency")
+    sizes = {name: value for name, value in values.items() if name.endswith(words) and value is not None}
+    check_sizes(where, **sizes)
+    heads, shared = values.get("num_attention_heads"), values.get("num_key_value_heads")
+    if heads and values.get("hidden_size", heads) % heads and "head_dim" not in values:
+        raise MapLLaVAError(
+            f"{where}: hidden_size={values['hidden_size']} is no multiple of num_attention_heads={heads}: "
+            "change one of the two"
+        )
+    if heads and shared and heads % shared:
+        raise MapLLaVAError(
+            f"{where}: num_attention_heads={heads} is no multiple of num_key_value_heads={shared}: change "
+            "one of the two"
+        )
 
 
 def without_dropout(config: Any) -> Any:

@@ -216,3 +216,22 @@ def test_training_on_it_sees_both_directions(root):
     dataset = make(root)
     flips = {dataset[i % 4]["data_samples"].flip for i in range(16)}
     assert flips == {True, False}
+
+
+def test_a_transform_that_breaks_the_pipeline_is_named(root):
+    class Forgets:
+        def __call__(self, results):
+            return {"sample_token": results["sample_token"]}
+
+    class Needs:
+        def __call__(self, results):
+            return results["img"]
+
+    class GivesAList:
+        def __call__(self, results):
+            return [results]
+
+    broken = {"Needs needs the key 'img'": [Forgets(), Needs()], "GivesAList returned a list": [GivesAList()]}
+    for message, steps in broken.items():
+        with pytest.raises(MapLLaVAError, match=message):
+            make(root, pipeline=steps)[0]

@@ -68,7 +68,7 @@ def test_what_does_not_stack_is_named():
     preprocessor = MapDataPreprocessor()
     with pytest.raises(MapLLaVAError, match=r"inputs\['img'\] has shapes .*9, 12"):
         preprocessor(pseudo_collate([item(), item(1, (9, 12))]))
-    with pytest.raises(ValueError, match="not \\(B, N, 3, H, W\\)"):
+    with pytest.raises(MapLLaVAError, match="not \\(B, N, 3, H, W\\)"):
         preprocessor({"inputs": {"img": torch.zeros(2, 3, 4, 4)}})
     with pytest.raises(MapLLaVAError, match="'lidar2img'"):
         preprocessor({"inputs": {"img": [item()["inputs"]["img"]]}, "data_samples": [MapDataSample()]})

@@ -99,7 +99,7 @@ class LoadMultiViewImages(BaseTransform):
         target: tuple[int, int] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         if img.ndim != 3 or img.shape[2] != 3 or img.dtype != np.uint8:
-            raise ValueError(f"image of camera '{name}' is {img.dtype} {img.shape}, not uint8 (H, W, 3) BGR")
+            raise MapLLaVAError(f"image of camera '{name}' is {img.dtype} {img.shape}, not uint8 (H, W, 3)")
         if self.resizer is None:
             return img, cam2img
         height, width = img.shape[:2]

@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mapllava.config.mistake import check_heads, check_sizes
 from mapllava.models.map_queries import BaseMapQueries
 from mapllava.registry import MODELS
 
@@ -76,7 +77,7 @@ class TransformerMapDecoder(BaseModule):
         dropout: rate on attention weights, sublayer outputs and the feed-forward network.
 
     Raises:
-        ValueError: if ``num_heads`` does not divide ``embed_dims``.
+        MapLLaVAError: if ``num_heads`` does not divide ``embed_dims``.
     """
 
     def __init__(
@@ -89,8 +90,8 @@ class TransformerMapDecoder(BaseModule):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if embed_dims % num_heads:
-            raise ValueError(f"num_heads={num_heads} does not divide embed_dims={embed_dims}")
+        check_heads("TransformerMapDecoder", embed_dims, num_heads)
+        check_sizes("TransformerMapDecoder", num_layers=num_layers)
         self.embed_dims = embed_dims
         self.project = nn.Sequential(
             nn.LayerNorm(in_channels), nn.Linear(in_channels, embed_dims), nn.LayerNorm(embed_dims)

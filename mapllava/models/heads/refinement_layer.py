@@ -14,6 +14,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mapllava.config.mistake import check_heads, check_sizes
 from mapllava.models.look_up import bilinear_corners, gather_rows
 from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
@@ -72,6 +73,10 @@ class RefinementLayer(BaseModule):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_heads("RefinementLayer", embed_dims, num_heads)
+        check_sizes(
+            "RefinementLayer", point_dims=point_dims, ffn_dims=ffn_dims, num_frequencies=num_frequencies
+        )
         self.bev_dims, self.num_heads = bev_dims, num_heads
         self.num_samples, self.num_frequencies, self.dropout = num_samples, num_frequencies, dropout
         self.encode = nn.Linear(4 * num_frequencies, point_dims)

@@ -14,7 +14,7 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mapllava.config.mistake import check_names
+from mapllava.config.mistake import check_names, check_sizes
 from mapllava.models.heads.refinement_layer import mover
 from mapllava.models.precision import full_precision
 from mapllava.models.task_modules.hungarian_assigner import Assignment
@@ -73,6 +73,9 @@ class VectorMapHead(BaseModule):
         max_predictions: int,
     ) -> None:
         super().__init__()
+        check_sizes(
+            "VectorMapHead", num_points=num_points, num_layers=num_layers, max_predictions=max_predictions
+        )
         self.map_spec, self.num_points, self.max_predictions = map_spec, num_points, max_predictions
         dims, point_dims = layer["embed_dims"], layer["point_dims"]
         num_classes = len(map_spec.classes)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mapllava.config.mistake import check_names
+from mapllava.config.mistake import check_names, check_sizes
 from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
@@ -79,8 +79,10 @@ class BEVQFormerNeck(MapNeck):
     ) -> None:
         super().__init__()
         self.bev_dims = bev_dims
+        check_sizes("BEVQFormerNeck", bev_dims=bev_dims, token_stride=token_stride, dilations=dilations)
         check_names("BEVQFormerNeck.loss_bev", loss_bev, ("bce", "dice"))
         check_names("BEVQFormerNeck.attention", attention, ("radius", "pool"))
+        check_sizes("BEVQFormerNeck.attention", pool=int(attention["pool"]))
         self.loss_weights = dict(loss_bev)
         self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
         self.ground, levels = heights_in_frame(heights, map_spec.frame)

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mapllava.config.mistake import check_sizes
 from mapllava.registry import MODELS
 
 
@@ -59,6 +60,7 @@ class ConvVisionEncoder(BaseModule):
             raise ValueError(f"channels {tuple(channels)} and blocks {tuple(blocks)} differ in length")
         if not 0 <= out_stage < len(channels):
             raise ValueError(f"out_stage {out_stage} is not one of the {len(channels)} stages")
+        check_sizes("ConvVisionEncoder", channels=channels, embed_dims=embed_dims)
         self.embed_dims = embed_dims
         self.out_stage = out_stage
         self.stages = nn.ModuleList()
