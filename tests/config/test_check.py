@@ -39,7 +39,7 @@ REACH_NOTHING = {
                ("data_root", "train_dataloader.dataset.data_root", "--cfg-options data_root=…")),
     "steps": (TINY, "load_steps = [dict(type='LoadMultiViewImages', size=(96, 54))]",
               ("load_steps", "train_dataloader.dataset.pipeline.0", "val_dataloader.dataset.pipeline.0")),
-    "steps of a list": (TINY, "augment_steps = [dict(type='RandomLateralFlip')]", ("augment_steps", "pipeline")),
+    "steps of a list": (TINY, "augment_steps = [dict(type='PackMapInputs')]", ("augment_steps",)),
     "weights": (FULL, "vicuna = '/models/vicuna'", ("vicuna", "model.decoder.pretrained")),
     "weights in two places": (FULL, "blip2 = '/b'",
                               ("blip2", "model.vision_encoder.pretrained", "neck.qformer.pretrained")),

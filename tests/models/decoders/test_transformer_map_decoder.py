@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from mapllava.errors import MapLLaVAError
 from mapllava.models.decoders import TransformerMapDecoder
 from mapllava.models.map_queries import InstanceMapQueries
 from mapllava.testing import check_decoder
@@ -37,5 +38,5 @@ def test_dropout_only_in_training():
 
 
 def test_heads_must_divide_the_width():
-    with pytest.raises(ValueError, match="num_heads=5"):
+    with pytest.raises(MapLLaVAError, match="num_heads=5"):
         make(num_heads=5)
