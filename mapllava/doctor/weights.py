@@ -1,4 +1,4 @@
-"""Pretrained weights: on this disk and complete, or within reach."""
+"""Pretrained weights and their tokenizers: on this disk and complete, or within reach."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mapllava.config.components import Component, candidates, components
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, Finding, from_error, gigabytes
 from mapllava.errors import MapLLaVAError
+from mapllava.models.tokenizers.vocabulary_files import vocabulary_file
 from mapllava.registry import MODELS
 
 KEY = "pretrained"
 _SECONDS = 8.0
 _HASH = 12  # digits shown
-_TOKENIZER = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 _ELSEWHERE = (
     "download the model into a folder and name that in 'pretrained', or name a mirror before starting "
     "Python: export HF_ENDPOINT=https://…"
@@ -30,16 +30,21 @@ _ELSEWHERE = (
 
 
 def weights(context: Context) -> Iterator[Finding]:
-    """One line per folder or hub id that the config names; the model is filled from them, without memory."""
+    """One line per folder or hub id that the config names, and one per prompt.
+
+    The model is filled from them, without memory.
+    """
     users = _users(context.cfg)
     here = {name: on_this_disk(name, using) for name, using in users.items()}
-    if users and not any(finding.status == FAIL for finding in here.values()):
+    prompts = list(_prompts(context.cfg))
+    if users and not any(finding.status == FAIL for finding in (*here.values(), *prompts)):
         here.update(_filled(context.cfg, here))
     for name, finding in here.items():
         elsewhere = finding.status == FAIL and not Path(name).expanduser().exists()
         yield _on_the_hub(name, finding.name) if elsewhere else finding
     if not users:
         yield Finding("weights", SKIP, "none are named: the model starts from random weights")
+    yield from prompts
 
 
 def _filled(cfg: Any, here: Mapping[str, Finding]) -> dict[str, Finding]:
@@ -73,6 +78,7 @@ def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
     label = f"weights {name}" if models else f"tokenizer {name}"
     if folder is None:
         return Finding(label, FAIL, "not on this disk", _ELSEWHERE)
+<<<<<<< HEAD
     if len(models) < len(users):
         files = [folder] if folder.is_file() else [folder / each for each in _TOKENIZER]
         found = [path for path in files if path.is_file()]
@@ -83,7 +89,36 @@ def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
             return Finding(label, OK, str(found[0]))
     if folder.is_file():  # a plug-in's own way; building the model shows whether it can be read
         return Finding(label, OK, f"{folder}: a file of {gigabytes(folder.stat().st_size)}")
+=======
+    if not models:
+        return Finding(label, OK, str(folder))
+>>>>>>> b32190c (doctor opens every prompt by the code that training builds it with)
     return _complete(label, name, folder, models)
+
+
+def _prompts(cfg: Any) -> Iterator[Finding]:
+    """What makes ids of every language model's prompt, by the code that training builds it with."""
+    for component in components(cfg.to_dict()):
+        opening = [
+            built.open_prompt for built, _ in candidates(component.kind) if hasattr(built, "open_prompt")
+        ]
+        if opening:
+            yield _prompt(f"tokenizer {component.where}", component.node, opening[0])
+
+
+def _prompt(label: str, node: Mapping[str, Any], open_prompt: Callable[..., Any]) -> Finding:
+    named = [each[KEY] for each in (node.get("tokenizer") or {}, node) if isinstance(each.get(KEY), str)]
+    folders = {name: local_folder(name) for name in named}
+    if None in folders.values():
+        return Finding(label, SKIP, f"not looked at: {', '.join(named)} must be on this disk first")
+    try:
+        return Finding(label, OK, str(open_prompt(**localised(node))))
+    except MapLLaVAError as error:
+        asked = named[0] if named else ""
+        folder = folders.get(asked)
+        if folder is not None and not Path(asked).expanduser().exists() and vocabulary_file(folder) is None:
+            return _on_the_hub(asked, label)  # weights alone have been downloaded
+        return from_error(label, error, "see model.decoder.prompt and model.decoder.tokenizer")
 
 
 def _users(cfg: Any) -> dict[str, list[Component]]:

@@ -155,7 +155,7 @@ class Prompt:
         if self._own is not None and (theirs := self._own(text)) != ids:
             raise self._error(
                 f"gives {_start(ids)} for {text!r}, the model's own in {self._own.path} {_start(theirs)}: "
-                f"{_ANOTHER}; leave model.decoder.tokenizer out"
+                f"{_ANOTHER}; set model.decoder.tokenizer=None for the latter"
             )
         return ids if self.bos_token_id is None else [self.bos_token_id, *ids]
 

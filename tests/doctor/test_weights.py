@@ -47,7 +47,10 @@ def test_one_model_for_two_parts_is_one_line(set_up, tmp_path):
         f"model['vision_encoder'] = dict(_delete_=True, type='Blip2VisionEncoder', pretrained='{folder}')"
     )
     set_up.append(f"model['neck'] = dict(qformer=dict(pretrained='{folder}'))")
-    assert [each.status for each in set_up.report("weights").values()] == [OK]
+    report_of = set_up.report("weights")
+    assert {name: each.status for name, each in report_of.items() if name.startswith("weights")} == {
+        f"weights {folder}": OK
+    }
 
 
 def shard(folder):
@@ -162,16 +165,62 @@ def test_the_weights_of_another_model(set_up, tmp_path):
     assert finding.remedy == "name the right model in 'pretrained'"
 
 
-def test_a_tokenizer(set_up, tmp_path):
-    step = "model = dict()\ntokenizer = dict(type='HFTokenizer', pretrained='{0}')\n"
-    step += "see = [*_base_.load_steps, dict(type='TokenizePrompt', prompt='x', tokenizer=tokenizer)]\n"
-    step += "val_dataloader['dataset']['pipeline'] = see"
-    set_up.append(step.format(tmp_path))
-    finding = report(set_up, tmp_path)
+def prompt_of(set_up):
+    return set_up.report("weights")["tokenizer model.decoder"]
+
+
+def test_the_tokenizer_of_a_model(set_up, llama):
+    set_up.append("model['decoder'].update(prompt='Draw the map around the car:')")
+    finding = prompt_of(set_up)
+    assert finding.status == OK, finding
+    assert finding.reason == f"BPE of tokenizer.json in {llama}, 320 tokens, BOS 1; the prompt has 11"
+
+
+TOKENIZERS = {
+    "none": (lambda folder: (folder / "tokenizer.json").unlink(), "holds no tokenizer"),
+    "a pointer": (
+        lambda folder: (folder / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1"),
+        "Git LFS pointer",
+    ),
+    "another BOS": (
+        lambda folder: (folder / "special_tokens_map.json").write_text('{"bos_token": "</s>"}'),
+        "bos_token_id 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), TOKENIZERS.values(), ids=TOKENIZERS)
+def test_a_tokenizer_that_training_would_refuse(damage, message, set_up, llama):
+    for name in ("tokenizer_config.json",):
+        (llama / name).unlink()
+    damage(llama)
+    report_of = set_up.report("weights", "step")
+    finding = report_of["tokenizer model.decoder"]
     assert finding.status == FAIL
-    assert "has none of tokenizer.json, tokenizer.model" in finding.reason
-    (tmp_path / "tokenizer.json").write_text("{}")
-    assert report(set_up, tmp_path).status == OK
+    assert message in finding.reason
+    assert str(llama) in finding.reason
+    assert report_of["step"].status == SKIP
+
+
+def test_the_tokenizer_of_another_model(set_up, llama, tmp_path):
+    other = write_tiny_llama(tmp_path / "other")
+    settings = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = settings["model"]["vocab"]
+    vocabulary["D"], vocabulary["r"] = vocabulary["r"], vocabulary["D"]
+    (other / "tokenizer.json").write_text(json.dumps(settings))
+    given = f"dict(_delete_=True, type='HFTokenizer', pretrained='{other}')"
+    set_up.append(f"model['decoder'].update(tokenizer={given}, prompt='rD')")
+    report_of = set_up.report("weights")
+    assert report_of[f"tokenizer {other}"].status == OK
+    finding = report_of["tokenizer model.decoder"]
+    assert finding.status == FAIL
+    assert f"the model's own in {llama}" in finding.reason
+
+
+def test_a_prompt_for_random_weights(set_up):
+    assert prompt_of(set_up).reason.startswith("ByteTokenizer, 259 tokens, BOS 1; the prompt has ")
+    set_up.append("model = dict(decoder=dict(prompt=''))")
+    assert "model.decoder.prompt is ''" in prompt_of(set_up).reason
 
 
 def test_a_folder_that_is_not_there(set_up):
