@@ -78,41 +78,33 @@ def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
     label = f"weights {name}" if models else f"tokenizer {name}"
     if folder is None:
         return Finding(label, FAIL, "not on this disk", _ELSEWHERE)
-<<<<<<< HEAD
-    if len(models) < len(users):
-        files = [folder] if folder.is_file() else [folder / each for each in _TOKENIZER]
-        found = [path for path in files if path.is_file()]
-        if not found:
-            reason = f"{folder} has none of {', '.join(_TOKENIZER)}"
-            return Finding(label, FAIL, reason, f"download the tokenizer of {name} into it")
-        if not models:
-            return Finding(label, OK, str(found[0]))
-    if folder.is_file():  # a plug-in's own way; building the model shows whether it can be read
-        return Finding(label, OK, f"{folder}: a file of {gigabytes(folder.stat().st_size)}")
-=======
     if not models:
         return Finding(label, OK, str(folder))
->>>>>>> b32190c (doctor opens every prompt by the code that training builds it with)
+    if folder.is_file():  # a plug-in's own way; building the model shows whether it can be read
+        return Finding(label, OK, f"{folder}: a file of {gigabytes(folder.stat().st_size)}")
     return _complete(label, name, folder, models)
 
 
 def _prompts(cfg: Any) -> Iterator[Finding]:
     """What makes ids of every language model's prompt, by the code that training builds it with."""
     for component in components(cfg.to_dict()):
-        opening = [
-            built.open_prompt for built, _ in candidates(component.kind) if hasattr(built, "open_prompt")
-        ]
-        if opening:
-            yield _prompt(f"tokenizer {component.where}", component.node, opening[0])
+        readers = [built for built, _ in candidates(component.kind) if hasattr(built, "open_prompt")]
+        if readers:
+            yield _prompt(f"tokenizer {component.where}", component.node, readers[0])
 
 
-def _prompt(label: str, node: Mapping[str, Any], open_prompt: Callable[..., Any]) -> Finding:
+def _prompt(label: str, node: Mapping[str, Any], reader: Any) -> Finding:
     named = [each[KEY] for each in (node.get("tokenizer") or {}, node) if isinstance(each.get(KEY), str)]
     folders = {name: local_folder(name) for name in named}
     if None in folders.values():
         return Finding(label, SKIP, f"not looked at: {', '.join(named)} must be on this disk first")
+    here = localised(node)
     try:
-        return Finding(label, OK, str(open_prompt(**localised(node))))
+        reader.open(here.get(KEY), here.get("architecture"))
+    except (MapLLaVAError, ValueError) as error:
+        return Finding(label, SKIP, f"not looked at: its model is refused ({error})")
+    try:
+        return Finding(label, OK, str(reader.open_prompt(**here)))
     except MapLLaVAError as error:
         asked = named[0] if named else ""
         folder = folders.get(asked)

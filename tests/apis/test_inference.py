@@ -131,6 +131,22 @@ def test_bases_and_tokenizer_may_move(trained, predictor, sample, tmp_path):
         mapllava.load_model(trained.best, pretrained={"llm": vicuna})
 
 
+def test_a_file_whose_prompt_stood_in_the_pipeline_loads(trained, predictor, sample, tmp_path):
+    def of_format_2(content):
+        meta = content["meta"]
+        meta["format_version"], decoder = 2, meta["full_config"]["model"]["decoder"]
+        step = {"type": "TokenizePrompt", "prompt": decoder.pop("prompt")}
+        step["tokenizer"] = {"type": "HFTokenizer", "pretrained": "gone"}
+        for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+            steps = meta["full_config"][name]["dataset"]["pipeline"]
+            steps.insert(len(steps) - 1, dict(step))
+
+    again = mapllava.load_model(edited(trained, tmp_path / "m.pth", of_format_2), "cpu")
+    arguments = (sample["img_paths"], sample["cam2img"], sample["lidar2cam"])
+    same(again.predict(*arguments), predictor.predict(*arguments))
+    assert "TokenizePrompt" not in str(again.meta["full_config"])
+
+
 def test_a_base_that_was_changed_is_refused(trained, tmp_path):
     vicuna = tmp_path / "v"
     shutil.copytree(trained.vicuna, vicuna)

@@ -3,15 +3,18 @@
 import builtins
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
 import sentencepiece
+from mmengine.config import Config
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from mapllava.errors import MapLLaVAError
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.models.tokenizers import ByteTokenizer, HFTokenizer
+from mapllava.registry import MODELS
 from mapllava.testing import write_tiny_llama
 from tests.models.tokenizers.layouts import PROMPT, save_json
 
@@ -117,6 +120,30 @@ def test_a_real_llama_gives_the_ids_of_sentencepiece(folder):
     for text in TEXTS[:-1]:
         assert ids(folder, text) == [1, *theirs.encode(text)]
     assert len(ids(folder)) == 20
+
+
+def test_a_folder_for_each_model_is_all_that_the_full_size_config_needs(folder, sp_model, monkeypatch):
+    """README's offline command: three folders, and nobody is asked."""
+    cfg = Config.fromfile(Path(__file__).parents[3] / "configs" / "stage2" / "trainval.py")
+
+    def named(node, where=""):
+        items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        for key, value in items:
+            yield from [f"{where}.{key}"] if key == "pretrained" else named(value, f"{where}.{key}")
+
+    parts = ("vision_encoder", "neck.qformer", "decoder")
+    built = {key: cfg[key] for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader")}
+    assert set(named(built)) == {f".model.{part}.pretrained" for part in parts}
+
+    def connect(*address):
+        raise AssertionError(f"{address} was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", connect)
+    (folder / "tokenizer.model").write_bytes(sp_model)
+    decoder = MODELS.build({**cfg.model.decoder, "in_channels": 8, "pretrained": str(folder)})
+    assert decoder.prompt.text == PROMPT
+    assert decoder.describe_prompt()["tokenizer"]["pretrained"] == str(folder)
 
 
 # --- refused
