@@ -152,8 +152,8 @@ def test_a_plug_ins_file_is_left_to_the_plug_in(set_up, tmp_path):
         "        super().__init__(**kwargs)\n"
     )
     set_up.append(f"model['vision_encoder'] = dict(type='OwnEncoder', pretrained='{tmp_path}/resnet.pth')")
-    (finding,) = set_up.report("weights", plugins=[str(tmp_path / "own_encoder.py")]).values()
-    assert finding.status == OK
+    report_of = set_up.report("weights", plugins=[str(tmp_path / "own_encoder.py")])
+    assert report_of[f"weights {tmp_path}/resnet.pth"].status == OK
 
 
 def test_the_weights_of_another_model(set_up, tmp_path):
