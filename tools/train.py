@@ -77,7 +77,10 @@ def train(args: argparse.Namespace) -> int:
     """Train as the command line says; returns the exit status."""
     cfg = configure(args)
     requeued = os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
-    with run_folder(cfg, args.work_dir, args.resume or ("auto" if requeued else None)) as started:
+    said = (cfg.get("load_from") or "auto") if cfg.get("resume") else None  # MMEngine's words for --resume
+    resume = args.resume or said or ("auto" if requeued else None)
+    cfg.resume = False  # unless a checkpoint is found
+    with run_folder(cfg, args.work_dir, resume) as started:
         if cfg.get("load_from"):
             cfg.load_from = str(checkpoint_file(cfg.load_from, "--cfg-options load_from=PATH, or None"))
         runner = build_runner(cfg)

@@ -19,6 +19,7 @@ from mapllava.engine.builder import check_schedule_unit
 from mapllava.engine.checkpoint_loader import checkpoint_file, load_from_disk
 from mapllava.engine.data_check import check_transforms, check_validation
 from mapllava.engine.map_spec_injection import DATALOADERS, EVALUATORS
+from mapllava.engine.resume_changes import check_resume
 from mapllava.engine.training_check import check_saving
 from mapllava.errors import MapLLaVAError
 from mapllava.models.trainability import check_trainability
@@ -165,13 +166,19 @@ def sharding(cfg: Config) -> Iterator[Finding]:
 
 
 def start(cfg: Config) -> Iterator[Finding]:
-    """The checkpoint to start from is there, whole and harmless."""
+    """The checkpoint to start from is there, whole and harmless; one to resume fits the config."""
     if not cfg.get("load_from"):
         return
     try:
-        load_from_disk(str(checkpoint_file(cfg.load_from)))
+        content = load_from_disk(str(checkpoint_file(cfg.load_from)))
     except MapLLaVAError as error:
         yield from_error("load_from", error, "--cfg-options load_from=PATH, or None")
+        return
+    if cfg.get("resume"):
+        try:
+            check_resume(cfg, content.get("meta", {}), cfg.load_from)
+        except MapLLaVAError as error:
+            yield from_error("resume", error, "set the values back, or start a new run with resume=False")
 
 
 def schedule(context: Context) -> Iterator[Finding]:

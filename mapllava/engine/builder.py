@@ -55,7 +55,9 @@ def build_runner(cfg: Config) -> Runner:
     randomness = cfg.setdefault("randomness", ConfigDict())
     if randomness.get("seed") is None:
         randomness["seed"] = 0
-    if cfg.get("resume") and cfg.get("load_from"):
+    if cfg.get("resume"):
+        if not cfg.get("load_from"):
+            raise MapLLaVAError("resume=True without a checkpoint: name it, load_from=FILE")
         check_resume(cfg, read_plain(cfg.load_from, verify=False).get("meta", {}), cfg.load_from)
     prepare_processes(cfg)
     kind = cfg.get("runner_type", "MapRunner")

@@ -167,7 +167,9 @@ def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:
     kind = loop.get("type", "IterBasedTrainLoop" if by_epoch is False else "EpochBasedTrainLoop")
     loop["type"] = _LOOPS.get(kind, kind)
     schedules = found.get("param_scheduler") or []
+    randomness = found.get("randomness") or {}
     found.update(
+        randomness={**randomness, "seed": randomness.get("seed") or 0},
         train_cfg=loop,
         param_scheduler=[schedules] if isinstance(schedules, Mapping) else schedules,
         optim_wrapper={"type": "OptimWrapper", **(found.get("optim_wrapper") or {})},

@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from toy import toy_config
 
-from mapllava.engine import build_runner
+from mapllava.engine import build_runner, inject_map_spec
 from mapllava.engine.resume_changes import EFFECT, EQUAL, HARMLESS, verdict
 from mapllava.errors import MapLLaVAError
 
@@ -333,3 +333,18 @@ def test_a_best_score_of_other_data_is_no_measure(tmp_path):
 )
 def test_every_key_has_one_verdict(key, expected):
     assert verdict(key) == expected
+
+
+def test_the_doctor_compares_as_well_and_resume_alone_is_no_new_run(tmp_path, done):
+    from mapllava.doctor.settings import start
+
+    cfg = config(tmp_path, randomness={"seed": 7})
+    cfg.resume, cfg.load_from = True, str(done / "checkpoint_epoch_1.pth")
+    findings = list(start(inject_map_spec(cfg)))
+    assert [(finding.status, finding.name) for finding in findings] == [("fail", "resume")]
+    assert "randomness.seed: 0 then, 7 now" in findings[0].reason + findings[0].remedy
+    cfg.randomness.seed = None  # which is 0
+    assert not list(start(cfg))
+    cfg.load_from = None
+    with pytest.raises(MapLLaVAError, match="resume=True without a checkpoint"):
+        build_runner(cfg)
