@@ -11,6 +11,7 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from mapllava.engine.sharding import shard_optimizer_state
 from mapllava.errors import MapLLaVAError
@@ -23,9 +24,12 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 class AutocastOptimWrapper(OptimWrapper):
     """An :class:`~mmengine.optim.OptimWrapper` whose forward pass runs under ``torch.autocast``.
 
-    A loss or gradient norm that is not finite is not applied: ``nonfinite`` then names it and the
-    parameters stay as they were, so that :class:`~mapllava.engine.hooks.NonFiniteLossHook` can stop
-    the run on clean weights. With float16 on a GPU a loss scaler is in charge of gradients.
+    A loss or gradient norm that is not finite is not applied, with or without clipping: ``nonfinite``
+    names it until the update is over and the parameters stay as they were, so that
+    :class:`~mapllava.engine.hooks.NonFiniteLossHook` can stop the run on clean weights. Where batches
+    are accumulated, one of them leaves out the whole update, as one sample does in a larger batch. With
+    float16 on a GPU a loss scaler leaves out updates while it looks for its scale; once that is below 1,
+    it is the gradient that is not finite.
 
     ``before_clip`` holds functions that are called with the optimiser ahead of every step, when its
     gradients are accumulated, exchanged and unscaled, and not yet clipped.
@@ -81,17 +85,20 @@ class AutocastOptimWrapper(OptimWrapper):
     def update_params(
         self, loss: Tensor, step_kwargs: dict | None = None, zero_kwargs: dict | None = None
     ) -> None:
-        """Backward and, where the accumulation is complete, a step; neither on a non-finite loss.
+        """Backward and, where the accumulation is complete, a step, unless a loss of it was not finite.
+
+        The backward pass of such a loss is made too: what is exchanged meanwhile is the same in all
+        processes, and nothing of the update is left over for the next.
 
         Args:
             loss: () the sum of all terms.
             step_kwargs: Arguments of the optimiser's ``step``.
             zero_kwargs: Arguments of the optimiser's ``zero_grad``.
         """
-        self.nonfinite = None
-        if not _finite_everywhere(loss):
+        if self.should_update():  # the one before is complete
+            self.nonfinite = None
+        if not _finite_everywhere(loss) and self.nonfinite is None:
             self.nonfinite = "loss"
-            return
         super().update_params(loss, step_kwargs, zero_kwargs)
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
@@ -100,22 +107,25 @@ class AutocastOptimWrapper(OptimWrapper):
 
     def step(self, **kwargs: Any) -> None:
         """Clip and step; a gradient norm that is not finite is recorded and not applied."""
+        if self.nonfinite is not None:
+            return
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         for observe in self.before_clip:
             observe(self.optimizer)
-        if self.scaler is not None:
-            if self.clip_grad_kwargs:
-                self._clip_grad()
-            self.scaler.step(self.optimizer, **kwargs)
-            self.scaler.update()
+        if self.scaler is None and not self._gradients_finite():
+            self.nonfinite = "grad_norm"
             return
         if self.clip_grad_kwargs:
             self._clip_grad()
-            if not self._gradients_finite():
-                self.nonfinite = self.grad_name
-                return
-        self.optimizer.step(**kwargs)
+        if self.scaler is None:
+            self.optimizer.step(**kwargs)
+            return
+        before = self.scaler.get_scale()
+        self.scaler.step(self.optimizer, **kwargs)
+        self.scaler.update()
+        if self.scaler.get_scale() < min(before, 1.0):
+            self.nonfinite = "grad_norm"
 
     def get_lr(self) -> dict[str, list[float]]:
         """Learning rates; a named group's appears as ``<name>_lr``, so that the log shows it.
@@ -146,8 +156,11 @@ class AutocastOptimWrapper(OptimWrapper):
         super().load_state_dict(shard_optimizer_state(state, self.optimizer))
 
     def _gradients_finite(self) -> bool:
-        history = self.message_hub.log_scalars.get(f"train/{self.grad_name}")
-        return history is None or math.isfinite(float(history.current()))
+        """Whether the norm of all gradients is, which is the same in all processes."""
+        groups = self.optimizer.param_groups
+        found = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(found)
+        return math.isfinite(float(norm.full_tensor() if isinstance(norm, DTensor) else norm))
 
 
 def group_label(group: dict[str, Any]) -> str:

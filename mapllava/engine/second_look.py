@@ -116,7 +116,7 @@ def _observed(model: nn.Module, found: SecondLook) -> Iterator[None]:
 
 def _note_output(found: SecondLook, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
     for value in _tensors(output):
-        if found.forward is None and not bool(value.isfinite().all()):
+        if found.forward is None and not bool(value.detach().isfinite().all()):  # nothing is saved of it
             found.forward = name
         if value.requires_grad:
             value.register_hook(partial(_note_gradient, found, name))

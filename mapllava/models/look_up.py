@@ -23,7 +23,8 @@ def bilinear_corners(x: Tensor, y: Tensor, grid: tuple[int, int]) -> tuple[Tenso
 
     Returns:
         cells (..., 4) int64 into the row-major grid and weights (..., 4), differentiable in x and
-        y; a corner outside the grid weighs nothing, as in ``grid_sample`` with zero padding.
+        y; a corner outside the grid weighs nothing, as in ``grid_sample`` with zero padding. A place
+        that is NaN or infinite has NaN weights, of some cell of the grid.
     """
     rows, cols = grid
     x0, y0 = x.detach().floor(), y.detach().floor()
@@ -31,7 +32,8 @@ def bilinear_corners(x: Tensor, y: Tensor, grid: tuple[int, int]) -> tuple[Tenso
     cx, cy = torch.stack([x0, x0 + 1], -1), torch.stack([y0, y0 + 1], -1)
     wx = torch.stack([1 - fx, fx], -1) * ((cx >= 0) & (cx <= cols - 1))
     wy = torch.stack([1 - fy, fy], -1) * ((cy >= 0) & (cy <= rows - 1))
-    cells = cy.clamp(0, rows - 1).long().unsqueeze(-1) * cols + cx.clamp(0, cols - 1).long().unsqueeze(-2)
+    rows_in, cols_in = cy.long().clamp(0, rows - 1), cx.long().clamp(0, cols - 1)  # NaN is some integer
+    cells = rows_in.unsqueeze(-1) * cols + cols_in.unsqueeze(-2)
     return cells.flatten(-2), (wy.unsqueeze(-1) * wx.unsqueeze(-2)).flatten(-2)
 
 

@@ -14,6 +14,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from mapllava.checkpoint import initialise, keep_built, weight_summary
+from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.losses.reduction import as_part_of_update, avg_factor, update_avg_factors
 from mapllava.models.necks.base import NeckOutput
@@ -116,6 +117,7 @@ class MapLLaVA(BaseModel):
 
         Raises:
             ValueError: for another mode, or samples missing.
+            MapLLaVAError: if predictions are not finite, in mode ``predict``.
         """
         if mode not in ("loss", "predict", "tensor"):
             raise ValueError(f"mode '{mode}' is not one of loss, predict, tensor")
@@ -127,6 +129,14 @@ class MapLLaVA(BaseModel):
             raise ValueError(f"mode '{mode}' needs data_samples")
         if mode == "loss":
             return self._losses(out, logits, points, data_samples)
+        finite = logits[-1].isfinite().flatten(1).all(1) & points[-1].isfinite().flatten(1).all(1)
+        if not bool(finite.all()):
+            broken = [s for s, good in zip(data_samples, finite.tolist(), strict=True) if not good]
+            names = ", ".join(str(sample.get("sample_token", "unnamed")) for sample in broken)
+            raise MapLLaVAError(
+                f"predictions are not finite; samples: {names}. Either the weights hold NaN or infinity "
+                "(take an earlier checkpoint), or activations overflow (float16: compute in bfloat16)"
+            )
         found = check_instances(self.head, self.head.predict(logits, points), len(data_samples))
         for sample, instances in zip(data_samples, found, strict=True):
             sample.pred_instances = instances

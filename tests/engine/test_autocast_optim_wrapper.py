@@ -56,11 +56,43 @@ def test_a_nonfinite_loss_leaves_the_weights_alone(factor):
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-def test_a_nonfinite_gradient_leaves_the_weights_alone():
+@pytest.mark.parametrize(
+    "clip_grad",
+    [None, {"max_norm": 1.0}, {"type": "value", "clip_value": 1.0}],
+    ids=["none", "norm", "value"],
+)
+def test_a_nonfinite_gradient_leaves_the_weights_alone(clip_grad):
     weight = torch.nn.Parameter(torch.zeros(1))
-    optim = AutocastOptimWrapper(torch.optim.SGD([weight], lr=1.0), clip_grad={"max_norm": 1.0})
+    optim = AutocastOptimWrapper(torch.optim.SGD([weight], lr=1.0), clip_grad=clip_grad)
     optim.update_params(weight.sqrt().sum())  # finite value, infinite slope
     assert optim.nonfinite == "grad_norm"
+    assert weight.item() == 0.0
+
+
+@pytest.mark.parametrize("broken", [0, 1, 2])
+def test_one_nonfinite_loss_leaves_out_the_whole_update_and_nothing_else(broken):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optim = AutocastOptimWrapper(torch.optim.SGD([weight], lr=1.0), accumulative_counts=3)
+    for index in range(3):
+        optim.update_params((weight * (float("nan") if index == broken else 1.0)).sum())
+        assert optim.nonfinite == ("loss" if index >= broken else None)
+    assert optim.should_update()
+    assert weight.item() == 0.0
+    for _ in range(3):
+        optim.update_params(3 * weight.sum())
+        assert optim.nonfinite is None
+    assert weight.item() == pytest.approx(-3.0), "nothing of the update that was left out is in the next"
+
+
+def test_a_loss_scale_below_one_says_that_it_is_the_gradient():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optim = AutocastOptimWrapper(torch.optim.SGD([weight], lr=1.0))
+    optim.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    found = []
+    for _ in range(2):
+        optim.update_params(weight.sqrt().sum())
+        found.append(optim.nonfinite)
+    assert found == [None, "grad_norm"]
     assert weight.item() == 0.0
 
 

@@ -92,6 +92,8 @@ def worker(root, blip2):
     cfg.optim_wrapper.dtype, cfg.train_cfg.max_epochs = "bfloat16", 1
     train(cfg)
     score_final_model(root, blip2, launcher="pytorch", model_wrapper_cfg=FSDP2)
+    for name, wrapper in (("ddp", DDP), ("fsdp2", FSDP2)):
+        diverge(root / f"{name}_diverged", blip2, wrapper)
     refusals(root, blip2)
     metric(root)
 
@@ -120,6 +122,31 @@ def adapt(work_dir, blip2, wrapper):
     runner = build_runner(cfg)
     runner.register_hook(KeepAdapters(work_dir))
     runner.train()
+
+
+class Poison(Hook):
+    """From the second step on, weights that place the queries are NaN, in one process."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if batch_idx == 1 and rank() == 1:
+            weights = dict(runner.model.named_parameters())["module.head.place.0.weight"].detach()
+            getattr(weights, "to_local", lambda: weights)().fill_(float("nan"))
+
+
+def diverge(work_dir, blip2, wrapper):
+    """One update is left out, the next one stops both processes."""
+    cfg = pair_config(work_dir, blip2, 1, launcher="pytorch", model_wrapper_cfg=wrapper)
+    cfg.optim_wrapper.clip_grad = None
+    next(hook for hook in cfg.custom_hooks if hook["type"] == "NonFiniteLossHook")["max_skips"] = 1
+    runner = build_runner(cfg)
+    runner.register_hook(Poison())
+    with pytest.raises(MapLLaVAError) as caught:
+        runner.train()
+    weights = [
+        value.to_local() if hasattr(value, "to_local") else value for value in runner.model.parameters()
+    ]
+    broken = sum(not bool(value.isfinite().all()) for value in weights)
+    torch.save({"said": str(caught.value), "broken": broken}, f"{work_dir}.{rank()}")
 
 
 def score_final_model(root, blip2, **changes):
@@ -309,6 +336,26 @@ def test_two_processes_that_accumulate_two_batches_of_one_are_one_with_a_batch_o
     batches = steps(runs, f"{name}_exactly")
     means = [(batches[at][0] + batches[at + 1][0]) / 2 for at in (0, 2)]
     np.testing.assert_allclose(means, [loss for loss, _, _ in steps(runs, "one", 1)[:2]], rtol=1e-4)
+
+
+def test_predictions_that_are_no_numbers_in_one_process_end_both_in_words(runs):
+    said = [torch.load(f"{runs}/ddp_diverged.{index}") for index in (0, 1)]
+    assert "step 3: loss of another process; samples: " in said[0]["said"]
+    assert "step 3: loss" in said[1]["said"]
+    assert "loss_pts" in said[1]["said"]
+    assert "first in the output of head.place.0; samples: " in said[1]["said"]
+    assert [each["broken"] for each in said] == [0, 1], "only what was spoilt by hand"
+    evidence = torch.load(runs / "ddp_diverged" / "nonfinite_iter_3_rank_1.pth", weights_only=True)
+    assert len(evidence["samples"]) == 1
+    assert not (runs / "ddp_diverged" / "nonfinite_iter_3_rank_0.pth").exists()
+
+
+def test_a_sharded_model_ends_in_words_too(runs):
+    for index in (0, 1):
+        said = torch.load(f"{runs}/fsdp2_diverged.{index}")
+        assert "step 3: loss" in said["said"]
+        assert said["broken"] == index
+        torch.load(runs / "fsdp2_diverged" / f"nonfinite_iter_3_rank_{index}.pth", weights_only=True)
 
 
 @pytest.mark.parametrize("name", ["ddp_accumulated", "fsdp2_accumulated"])

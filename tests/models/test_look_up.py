@@ -41,3 +41,15 @@ def test_samples_of_a_batch_read_their_own_rows():
     table = torch.stack([torch.zeros(4, 1), torch.ones(4, 1)])
     read = gather_rows(table, torch.zeros(2, 3, 1, dtype=torch.long), torch.ones(2, 3, 1))
     assert read.flatten().tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf"), 1e30])
+def test_a_place_that_is_no_number_reads_no_number_and_breaks_nothing(wrong):
+    places = torch.tensor([[[0.5, 0.5], [wrong, 0.5], [0.5, wrong]]], requires_grad=True)
+    ours, _ = read_both(places, torch.randn(1, 5, ROWS, COLS))
+    assert ours[0, 0].isfinite().all()
+    if wrong == 1e30:
+        assert (ours[0, 1:] == 0).all(), "far out there is nothing"
+    else:
+        assert ours[0, 1:].isnan().all()
+    ours.sum().backward()

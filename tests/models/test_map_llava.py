@@ -197,3 +197,11 @@ def test_init_weights_with_packed_parts(bits):
     before = {key: value.clone() for key, value in model.state_dict().items()}
     model.init_weights()
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_predictions_that_are_not_finite_are_no_map(batch):
+    model = make().eval()
+    inputs, samples = batch
+    inputs["img"][1] = float("nan")
+    with pytest.raises(MapLLaVAError, match=r"predictions are not finite; samples: at -3\.0\. "):
+        model(inputs, samples, mode="predict")

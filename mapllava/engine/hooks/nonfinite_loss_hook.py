@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
 from mapllava.engine.plain_state import to_plain
 from mapllava.engine.second_look import look_again
+from mapllava.engine.sharding import local_part
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 from mapllava.whole_file import whole_file
@@ -27,12 +28,14 @@ class NonFiniteLossHook(Hook):
     """Names the terms, the first module and the samples, saves the batch, and stops.
 
     With :class:`~mapllava.engine.AutocastOptimWrapper` the weights are still those from before the
-    batch, in all processes. The batch is written to ``nonfinite_iter_<n>_rank_<r>.pth`` in the run
-    folder and loads with ``torch.load(weights_only=True)``.
+    update, in all processes. The batch is written to ``nonfinite_iter_<n>_rank_<r>.pth`` in the run
+    folder and loads with ``torch.load(weights_only=True)``; weights of a sharded model are this
+    process's parts.
 
     Args:
-        max_skips: So many batches of the whole run (a resumed one goes on counting) are left out with a
-            warning instead; the next one stops the run.
+        max_skips: So many updates of the whole run (a resumed one goes on counting) are left out with a
+            warning instead; the next one stops the run. Where batches are accumulated, one that is not
+            finite leaves out its whole update, which counts once, and once in the schedule.
 
     Raises:
         MapLLaVAError: If ``max_skips`` is negative.
@@ -44,6 +47,7 @@ class NonFiniteLossHook(Hook):
         if max_skips < 0:
             raise MapLLaVAError(f"NonFiniteLossHook.max_skips is {max_skips}: use 0 or more")
         self.max_skips = max_skips
+        self._left_out = False  # the update at hand, because of an earlier batch
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Mapping[str, Any] | None = None
@@ -53,17 +57,23 @@ class NonFiniteLossHook(Hook):
         Raises:
             MapLLaVAError: If one is not finite, here or in another process, and no skip is left.
         """
+        if self._left_out:
+            self._left_out = not runner.optim_wrapper.should_update()
+            return
         terms = {name: float(torch.as_tensor(value).detach()) for name, value in (outputs or {}).items()}
         bad = [name for name, value in terms.items() if not math.isfinite(value)]
         stopped = getattr(runner.optim_wrapper, "nonfinite", None)
         here = bool(bad) or stopped not in (None, "loss")
-        if stopped and stopped not in bad:
-            bad.append(stopped if here else f"{stopped} of another process")
-        if not bad:
+        if not _anywhere(here or stopped is not None):
             return
+        if not here:
+            bad.append(f"{stopped or 'a value'} of another process")
+        elif stopped and stopped not in bad:
+            bad.append(stopped)
         samples = _sample_names(data_batch)
         where = f"not finite at epoch {runner.epoch + 1}, step {runner.iter + 1}: {', '.join(bad)}"
         if stopped and self._skip(runner, f"{where}; samples: {', '.join(samples) or 'unnamed'}"):
+            self._left_out = not runner.optim_wrapper.should_update()
             return
         path = Path(runner.work_dir) / f"nonfinite_iter_{runner.iter + 1}_rank_{get_rank()}.pth"
         if here:
@@ -71,25 +81,33 @@ class NonFiniteLossHook(Hook):
                 torch.save(_evidence(runner, terms, samples, data_batch), partial)
         first = _first_module(runner, batch_idx, data_batch) if stopped else ""
         raise MapLLaVAError(
-            f"{where}{first}; samples: {', '.join(samples) or 'unnamed'}. "
+            f"{where}{first if here else ''}; samples: {', '.join(samples) or 'unnamed'}. "
             + (f"Batch and trained weights are in {path}. " if here else "")
             + "Usual causes: learning rate too high (lower optim_wrapper.optimizer.lr), float16 (set "
-            "optim_wrapper.dtype=bfloat16 or None), a broken label. To leave such batches out, a bounded "
+            "optim_wrapper.dtype=bfloat16 or None), a broken label. To leave such updates out, a bounded "
             "number of times: NonFiniteLossHook's max_skips"
         )
 
     def _skip(self, runner: Runner, what: str) -> bool:
-        """Count a batch that was left out; False if none may be any more."""
+        """Count an update that is left out; False if none may be any more, in all processes alike."""
         skipped = int(runner.message_hub.runtime_info.get(SKIPPED, 0))
         if skipped >= self.max_skips:
             return False
         broken = [name for name, value in runner.model.named_buffers() if not bool(value.isfinite().all())]
-        if broken:
-            runner.logger.warning(f"cannot leave the batch out: it has spoilt {', '.join(broken[:4])}")
+        if _anywhere(bool(broken)):
+            spoilt = ", ".join(broken[:4]) or "buffers of another process"
+            runner.logger.warning(f"cannot leave the update out: the batch has spoilt {spoilt}")
             return False
         runner.message_hub.update_info(SKIPPED, skipped + 1)
-        runner.logger.warning(f"{what}: batch left out, {skipped + 1} of at most {self.max_skips}")
+        runner.logger.warning(f"{what}: update left out, {skipped + 1} of at most {self.max_skips}")
         return True
+
+
+def _anywhere(here: bool) -> bool:
+    """Whether it is so in any process; all must call it."""
+    found = torch.tensor(float(here))
+    all_reduce(found, op="max")
+    return bool(found)
 
 
 def _evidence(runner: Runner, terms: dict[str, float], samples: list[str], batch: Any) -> dict[str, Any]:
@@ -99,7 +117,7 @@ def _evidence(runner: Runner, terms: dict[str, float], samples: list[str], batch
         "epoch": runner.epoch + 1,
         "iter": runner.iter + 1,
         "batch": _plain_batch(batch),
-        "state_dict": {name: value.detach().cpu() for name, value in _trainable(runner.model)},
+        "state_dict": {name: local_part(value.detach()).cpu() for name, value in _trainable(runner.model)},
     }
 
 

@@ -167,7 +167,7 @@ class VectorMapHead(BaseModule):
     def _layer_losses(
         self, logits: Tensor, points: Tensor, targets: MapTargets, pairs: Assignment, positives: Tensor
     ) -> dict[str, Tensor]:
-        """Each loss as (L,), per positive."""
+        """Each loss as (L,), per positive; NaN where predictions or elements are, matched or not."""
         one_hot = torch.zeros_like(logits)
         label = targets.labels[pairs.sample, pairs.element]
         one_hot[pairs.layer, pairs.sample, pairs.prediction, label] = 1.0
@@ -181,8 +181,9 @@ class VectorMapHead(BaseModule):
             "dir": self.losses["dir"](metres(matched), metres(target)),
         }
         result = {"cls": self.losses["cls"](logits, one_hot, positives)}
+        nothing = (0 * points).sum((1, 2, 3, 4)) + (0 * targets.orders).sum()  # 0, or NaN
         for name, value in per_pair.items():
-            result[name] = value.new_zeros(len(logits)).index_add(0, pairs.layer, value) / positives
+            result[name] = nothing.index_add(0, pairs.layer, value) / positives
         return result
 
     def predict(self, logits: Tensor, points: Tensor) -> list[InstanceData]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mapllava.models.losses.settings import check_numbers
 from mapllava.registry import MODELS
 
 
@@ -20,20 +21,24 @@ class FocalClassLoss(nn.Module):
     Args:
         weight: factor of the loss.
         alpha: weight of positives.
-        gamma: focusing exponent.
+        gamma: focusing exponent; any from 0, its gradient is finite everywhere.
+
+    Raises:
+        MapLLaVAError: If a number is not finite or out of its range.
     """
 
     def __init__(self, weight: float = 2.0, alpha: float = 0.25, gamma: float = 2.0) -> None:
         super().__init__()
+        check_numbers(self, weight=weight, gamma=gamma)
+        check_numbers(self, 1.0, alpha=alpha)
         self.weight, self.alpha, self.gamma = weight, alpha, gamma
 
     def forward(self, logits: Tensor, target: Tensor, num_positive: Tensor) -> Tensor:
         """Loss (L,) of logits and one-hot targets (L, B, I, n_classes), per positive."""
-        cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-        probability = logits.sigmoid()
-        missed = probability + target - 2 * probability * target
+        wrong = logits * (1 - 2 * target)  # logit of the wrong answer; targets are 0 or 1
+        focus = (self.gamma * F.logsigmoid(wrong)).exp()  # a power's slope at 0 is infinite for gamma < 1
         alpha = self.alpha * target + (1 - self.alpha) * (1 - target)
-        return self.weight * (alpha * missed**self.gamma * cross_entropy).sum((1, 2, 3)) / num_positive
+        return self.weight * (alpha * focus * F.softplus(wrong)).sum((1, 2, 3)) / num_positive
 
 
 @MODELS.register_module()
@@ -46,6 +51,7 @@ class PointsL1Loss(nn.Module):
 
     def __init__(self, weight: float = 5.0) -> None:
         super().__init__()
+        check_numbers(self, weight=weight)
         self.weight = weight
 
     def forward(self, points: Tensor, target: Tensor) -> Tensor:
@@ -63,6 +69,7 @@ class DirectionCosineLoss(nn.Module):
 
     def __init__(self, weight: float = 0.005) -> None:
         super().__init__()
+        check_numbers(self, weight=weight)
         self.weight = weight
 
     def forward(self, points: Tensor, target: Tensor) -> Tensor:

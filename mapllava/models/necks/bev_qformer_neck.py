@@ -16,6 +16,7 @@ from mapllava.config.mistake import check_names, check_sizes
 from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.look_up import gather_rows
+from mapllava.models.losses.settings import check_numbers
 from mapllava.models.necks.base import MapNeck, NeckOutput
 from mapllava.models.necks.bev_grid import cell_centres, heights_in_frame, stride_per_axis
 from mapllava.models.necks.ground_sampling import bilinear_footprint
@@ -83,6 +84,7 @@ class BEVQFormerNeck(MapNeck):
         check_names("BEVQFormerNeck.loss_bev", loss_bev, ("bce", "dice"))
         check_names("BEVQFormerNeck.attention", attention, ("radius", "pool"))
         check_sizes("BEVQFormerNeck.attention", pool=int(attention["pool"]))
+        check_numbers(self, **loss_bev)
         self.loss_weights = dict(loss_bev)
         self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
         self.ground, levels = heights_in_frame(heights, map_spec.frame)

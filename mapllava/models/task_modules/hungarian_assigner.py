@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from mapllava.errors import MapLLaVAError
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.registry import TASK_UTILS
 
@@ -39,7 +41,7 @@ class HungarianMapAssigner:
 
     @torch.no_grad()
     def __call__(self, logits: Tensor, points: Tensor, targets: MapTargets) -> Assignment:
-        """Match every layer's predictions to the elements.
+        """Match every layer's predictions to the elements; what is not finite is matched to nothing.
 
         Args:
             logits: (L, B, I, n_classes) class logits.
@@ -47,16 +49,21 @@ class HungarianMapAssigner:
             targets: the batch's ground truth.
 
         Raises:
-            ValueError: if a cost is not finite (the predictions have diverged).
+            MapLLaVAError: if a cost is not finite though predictions and elements are.
         """
         total = sum(cost(logits.float(), points.float(), targets) for cost in self.costs)
-        cost = total.cpu()  # the only transfer to the host
-        if not bool(torch.isfinite(cost).all()):
-            raise ValueError("matching cost is not finite: the predictions hold NaN or infinity")
-        matrix = cost.numpy()
+        matrix = total.cpu().numpy()  # the only transfer to the host
+        finite = np.isfinite(matrix).all((2, 3))
+        if not finite.all() and all(bool(x.isfinite().all()) for x in (logits, points, targets.orders)):
+            names = ", ".join(type(cost).__name__ for cost in self.costs)
+            raise MapLLaVAError(
+                f"the sum of the matching costs ({names}) is not finite, though predictions and elements "
+                "are: see model.head.assigner.costs"
+            )
         parts: list[tuple[int, int, Tensor, Tensor]] = []
         for layer in range(matrix.shape[0]):
             for sample, count in enumerate(targets.counts):
+                count = count if finite[layer, sample] else 0
                 rows, cols = linear_sum_assignment(matrix[layer, sample, :, :count])
                 parts.append((layer, sample, torch.from_numpy(rows), torch.from_numpy(cols)))
         layers = torch.cat([torch.full_like(rows, layer) for layer, _, rows, _ in parts])

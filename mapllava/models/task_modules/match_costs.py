@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mapllava.models.losses.settings import check_numbers
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.registry import TASK_UTILS
 
@@ -24,6 +25,8 @@ class FocalClassCost:
     """
 
     def __init__(self, weight: float = 2.0, alpha: float = 0.25, gamma: float = 2.0) -> None:
+        check_numbers(self, weight=weight, gamma=gamma)
+        check_numbers(self, 1.0, alpha=alpha)
         self.weight, self.alpha, self.gamma = weight, alpha, gamma
 
     def __call__(self, logits: Tensor, points: Tensor, targets: MapTargets) -> Tensor:
@@ -45,6 +48,7 @@ class OrderedPointsL1Cost:
     """
 
     def __init__(self, weight: float = 5.0) -> None:
+        check_numbers(self, weight=weight)
         self.weight = weight
 
     def __call__(self, logits: Tensor, points: Tensor, targets: MapTargets) -> Tensor:

@@ -84,6 +84,56 @@ def test_batches_are_left_out_where_wanted_counted_and_bounded(tmp_path, caplog)
     assert (tmp_path / "nonfinite_iter_4_rank_0.pth").exists()
 
 
+@MODELS.register_module(force=True)
+class ToyModelWithABadStep(ToyModel):
+    """The gradient of the steps named is infinite."""
+
+    def __init__(self, steps=(), **kwargs):
+        super().__init__(**kwargs)
+        self.steps, self.calls = set(steps), 0
+
+    def forward(self, inputs, data_samples=None, mode="tensor"):
+        out = super().forward(inputs, data_samples, mode)
+        if mode == "loss":
+            self.calls += 1
+            out["loss_bad"] = self.head.weight.sum() * (float("nan") if self.calls in self.steps else 0.0)
+        return out
+
+
+def test_an_update_that_is_left_out_counts_once_and_its_batches_leave_no_trace(tmp_path):
+    """Two of three batches of the first update are broken; the epoch's second update has one batch."""
+    cfg = toy_config(tmp_path, model={"type": "ToyModelWithABadStep", "steps": [1, 2]}, epochs=1)
+    cfg.optim_wrapper.accumulative_counts = 3
+    cfg.optim_wrapper.optimizer = {"type": "SGD", "lr": 0.0, "weight_decay": 0.0}
+    cfg.custom_hooks = [{"type": "WarmupEMAHook"}, {"type": "NonFiniteLossHook", "max_skips": 1}]
+    cfg.param_scheduler = [{"type": "LinearLR", "by_epoch": False, "end": 2, "start_factor": 0.5}]
+    runner = build_runner(cfg)
+    runner.train()
+    assert runner.message_hub.get_info("nonfinite_skipped") == 1
+    ema = next(hook for hook in runner.hooks if type(hook).__name__ == "WarmupEMAHook")
+    assert ema.updates == 1, "no average of an update that was not made"
+    assert runner.param_schedulers[0]._global_step == 2, "the schedule counts it"
+
+
+def test_updates_left_out_are_counted_through_a_resume(tmp_path):
+    def run(steps, **changes):
+        cfg = toy_config(
+            tmp_path, model={"type": "ToyModelWithABadStep", "steps": steps}, epochs=2, **changes
+        )
+        hook = next(hook for hook in cfg.custom_hooks if hook["type"] == "NonFiniteLossHook")
+        hook["max_skips"] = 2
+        return build_runner(cfg)
+
+    first = run([2, 6])
+    first.train()
+    assert first.message_hub.get_info("nonfinite_skipped") == 2
+    checkpoint = str(tmp_path / "checkpoint_epoch_1.pth")  # one of them behind it
+    resumed = run([1, 3], resume=True, load_from=checkpoint)
+    with pytest.raises(MapLLaVAError, match=r"epoch 2, step 7: .*loss_bad"):
+        resumed.train()
+    assert resumed.message_hub.get_info("nonfinite_skipped") == 2
+
+
 def test_a_batch_that_spoils_running_statistics_cannot_be_left_out(tmp_path):
     with pytest.raises(MapLLaVAError, match="step 3"):
         toy(tmp_path, "forward", max_skips=5).train()

@@ -202,6 +202,27 @@ def test_a_batch_without_elements_has_finite_losses(drawn):
     assert losses["loss_pts"].item() == 0
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("lines", [[], [(1, straight(4.0))]], ids=["empty", "one element"])
+def test_what_is_not_finite_shows_in_the_terms_of_its_drawing(drawn, value, lines):
+    """Also where nothing is matched to it, and in elements."""
+    head, logits, points = drawn
+    samples = [sample_with(), sample_with(*lines)]
+    for place, broken in ((logits, {"d1.loss_cls"}), (points, {"d1.loss_pts", "d1.loss_dir"})):
+        spoilt = place.detach().clone()
+        spoilt[1, 1, 3] = value
+        losses = head.loss(
+            spoilt if place is logits else logits, spoilt if place is points else points, samples
+        )
+        assert {name for name, loss in losses.items() if not loss.isfinite()} == broken
+
+
+def test_an_element_that_is_not_finite_shows_in_the_losses_of_points(drawn):
+    head, logits, points = drawn
+    losses = head.loss(logits, points, [sample_with((1, straight(float("nan")))), sample_with()])
+    assert losses["loss_pts"].isnan()
+
+
 def test_predictions_are_metres_best_first():
     head = make()
     logits = torch.full((1, 1, INSTANCES, CLASSES), -5.0)

@@ -7,6 +7,7 @@ from mmengine.structures import InstanceData
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.permutations import equivalent_orders
 from mapllava.models.task_modules import FocalClassCost, HungarianMapAssigner, MapTargets, OrderedPointsL1Cost
+from mapllava.registry import TASK_UTILS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
 
@@ -82,10 +83,21 @@ def test_samples_do_not_mix(targets):
     assert 1 not in pairs.sample.tolist()
 
 
-def test_diverged_predictions_are_refused(targets):
-    points = torch.full((1, 3, 4, P, 2), float("nan"))
-    with pytest.raises(ValueError, match="not finite"):
-        HungarianMapAssigner(COSTS)(torch.zeros(1, 3, 4, 3), points, targets)
+def test_diverged_predictions_are_matched_to_nothing(targets):
+    points = torch.rand(2, 3, 4, P, 2)
+    points[1, 2, 0, 0, 0] = float("nan")
+    pairs = HungarianMapAssigner(COSTS)(torch.zeros(2, 3, 4, 3), points, targets)
+    assert [(pairs.layer == layer).sum() for layer in (0, 1)] == [3, 2]
+
+
+def test_a_cost_that_is_not_finite_by_itself_is_refused(targets):
+    TASK_UTILS.register_module(name="Endless", module=type("Endless", (FocalClassCost,), {
+        "__call__": lambda self, *args: FocalClassCost.__call__(self, *args) / 0,
+    }), force=True)  # fmt: skip
+    with pytest.raises(MapLLaVAError, match=r"Endless.* not finite.*model\.head\.assigner\.costs"):
+        HungarianMapAssigner([{"type": "Endless"}])(
+            torch.ones(1, 3, 4, 3), torch.rand(1, 3, 4, P, 2), targets
+        )
 
 
 def test_another_number_of_points_is_refused():
