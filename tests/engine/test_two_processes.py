@@ -125,12 +125,12 @@ def adapt(work_dir, blip2, wrapper):
 
 
 class Poison(Hook):
-    """From the second step on, weights that place the queries are NaN, in one process."""
+    """From the second step on, what places the queries is NaN, in one process."""
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if batch_idx == 1 and rank() == 1:
-            weights = dict(runner.model.named_parameters())["module.head.place.0.weight"].detach()
-            getattr(weights, "to_local", lambda: weights)().fill_(float("nan"))
+            place = runner.model.module.head.place[0]
+            place.register_forward_hook(lambda module, inputs, output: output * float("nan"))
 
 
 def diverge(work_dir, blip2, wrapper):
@@ -344,7 +344,7 @@ def test_predictions_that_are_no_numbers_in_one_process_end_both_in_words(runs):
     assert "step 3: loss" in said[1]["said"]
     assert "loss_pts" in said[1]["said"]
     assert "first in the output of head.place.0; samples: " in said[1]["said"]
-    assert [each["broken"] for each in said] == [0, 1], "only what was spoilt by hand"
+    assert [each["broken"] for each in said] == [0, 0], "no step was made"
     evidence = torch.load(runs / "ddp_diverged" / "nonfinite_iter_3_rank_1.pth", weights_only=True)
     assert len(evidence["samples"]) == 1
     assert not (runs / "ddp_diverged" / "nonfinite_iter_3_rank_0.pth").exists()
@@ -354,8 +354,8 @@ def test_a_sharded_model_ends_in_words_too(runs):
     for index in (0, 1):
         said = torch.load(f"{runs}/fsdp2_diverged.{index}")
         assert "step 3: loss" in said["said"]
-        assert said["broken"] == index
-        torch.load(runs / "fsdp2_diverged" / f"nonfinite_iter_3_rank_{index}.pth", weights_only=True)
+        assert said["broken"] == 0
+    torch.load(runs / "fsdp2_diverged" / "nonfinite_iter_3_rank_1.pth", weights_only=True)
 
 
 @pytest.mark.parametrize("name", ["ddp_accumulated", "fsdp2_accumulated"])

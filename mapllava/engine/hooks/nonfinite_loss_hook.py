@@ -93,10 +93,11 @@ class NonFiniteLossHook(Hook):
         skipped = int(runner.message_hub.runtime_info.get(SKIPPED, 0))
         if skipped >= self.max_skips:
             return False
-        broken = [name for name, value in runner.model.named_buffers() if not bool(value.isfinite().all())]
+        held = [*runner.model.named_parameters(), *runner.model.named_buffers()]
+        broken = [name for name, value in held if not bool(local_part(value.detach()).isfinite().all())]
         if _anywhere(bool(broken)):
-            spoilt = ", ".join(broken[:4]) or "buffers of another process"
-            runner.logger.warning(f"cannot leave the update out: the batch has spoilt {spoilt}")
+            spoilt = ", ".join(broken[:4]) or "weights or statistics of another process"
+            runner.logger.warning(f"cannot leave the update out: the model itself is not finite, in {spoilt}")
             return False
         runner.message_hub.update_info(SKIPPED, skipped + 1)
         runner.logger.warning(f"{what}: update left out, {skipped + 1} of at most {self.max_skips}")

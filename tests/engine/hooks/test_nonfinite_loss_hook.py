@@ -139,6 +139,13 @@ def test_a_batch_that_spoils_running_statistics_cannot_be_left_out(tmp_path):
         toy(tmp_path, "forward", max_skips=5).train()
 
 
+def test_weights_that_are_not_finite_are_not_got_rid_of_by_leaving_out_batches(tmp_path):
+    runner = toy(tmp_path, "none", max_skips=5)
+    torch.nn.init.constant_(runner.model.head.bias, float("nan"))
+    with pytest.raises(MapLLaVAError, match=r"step 1: .*loss_toy"):
+        runner.train()
+
+
 def test_a_negative_number_of_skips_is_refused():
     with pytest.raises(MapLLaVAError, match="max_skips is -1"):
         NonFiniteLossHook(max_skips=-1)

@@ -110,6 +110,28 @@ def test_segmentation_loss_falls_when_the_map_is_right(feats, cameras):
     assert all(after[k] < 0.01 < before[k] for k in before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("value", [0.0, 1e4, -1e4])
+def test_segmentation_loss_has_a_finite_gradient_for_sure_answers_right_or_wrong(
+    feats, cameras, value, dtype
+):
+    neck = make()
+    out = run(neck, feats, cameras())
+    for target in (torch.zeros, torch.ones):
+        sample = MapDataSample(metainfo={"sample_token": "s"})
+        sample.gt_bev = PixelData(data=target(3, 16, 8, dtype=torch.uint8))
+        logits = torch.full((1, 3, 16, 8), value, dtype=dtype, requires_grad=True)
+        out.extras["segmentation"] = logits
+        total = sum(neck.loss(out, [sample]).values())
+        assert total.isfinite()
+        assert torch.autograd.grad(total, logits)[0].isfinite().all()
+
+
+def test_a_weight_that_turns_the_loss_round_is_refused():
+    with pytest.raises(MapLLaVAError, match=r"BEVQFormerNeck\.dice is -1\.0"):
+        make(loss_bev=dict(bce=1.0, dice=-1.0))
+
+
 def test_another_grid_is_refused(feats, cameras):
     neck = make()
     sample = MapDataSample(metainfo={"sample_token": "s"})
