@@ -44,11 +44,12 @@ if [ -z "$DEMO_RUN" ]; then
     trap 'rmdir "$DEMO_RUN" 2>/dev/null || true' EXIT # a start that failed has left it empty
 fi
 # shellcheck disable=SC2086  # options are words
-run "$PYTHON" tools/train.py "$DEMO_CONFIG" --work-dir "$DEMO_RUN" $DEMO_TRAIN_OPTIONS
+run "$PYTHON" tools/train.py "$DEMO_CONFIG" --work-dir "$DEMO_RUN" --cfg-options data_root="$DEMO_ROOT" \
+    $DEMO_TRAIN_OPTIONS
 
 say "4/4 the score on held-out scenes, and pictures"
 run "$PYTHON" tools/test.py "$DEMO_CONFIG" "$DEMO_RUN/best_model.pth" --show-dir "$DEMO_RUN/pictures" \
-    --out "$DEMO_RUN/predictions.json"
+    --out "$DEMO_RUN/predictions.json" --cfg-options data_root="$DEMO_ROOT"
 
 say "done in $(((SECONDS - start) / 60)) min $(((SECONDS - start) % 60)) s"
 cat <<DONE
@@ -59,5 +60,5 @@ pictures      $DEMO_RUN/pictures
 predictions   $DEMO_RUN/predictions.results.json
 
 next: does it look at the images?
-  $PYTHON tools/test.py $DEMO_CONFIG $DEMO_RUN/best_model.pth --ablate blank
+  $PYTHON tools/test.py $DEMO_CONFIG $DEMO_RUN/best_model.pth --ablate blank --cfg-options data_root=$DEMO_ROOT
 DONE

@@ -1,0 +1,131 @@
+"""Every command and config snippet of the documents names what is there, the same in both languages."""
+
+import ast
+import re
+import runpy
+import shlex
+import sys
+
+import pytest
+
+from mapllava.engine.command_line import add_run_options, load_config
+from tests.documents.blocks import PAIRS, ROOT, blocks
+
+PAGES = [page for page, _ in PAIRS]
+COMMANDS = [(block, line) for page in PAGES for block in blocks(page, "bash") for line in block.commands]
+SNIPPETS = [block for page in PAGES for block in blocks(page, "python")]
+WRONG_ON_PURPOSE = "docs/en/doctor.md"  # shows what a config full of slips is told
+
+
+def tool_of(words):
+    """The repository's file that a command runs, or None."""
+    return next(
+        (word for word in words if re.match(r"(tools|benchmarks|examples)/\S+\.(py|sh)$", word)), None
+    )
+
+
+@pytest.mark.parametrize(("page", "other"), PAIRS, ids=[page.name for page, _ in PAIRS])
+def test_both_languages_show_the_same_commands(page, other):
+    assert [block.commands for block in blocks(page, "bash")] == [b.commands for b in blocks(other, "bash")]
+
+
+@pytest.mark.parametrize(("block", "line"), COMMANDS, ids=[f"{b.page}:{b.line}" for b, _ in COMMANDS])
+def test_a_command_names_files_and_configs_that_are_there(block, line):
+    for word in shlex.split(line, comments=True):
+        path = word.partition("{")[0]
+        if re.match(r"(tools|benchmarks|examples|configs|requirements)/", path):
+            assert list(ROOT.glob(f"{path}*")), f"{block.page}:{block.line} names {word}"
+
+
+@pytest.fixture(scope="module")
+def options_of():
+    """The help of a command, made once, in this process."""
+    found = {}
+
+    def options(path, *words):
+        if (path, *words) not in found:
+            found[path, *words] = _help(path, words)
+        return found[path, *words]
+
+    return options
+
+
+def _help(path, words):
+    import contextlib
+    import io
+
+    before, text = sys.argv, io.StringIO()
+    sys.argv = [path, *words, "--help"]
+    sys.path.insert(0, str((ROOT / path).parent))
+    try:
+        with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+            runpy.run_path(str(ROOT / path), run_name="__main__")
+    finally:
+        sys.argv = before
+        sys.path.pop(0)
+    return text.getvalue()
+
+
+PYTHON = [(b, line) for b, line in COMMANDS if (tool_of(shlex.split(line)) or "").endswith(".py")]
+
+
+@pytest.mark.parametrize(("block", "line"), PYTHON, ids=[f"{b.page}:{b.line}" for b, _ in PYTHON])
+def test_a_command_has_the_options_that_a_document_gives_it(block, line, options_of):
+    words = shlex.split(line)
+    path = tool_of(words)
+    rest = words[words.index(path) + 1 :]
+    subcommand = [rest[0]] if path in ("tools/gt_cache.py", "tools/convert_checkpoint.py") else []
+    known = options_of(path, *subcommand)
+    for word in rest:
+        if word.startswith("--"):
+            assert re.search(rf"{re.escape(word.partition('=')[0])}\b", known), f"{block.page}: {path} {word}"
+
+
+@pytest.mark.parametrize("block", SNIPPETS, ids=[f"{b.page}:{b.line}" for b in SNIPPETS])
+def test_a_python_snippet_is_python(block):
+    ast.parse(block.text)
+
+
+CONFIGS = [b for b in SNIPPETS if '_base_ = ["configs/' in b.text and b.page != WRONG_ON_PURPOSE]
+
+
+@pytest.mark.parametrize("block", CONFIGS, ids=[f"{b.page}:{b.line}" for b in CONFIGS])
+def test_a_config_snippet_is_a_config_without_a_mistake(block, tmp_path):
+    import argparse
+
+    path = tmp_path / "snippet.py"
+    path.write_text(block.text.replace('"configs/', f'"{ROOT.as_posix()}/configs/'), encoding="utf-8")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config")
+    add_run_options(parser)
+    load_config(parser.parse_args([str(path)]))
+
+
+OPTIONS = [(b, line) for b, line in PYTHON if "--cfg-options" in line and "configs/" in line]
+
+
+@pytest.mark.parametrize(("block", "line"), OPTIONS, ids=[f"{b.page}:{b.line}" for b, _ in OPTIONS])
+def test_config_options_of_a_document_reach_something(block, line):
+    import argparse
+
+    words = shlex.split(line)
+    config = next(word for word in words if word.startswith("configs/"))
+    after = words[words.index("--cfg-options") + 1 :]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("config")
+    add_run_options(parser)
+    load_config(parser.parse_args([str(ROOT / config), "--cfg-options", *after]))
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_the_doctors_report_of_slips_is_what_it_prints(language, tmp_path, monkeypatch, capsys):
+    from mapllava.doctor.command import main
+
+    page = ROOT / "docs" / language / "doctor.md"
+    snippet = next(block for block in blocks(page, "python") if "optim_wraper" in block.text)
+    shown = next(block for block in blocks(page, "text") if "key optim_wraper" in block.text)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "slips.py").write_text(snippet.text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["slips.py", "--only", "config", "step"]) == 1
+    assert capsys.readouterr().out == shown.text
