@@ -53,6 +53,7 @@ RULES = (  # the first whose pattern fits a key, or one above it, decides; * sta
     ("optim_wrapper.accumulative_counts", EFFECT),
     ("optim_wrapper", EQUAL),
     ("param_scheduler", EFFECT),
+    ("schedule_unit", EFFECT),  # of an earlier version, whose schedules counted batches
     ("auto_scale_lr", EFFECT),
     ("sync_bn", EFFECT),
     ("hooks.LoggerHook", HARMLESS),
@@ -60,7 +61,7 @@ RULES = (  # the first whose pattern fits a key, or one above it, decides; * sta
     ("hooks", EFFECT),
     *((key, HARMLESS) for key in ("val_*", "test_*", "env_cfg", "launcher", "model_wrapper_cfg", "log_*")),
     *((key, HARMLESS) for key in ("visualizer", "work_dir", "load_from", "resume", "experiment_name")),
-    *((key, HARMLESS) for key in ("run_name", "default_scope", "schedule_unit", "data_root", "compile")),
+    *((key, HARMLESS) for key in ("run_name", "default_scope", "data_root", "compile")),
     *((key, HARMLESS) for key in ("find_unused_parameters", "activation_checkpointing", "filename")),
     ("*", EFFECT),  # nothing else comes from the checkpoint: what the config says is what is built
 )
@@ -69,6 +70,7 @@ OF_SCHEDULES = (
     "optim_wrapper.paramwise_cfg",
     "optim_wrapper.accumulative_counts",
     "param_scheduler",
+    "schedule_unit",
     "auto_scale_lr",
     "train_cfg.max_*",
     "train_dataloader.batch_size",

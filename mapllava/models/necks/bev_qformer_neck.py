@@ -80,7 +80,8 @@ class BEVQFormerNeck(MapNeck):
     ) -> None:
         super().__init__()
         self.bev_dims = bev_dims
-        check_sizes("BEVQFormerNeck", bev_dims=bev_dims, token_stride=token_stride, dilations=dilations)
+        convolutions = {"dilations": dilations} if dilations else {}  # there may be none
+        check_sizes("BEVQFormerNeck", bev_dims=bev_dims, token_stride=token_stride, **convolutions)
         check_names("BEVQFormerNeck.loss_bev", loss_bev, ("bce", "dice"))
         check_names("BEVQFormerNeck.attention", attention, ("radius", "pool"))
         check_sizes("BEVQFormerNeck.attention", pool=int(attention["pool"]))
