@@ -17,7 +17,7 @@ import numpy as np
 
 from mapllava.errors import MapLLaVAError
 from mapllava.sources.nuscenes.splits import source_of_label, split_label
-from mapllava.sources.nuscenes.tables import CAMERAS
+from mapllava.sources.nuscenes.tables import CAMERAS, is_below_root
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -191,7 +191,7 @@ def _check_metainfo(metainfo: Any) -> None:
             raise ValueError(f"metainfo.{key} holds something else than {kinds[0].__name__} values")
     for name, table in metainfo["tables"].items():
         _check_types(table, {"size": int, "sha256": str, "mtime_ns": int}, f"metainfo.tables[{name!r}]")
-        if not isinstance(name, str) or name.startswith("/") or ".." in name.split("/"):
+        if not isinstance(name, str) or not is_below_root(name):
             raise ValueError(f"metainfo.tables names {name!r}, which is not a path below the data root")
     try:
         spec_of(metainfo)
@@ -224,6 +224,8 @@ def _check_entry(entry: Any, num_classes: int) -> None:
         raise ValueError(f"cams are {sorted(entry['cams'])}, not the six cameras {', '.join(CAMERAS)}")
     for name, camera in entry["cams"].items():
         _check_types(camera, {"img_path": str, "timestamp": int}, name)
+        if not is_below_root(camera["img_path"]):
+            raise ValueError(f"{name}.img_path '{camera['img_path']}' is not a path below the data root")
         _check_matrix(camera.get("cam2img"), 3, f"{name}.cam2img")
         _check_matrix(camera.get("lidar2cam"), 4, f"{name}.lidar2cam")
     for data in entry["polylines"]:

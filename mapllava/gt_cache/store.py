@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import pickle
 import re
@@ -32,6 +33,10 @@ _FOREIGN_ORDER = re.compile(
 """The state of a dtype of the other byte order, as pickle protocols 1 to 4 write it. The admitted dtypes take
 no state, so that such an array would be read with its bytes in the wrong order."""
 _DTYPES = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
+
+
+_MARK = b"sha256:"
+_CHECKSUM_LENGTH = len(_MARK) + hashlib.sha256().digest_size
 
 
 class _ArrayKind:
@@ -82,25 +87,37 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not admitted") from None
 
 
+def seal(data: bytes) -> bytes:
+    """What stands behind a pickle in its file: a mark and the SHA-256 of the pickle."""
+    return _MARK + hashlib.sha256(data).digest()
+
+
 def dump_plain(path: Path, value: Any) -> None:
-    """Write builtins and arrays to a file that appears whole or not at all.
+    """Write builtins and arrays, and their checksum behind them, to a file that appears whole or not at all.
 
     Raises:
         MapLLaVAError: If the file cannot be written.
     """
+    data = pickle.dumps(value, protocol=4)
     with whole_file(path) as partial, partial.open("wb") as stream:
-        pickle.dump(value, stream, protocol=4)
+        stream.write(data)
+        stream.write(seal(data))  # a pickle ends where it says, so that others can read the file as well
 
 
 def load_plain(path: Path) -> Any:
     """Read what :func:`dump_plain` wrote; nothing but builtins and numeric arrays comes out.
 
     Raises:
-        ValueError: If the file is truncated, damaged, holds arrays of the other byte order, or asks for
-            anything else.
+        ValueError: If the file is truncated, damaged (by a single bit even), holds arrays of the other byte
+            order, or asks for anything else.
         OSError: If it cannot be read.
     """
-    data = path.read_bytes()
+    stored = path.read_bytes()
+    data, checksum = stored[:-_CHECKSUM_LENGTH], stored[-_CHECKSUM_LENGTH:]
+    if not checksum.startswith(_MARK):
+        raise ValueError("truncated, not a cache, or of a release that wrote no checksum at its end")
+    if checksum != seal(data):
+        raise ValueError("its checksum is wrong: it has changed since it was written, by a bit at least")
     if _FOREIGN_ORDER.search(data):
         raise ValueError(
             f"it holds arrays whose byte order is not this machine's ({sys.byteorder}-endian); write them "

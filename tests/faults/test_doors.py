@@ -32,6 +32,7 @@ from mapllava.engine import build_runner  # noqa: E402
 from mapllava.engine.plain_state import plain_config  # noqa: E402
 from mapllava.engine.resume import resume_point  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
+from mapllava.gt_cache.store import seal  # noqa: E402
 from mapllava.registry import MODELS, TOKENIZERS  # noqa: E402
 from mapllava.testing import write_tiny_llama  # noqa: E402
 from mapllava.visualization.run_record import read_run  # noqa: E402
@@ -340,10 +341,6 @@ def test_a_base_models_pickle_runs_nothing(tmp_path, mark):
 # --- caches, results, splits, run folders
 
 
-def plain_pickle(mark: Path) -> bytes:
-    return pickle.dumps({"metainfo": {}, "data_list": [Evil(mark)]})
-
-
 def score(path: Path) -> None:
     assert evaluate([str(path), "--cache", str(path)]) == 2
 
@@ -368,7 +365,8 @@ def read_cache(path: Path) -> None:
 )
 def test_a_data_file_runs_nothing(tmp_path, mark, door, name):
     path = tmp_path / name
-    path.write_bytes(pickle.dumps({"metainfo": {}, "data_list": [Evil(mark)]}))
+    data = pickle.dumps({"metainfo": {}, "data_list": [Evil(mark)]})
+    path.write_bytes(data + seal(data))
     door(path)
     assert not mark.exists()
 
