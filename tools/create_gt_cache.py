@@ -53,8 +53,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--split",
         default="all",
-        help="train, val, all (default); geographic_roddick, near_extrapolation, far_extrapolation (all, or "
-        "one: geographic_roddick:val; the latter two need v1.0-trainval and v1.0-test, a cache is of one); "
+        help="train, val, all (default), test of v1.0-test; geographic_roddick, near_extrapolation, "
+        "far_extrapolation (all, or one: geographic_roddick:val; the latter two need v1.0-trainval and "
+        "v1.0-test, a cache is of one); "
         'your own: FILE.json:KEY of {"train": [...], "val": [...]}, FILE.json of one list',
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
@@ -102,7 +103,7 @@ def run(args: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     spec = MapSpec(args.frame, ROI.parse(args.roi, args.frame), args.classes)
     common = {"workers": args.workers, "progress": not args.quiet, "spec": spec}
-    splits = expand_split(args.split)
+    splits = expand_split(args.split, args.version)
     paths = [gt_cache.build(args.dataroot, args.version, s, args.out_dir, **common) for s in splits]
     console.print(summarise(paths))
     console.print(f"{spec}", highlight=False)

@@ -70,7 +70,7 @@ def read_model_file(path: str | Path) -> ModelFile:
     Raises:
         MapLLaVAError: if it is missing, cut short, no model file, or of another format.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise MapLLaVAError(f"model file '{path}' is not there: give a run folder's best_model.pth")
     content = read_plain(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,8 @@ class MapDataset(BaseDataset):
             )
         self.map_spec = MapSpec.from_config(map_spec)
         super().__init__(
-            ann_file=str(ann_file),
-            data_root=str(data_root),
+            ann_file=os.path.expanduser(ann_file),
+            data_root=os.path.expanduser(data_root),
             pipeline=[TRANSFORMS.build(step) if isinstance(step, Mapping) else step for step in pipeline],
             test_mode=test_mode,
             **kwargs,

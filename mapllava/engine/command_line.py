@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -25,7 +26,7 @@ from mapllava.startup import ready
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The options that training and testing have in common."""
-    parser.add_argument("--work-dir", help="folder for log, metrics and checkpoints")
+    parser.add_argument("--work-dir", type=os.path.expanduser, help="folder for log, metrics and checkpoints")
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -85,6 +86,7 @@ def read_config(args: argparse.Namespace, sent: bool = False) -> Config:
     init_default_scope(cfg.default_scope)
     _move_data_root(cfg, options.get("data_root"))
     apply_options(cfg, options)
+    _expand_home(cfg._cfg_dict)
     cfg.launcher = args.launcher
     return cfg
 
@@ -127,6 +129,15 @@ def run_tool(main: Callable[[], int]) -> int:
             raise
         sys.stderr.write(f"error: {explained}\n")
         return 2
+
+
+def _expand_home(node: Any) -> None:
+    """Write the home folder into every path that begins with ``~/``; the shell leaves it after a ``=``."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, str) and value.startswith("~/"):
+            node[key] = os.path.expanduser(value)
+        elif isinstance(value, (dict, list)):
+            _expand_home(value)
 
 
 def _import_file(path: Path) -> None:

@@ -22,7 +22,7 @@ def read_object(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        body = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
+        body = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
     except OSError as error:
         raise MapLLaVAError(f"results file '{path}' cannot be read: {error.strerror}") from error
     except _TwiceError as error:

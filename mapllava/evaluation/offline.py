@@ -107,7 +107,7 @@ def read_scene_names(values: Sequence[str] | None) -> Sequence[str] | None:
     if values is None or len(values) > 1 or not values[0].endswith(".json"):
         return values
     try:
-        names = json.loads(Path(values[0]).read_text(encoding="utf-8"))
+        names = json.loads(Path(values[0]).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise MapLLaVAError(f"scene list '{values[0]}' cannot be read: {error}") from error
     if not isinstance(names, list):

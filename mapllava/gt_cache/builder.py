@@ -25,7 +25,13 @@ from mapllava.geometry.frame_change import map_pose
 from mapllava.gt_cache import schema, store
 from mapllava.sources.nuscenes.map_classes import check_classes
 from mapllava.sources.nuscenes.map_layers import MapLayers, map_file, map_version
-from mapllava.sources.nuscenes.splits import TEST_VERSION, resolve_split, split_source, test_scene_names
+from mapllava.sources.nuscenes.splits import (
+    TEST_VERSION,
+    known_scene_names,
+    resolve_split,
+    split_source,
+    test_scene_names,
+)
 from mapllava.sources.nuscenes.tables import TABLES, NuScenesTables, check_layout
 from mapllava.structures.frames import ROI, MapSpec
 from mapllava.whole_file import cannot_write
@@ -89,7 +95,7 @@ def build(
     """
     if workers < 1:
         raise MapLLaVAError(f"workers is {workers}: at least 1 is needed")
-    root, wanted = Path(dataroot), _wanted_spec(roi, spec)
+    root, wanted = Path(dataroot).expanduser(), _wanted_spec(roi, spec)
     target = schema.cache_path(root, version, split, out_dir)
     check_layout(root, version)
     tables = NuScenesTables(root, version)
@@ -144,6 +150,12 @@ def _metainfo(tables: NuScenesTables, split: str, spec: MapSpec, target: Path) -
     root, version = tables.dataroot, tables.version
     chosen = resolve_split(version, split)
     scenes = tables.present(chosen.scenes)
+    unknown = sorted(set(chosen.scenes) - set(scenes) - known_scene_names())
+    if unknown:
+        raise MapLLaVAError(
+            f"split {split} names {', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}: "
+            f"{root / version} has no such scene, nor has nuScenes; correct the names"
+        )
     if len(scenes) < len(chosen.scenes):
         logger.warning(
             "%s has %d of the %d scenes of split %s, and %s will hold these alone%s",

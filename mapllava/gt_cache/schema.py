@@ -66,7 +66,7 @@ def cache_path(dataroot: str | Path, version: str, split: str, out_dir: str | Pa
     Raises:
         MapLLaVAError: If the split is unknown.
     """
-    folder = Path(out_dir) if out_dir is not None else Path(dataroot) / "gt_cache"
+    folder = Path(out_dir).expanduser() if out_dir is not None else Path(dataroot) / "gt_cache"
     return folder / f"gt_cache_{version}_{split_label(version, split)}.pkl"
 
 

@@ -175,7 +175,7 @@ def load(
         MapLLaVAError: If the file is missing, damaged, hostile, of another format, frame, ROI,
             classes, split or version, or older than the source tables.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     wanted = {"version": version, "split": split, "dataroot": dataroot and str(dataroot)}
     try:
         content = load_plain(path)

@@ -235,3 +235,10 @@ def test_a_transform_that_breaks_the_pipeline_is_named(root):
     for message, steps in broken.items():
         with pytest.raises(MapLLaVAError, match=message):
             make(root, pipeline=steps)[0]
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(city, city_cache, monkeypatch):
+    monkeypatch.setenv("HOME", str(city.parent))
+    cache = f"~/{city_cache['val'].relative_to(city.parent)}"
+    dataset = NuScenesMapDataset(ann_file=cache, map_spec=MapSpec().to_config(), data_root=f"~/{city.name}")
+    assert dataset.get_data_info(0)["img_paths"][0].startswith(f"{city}/samples")

@@ -205,3 +205,10 @@ def test_two_builders_at_once_do_the_work_once_and_both_have_it(tiny, tmp_path, 
     assert [process.exitcode for process in started] == [0, 0, 0]
     assert sorted(done.read_text().split()) == ["scene-0061", "scene-0553"]
     assert [path.name for path in (tiny / "gt_cache").iterdir()] == ["gt_cache_v1.0-mini_train.pkl"]
+
+
+def test_scenes_that_nobody_knows_are_named(tiny, tmp_path):
+    path = tmp_path / "lists.json"
+    path.write_text('["scene-0061", "scene-61"]')
+    with pytest.raises(MapLLaVAError, match=r"lists\.json names scene-61: .* has no such scene"):
+        gt_cache.build(tiny, "v1.0-mini", str(path))

@@ -75,7 +75,12 @@ def split_label(version: str, split: str) -> str:
     if split.startswith("mini_") and version != MINI_VERSION:
         raise MapLLaVAError(f"split {split!r} belongs to {MINI_VERSION}, not to {version}: use train or val")
     label = split.removeprefix("mini_")
-    if label not in ("train", "val"):
+    if (label == "test") != (version == TEST_VERSION) and label in ("train", "val", "test"):
+        raise MapLLaVAError(
+            f"unknown split {split!r} for {version}: {TEST_VERSION} has the split test and no other version; "
+            "use train, val, a named split or a file of scenes there"
+        )
+    if label not in ("train", "val", "test"):
         raise MapLLaVAError(
             f"unknown split {split!r}: use train, val, {', '.join(f'{name}:KEY' for name in NAMED_SPLITS)}, "
             "or a file such as lists.json:val"
@@ -110,20 +115,28 @@ def resolve_split(version: str, split: str) -> Split:
         if file[0] not in NAMED_SPLITS.values():
             _check_label(version, label, scenes, file[0])
         return Split(label, scenes)
+    if label == "test":
+        return Split(label, tuple(test_scene_names()))
     return Split(label, tuple(official_scene_names(f"mini_{label}" if version == MINI_VERSION else label)))
 
 
-def expand_split(split: str) -> tuple[str, ...]:
-    """The splits that a user means: ``all`` is train and val, a named split alone all its lists.
+def known_scene_names() -> set[str]:
+    """Every scene that nuScenes has published, in any version."""
+    return {*test_scene_names(), *(name for split in OFFICIAL_SPLITS for name in official_scene_names(split))}
+
+
+def expand_split(split: str, version: str = "") -> tuple[str, ...]:
+    """The splits that a user means: ``all`` is the version's, a named split alone all its lists.
 
     Args:
         split: What :func:`resolve_split` takes, or ``all``, or a name of :data:`NAMED_SPLITS`.
+        version: Version folder; train and val but for :data:`TEST_VERSION`.
 
     Returns:
         What :func:`resolve_split` takes, one or several.
     """
     if split == "all":
-        return ("train", "val")
+        return ("test",) if version == TEST_VERSION else ("train", "val")
     if split in NAMED_SPLITS:
         content = json.loads(NAMED_SPLITS[split].read_text(encoding="utf-8"))
         return tuple(f"{split}:{key}" for key, value in content.items() if isinstance(value, list))
@@ -182,7 +195,9 @@ def _check_label(version: str, label: str, scenes: tuple[str, ...], path: Path) 
     Raises:
         MapLLaVAError: If its label is that of an official or named split of other scenes.
     """
-    if label not in ("train", "val") and not label.startswith(tuple(f"{name}-" for name in NAMED_SPLITS)):
+    if label not in ("train", "val", "test") and not label.startswith(
+        tuple(f"{name}-" for name in NAMED_SPLITS)
+    ):
         return
     try:
         same = set(resolve_split(version, label).scenes) == set(scenes)
@@ -197,7 +212,7 @@ def _check_label(version: str, label: str, scenes: tuple[str, ...], path: Path) 
 
 def _from_file(path: Path, key: str) -> list[str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except OSError as error:
         raise MapLLaVAError(f"split file {path} cannot be read: {error.strerror}") from None
     except ValueError as error:

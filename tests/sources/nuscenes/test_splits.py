@@ -166,3 +166,17 @@ def test_a_named_split_is_labelled_and_its_lists_are_named():
         resolve_split("v1.0-trainval", "geographic_roddick:test")
     with pytest.raises(MapLLaVAError, match="geographic_roddick:KEY"):
         resolve_split("v1.0-trainval", "geographic")
+
+
+def test_the_test_version_has_the_test_split_alone():
+    assert len(resolve_split("v1.0-test", "test").scenes) == 150
+    assert expand_split("all", "v1.0-test") == ("test",)
+    for version, split in (("v1.0-test", "train"), ("v1.0-trainval", "test"), ("v1.0-mini", "test")):
+        with pytest.raises(MapLLaVAError, match=r"v1\.0-test has the split test"):
+            resolve_split(version, split)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_split_file(tmp_path):
+    path = tmp_path / "lists.json"
+    path.write_bytes(b'\xef\xbb\xbf{"mine": ["scene-0061"]}')
+    assert resolve_split("v1.0-mini", f"{path}:mine").scenes == ("scene-0061",)

@@ -1,0 +1,56 @@
+"""Several splits as one data set, which says so wherever a split is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.dataset import ConcatDataset
+
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import DATASETS
+
+_OF_EACH = ("split", "version", "map_version", "fingerprint")
+"""Meta information that differs between caches of one kind of map."""
+
+
+@DATASETS.register_module(name="ConcatDataset")
+class MapConcatDataset(ConcatDataset):
+    """MMEngine's ``ConcatDataset``, for data sets on GT caches of several splits or versions.
+
+    Its ``metainfo`` names them all, for instance the split ``train+val``; frame, ROI and classes must be
+    the same.
+
+    Args:
+        datasets: Data sets, or their configs.
+        **kwargs: Further arguments of :class:`mmengine.dataset.ConcatDataset`.
+
+    Raises:
+        MapLLaVAError: If there is none, maps differ, or two are of one cache.
+    """
+
+    def __init__(self, datasets: Any, **kwargs: Any) -> None:
+        if not datasets:
+            raise MapLLaVAError("ConcatDataset has no datasets: name one at least")
+        ignored = kwargs.pop("ignore_keys", None) or []
+        ignored = [ignored] if isinstance(ignored, str) else list(ignored)
+        try:
+            super().__init__(datasets, ignore_keys=[*ignored, *_OF_EACH], **kwargs)
+        except (ValueError, TypeError) as error:
+            raise MapLLaVAError(
+                f"ConcatDataset: {error}. Its data sets must be of one frame, ROI and list of classes"
+            ) from error
+
+    def full_init(self) -> None:
+        """Read all caches, and describe them together."""
+        super().full_init()
+        metas = [dataset.metainfo for dataset in self.datasets]
+        for key in _OF_EACH:
+            names = dict.fromkeys(str(meta[key]) for meta in metas if meta.get(key) is not None)
+            if names:
+                self._metainfo[key] = "+".join(names)
+        caches = [meta["fingerprint"] for meta in metas if meta.get("fingerprint")]
+        if len(set(caches)) < len(caches):
+            raise MapLLaVAError(
+                "ConcatDataset: two of its data sets are of one GT cache; to see samples more often, use "
+                "RepeatDataset"
+            )
