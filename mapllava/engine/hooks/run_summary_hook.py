@@ -9,8 +9,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mapllava.checkpoint import count_parameters
-from mapllava.datasets.fit import crowded, mounted_elsewhere
-from mapllava.datasets.map_dataset import MapDataset
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.errors import MapLLaVAError
@@ -72,6 +70,9 @@ def check_fit(runner: Runner, name: str, dataset: Any) -> None:
     Raises:
         MapLLaVAError: if the LiDAR hangs elsewhere than the neck takes it to.
     """
+    from mapllava.datasets.fit import crowded, mounted_elsewhere  # with them come mmcv and the data sources
+    from mapllava.datasets.map_dataset import MapDataset
+
     inner = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
     for each in inner:
         if each is not None:

@@ -28,9 +28,12 @@ def update_avg_factors(parts: Sequence[nn.Module], batches: Sequence[Sequence[An
     Returns:
         One number per part: the sum over all batches and processes, at least 1, over the number of batches.
     """
-    totals = torch.tensor([[avg_factor(part, samples) for part in parts] for samples in batches]).sum(0)
-    all_reduce(totals)
-    return (totals.clamp(min=1.0) / (len(batches) * get_world_size())).tolist()
+    totals = [sum(avg_factor(part, samples) for samples in batches) for part in parts]
+    if get_world_size() > 1:
+        exchanged = torch.tensor(totals)
+        all_reduce(exchanged)
+        totals = exchanged.tolist()
+    return [max(total, 1.0) / (len(batches) * get_world_size()) for total in totals]
 
 
 def as_part_of_update(losses: dict[str, Any], own: float, mean: float) -> dict[str, Any]:
