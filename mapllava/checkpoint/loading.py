@@ -118,7 +118,7 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
         "missing in the files": [name for name in targets if name not in found],
         "in the files but unknown here": unexpected,
         "in the files under two names": twice,
-        "of another shape or type": mismatched,
+        "of another shape, type or content": mismatched,
     }
     if any(problems.values()):
         raise MapLLaVAError(_complaint(report, problems))
@@ -152,9 +152,16 @@ def _misfit(tensor: Tensor, target: Tensor) -> str | None:
     """Why a file's tensor is not for a place, or None."""
     if tensor.shape != target.shape:
         return f"{tuple(tensor.shape)}, expected {tuple(target.shape)}"
-    if target.is_floating_point() and not tensor.is_floating_point():
-        return f"of {tensor.dtype}, expected a floating-point type"
+    if target.is_floating_point() and not (tensor.is_floating_point() and tensor.element_size() > 1):
+        return f"of {tensor.dtype}, expected a floating-point type of 16 bits or more"
+    if tensor.is_floating_point() and not tensor.is_meta and not _is_finite(tensor):
+        return "with NaN or infinity in it"
     return None
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether all values are; a sum is one pass without memory, and decides unless it overflows."""
+    return bool(tensor.sum(dtype=torch.float32).isfinite()) or bool(tensor.isfinite().all())
 
 
 def _place(module: nn.Module, name: str, target: Tensor, tensor: Tensor) -> None:

@@ -149,7 +149,10 @@ class WeightSource:
     def _shards(self, index: Path, wanted: Callable[[str], bool]) -> Shards:
         """The files that an index names; those with wanted tensors are there and whole."""
         shards: dict[str, list[str]] = {}
-        for key, file in dict(_read_json(index).get("weight_map") or {}).items():
+        weight_map = _read_json(index).get("weight_map") or {}
+        if not isinstance(weight_map, dict) or not all(isinstance(file, str) for file in weight_map.values()):
+            raise MapLLaVAError(f"'{index}' is damaged: its weight_map does not name a file for each tensor")
+        for key, file in weight_map.items():
             shards.setdefault(Path(file).name, []).append(key)
         needed = [file for file, keys in shards.items() if any(map(wanted, keys))]
         if not self.is_local and needed:

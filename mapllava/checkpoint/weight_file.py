@@ -15,6 +15,7 @@ from torch import Tensor
 from mapllava.errors import MapLLaVAError
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
+_FLOATS = ("F64", "F32", "F16", "BF16")  # safetensors' names
 _LENGTH = struct.Struct("<Q")  # of a safetensors header, in front of it
 
 
@@ -89,7 +90,7 @@ def open_weights(path: Path) -> Iterator[tuple[list[str], Callable[[str], Tensor
 
         def shape_only(key: str) -> Tensor:
             entry = file.get_slice(key)
-            dtype = torch.float32 if "F" in entry.get_dtype() else torch.int8
+            dtype = torch.float32 if entry.get_dtype() in _FLOATS else torch.int8
             return torch.empty(entry.get_shape(), dtype=dtype, device="meta")
 
         on_meta = torch.get_default_device().type == "meta"
@@ -107,7 +108,9 @@ def _read_bin(path: Path) -> dict[str, Tensor]:
             f"'{path}' cannot be read as tensors ({type(error).__name__}: {reason}): it is cut short or no "
             "weight file, and nothing in it was run; download it again, or as safetensors"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
+    ):
         inside = ", ".join(map(str, list(state)[:5])) if isinstance(state, dict) else type(state).__name__
         raise MapLLaVAError(
             f"'{path}' holds more than names and tensors ({inside}): it is a training checkpoint; name a "

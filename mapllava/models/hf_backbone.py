@@ -148,9 +148,20 @@ def build_backbone(
 
     Returns:
         the model; a filled one has its ``LoadReport`` in the attribute ``load_report``.
+
+    Raises:
+        MapLLaVAError: if the weights do not fit, or transformers builds no model of their config.json.
     """
-    with nullcontext() if source is None else parameters_on_meta():
-        backbone: Any = construct()
+    try:
+        with nullcontext() if source is None else parameters_on_meta():
+            backbone: Any = construct()
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # by the value that is wrong
+        if source is None:
+            raise
+        raise MapLLaVAError(
+            f"{table.component}: transformers builds no model of the config.json of '{source.name}' "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]}): download it again"
+        ) from error
     if quantization is not None:
         quantize_(backbone, quantization)
     if source is not None:

@@ -37,6 +37,9 @@ def check_trainability(
     Raises:
         MapLLaVAError: naming the setting and what to write instead.
     """
+    for name, given in (("lora", lora), ("quantization", quantization)):
+        if given is not None and not isinstance(given, Mapping):
+            raise MapLLaVAError(f"{component}: {name} is {given!r}: write {name}=dict(…), or None")
     if lora is not None:
         _check_lora(component, lora)
         if not frozen:
@@ -140,7 +143,8 @@ def _check_lora(component: str, lora: Mapping[str, Any]) -> None:
         )
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise MapLLaVAError(f"{component}: lora.dropout is {dropout!r}: use a rate in [0, 1)")
-    if not targets or (isinstance(targets, str) and targets != ALL_LINEAR):
+    named = isinstance(targets, (list, tuple)) and all(isinstance(target, str) for target in targets)
+    if not targets or not (named or targets == ALL_LINEAR):
         raise MapLLaVAError(
             f"{component}: lora.targets is {targets!r}: use '{ALL_LINEAR}', or a list such as "
             "['q_proj', 'v_proj']"

@@ -1,5 +1,7 @@
 """Loading: everything accounted for, or an error that lists the keys (never a hollow success)."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -100,6 +102,29 @@ def test_whole_numbers_are_no_weights(tmp_path, tensors):
     tensors["toy.0.weight"] = torch.zeros(4, 3, dtype=torch.int8)
     with pytest.raises(MapLLaVAError, match=r"toy\.0\.weight of torch\.int8, expected a floating-point type"):
         load_weights(toy(), write(tmp_path, tensors), TABLE)
+
+
+@pytest.mark.parametrize("on_meta", [False, True])
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_what_is_not_finite_is_no_weight(tmp_path, tensors, value, on_meta):
+    tensors["toy.0.weight"][1, 2] = value  # attention would take it for a masked place
+    with parameters_on_meta() if on_meta else nullcontext():
+        module = toy()
+    with pytest.raises(MapLLaVAError, match=r"content: toy\.0\.weight with NaN or infinity"):
+        load_weights(module, write(tmp_path, tensors), TABLE)
+
+
+def test_large_weights_are_weights(tmp_path, tensors):
+    tensors["toy.0.weight"][:] = 3e38  # their sum is infinite
+    load_weights(toy(), write(tmp_path, tensors), TABLE)
+
+
+def test_eight_bits_have_no_scale(tmp_path, tensors):
+    tensors["toy.0.weight"] = tensors["toy.0.weight"].to(torch.float8_e4m3fn)
+    source = write(tmp_path, tensors)
+    for device in ("cpu", "meta"):
+        with torch.device(device), pytest.raises(MapLLaVAError, match=r"toy\.0\.weight of torch\..* 16 bits"):
+            load_weights(toy(), source, TABLE)
 
 
 def test_a_single_tensor(tmp_path, tensors):

@@ -154,6 +154,18 @@ DAMAGES = {
         [lambda f: torch.save({"state_dict": TENSORS, "epoch": 3}, f / "pytorch_model.bin")],
         r"holds more than names and tensors \(state_dict, epoch\): it is a training checkpoint",
     ),
+    "index of no names": (
+        [put("model.safetensors.index.json", b'{"weight_map": {"a.x": 5}}')],
+        r"index\.json' is damaged: its weight_map",
+    ),
+    "index of a list": (
+        [put("model.safetensors.index.json", b'{"weight_map": ["one.safetensors"]}')],
+        r"index\.json' is damaged: its weight_map",
+    ),
+    "bin without names": (
+        [lambda f: torch.save(dict(enumerate(TENSORS.values())), f / "pytorch_model.bin")],
+        r"holds more than names and tensors \(0, 1, 2\)",
+    ),
     "two whole forms": (
         [whole, write_shards],
         r"model\.safetensors and the files that .*index\.json names are both",

@@ -310,6 +310,9 @@ WRONG = [
     ({"lora": {**LORA, "dropout": 1.0}}, r"lora\.dropout is 1\.0"),
     ({"lora": {**LORA, "targets": "linear"}}, r"lora\.targets is 'linear': use 'all-linear'"),
     ({"lora": {**LORA, "targets": []}}, r"lora\.targets is \[\]"),
+    ({"lora": {**LORA, "targets": 5}}, r"lora\.targets is 5: use 'all-linear'"),
+    ({"lora": 16}, r"lora is 16: write lora=dict\(…\), or None"),
+    ({"quantization": 4}, r"quantization is 4: write quantization=dict\(…\), or None"),
     (
         {"lora": {**LORA, "targets": ["q_proj", "qkv"]}},
         "no linear layer is called qkv .*there are down_proj, gate_proj, k_proj, o_proj, q_proj, up_proj",

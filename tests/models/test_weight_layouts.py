@@ -198,3 +198,12 @@ def test_a_llava_whose_clip_is_out_of_reach_names_the_folder(tmp_path, monkeypat
 def test_another_model_is_named(make, tmp_path):
     with pytest.raises(MapLLaVAError, match=r"llama' holds a llama, expected a (blip_2|clip)_"):
         make(str(write_tiny_llama(tmp_path / "llama")))
+
+
+@pytest.mark.parametrize("wrong", [{"hidden_act": "swish9"}, {"rope_parameters": {"rope_type": "spiral"}}])
+def test_a_config_that_transformers_builds_nothing_of_is_named(wrong, tmp_path):
+    folder = write_tiny_llama(tmp_path / "llama")
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
+    with pytest.raises(MapLLaVAError, match=r"builds no model of the config\.json of '.*llama' \(KeyError"):
+        language_model(folder)
