@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from mapllava.engine.command_line import add_run_options, load_config
-from tests.documents.blocks import PAIRS, ROOT, blocks
+from tests.documents.blocks import PAIRS, ROOT, all_commands, blocks
 
 PAGES = [page for page, _ in PAIRS]
-COMMANDS = [(block, line) for page in PAGES for block in blocks(page, "bash") for line in block.commands]
+COMMANDS = all_commands()
 SNIPPETS = [block for page in PAGES for block in blocks(page, "python")]
 WRONG_ON_PURPOSE = "docs/en/doctor.md"  # shows what a config full of slips is told
 
@@ -26,15 +26,19 @@ def tool_of(words):
 
 @pytest.mark.parametrize(("page", "other"), PAIRS, ids=[page.name for page, _ in PAIRS])
 def test_both_languages_show_the_same_commands(page, other):
-    assert [block.commands for block in blocks(page, "bash")] == [b.commands for b in blocks(other, "bash")]
+    ours, theirs = (
+        [(command.text, command.status) for block in blocks(path, "bash") for command in block.commands]
+        for path in (page, other)
+    )
+    assert ours == theirs
 
 
-@pytest.mark.parametrize(("block", "line"), COMMANDS, ids=[f"{b.page}:{b.line}" for b, _ in COMMANDS])
-def test_a_command_names_files_and_configs_that_are_there(block, line):
-    for word in shlex.split(line, comments=True):
+@pytest.mark.parametrize("command", COMMANDS, ids=[command.where for command in COMMANDS])
+def test_a_command_names_files_and_configs_that_are_there(command):
+    for word in shlex.split(command.text):
         path = word.partition("{")[0]
         if re.match(r"(tools|benchmarks|examples|configs|requirements)/", path):
-            assert list(ROOT.glob(f"{path}*")), f"{block.page}:{block.line} names {word}"
+            assert list(ROOT.glob(f"{path}*")), f"{command.where} names {word}"
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +70,21 @@ def _help(path, words):
     return text.getvalue()
 
 
-PYTHON = [(b, line) for b, line in COMMANDS if (tool_of(shlex.split(line)) or "").endswith(".py")]
+PYTHON = [command for command in COMMANDS if (tool_of(shlex.split(command.text)) or "").endswith(".py")]
 
 
-@pytest.mark.parametrize(("block", "line"), PYTHON, ids=[f"{b.page}:{b.line}" for b, _ in PYTHON])
-def test_a_command_has_the_options_that_a_document_gives_it(block, line, options_of):
-    words = shlex.split(line)
+@pytest.mark.parametrize("command", PYTHON, ids=[command.where for command in PYTHON])
+def test_a_command_has_the_options_that_a_document_gives_it(command, options_of):
+    words = shlex.split(command.text)
     path = tool_of(words)
     rest = words[words.index(path) + 1 :]
     subcommand = [rest[0]] if path in ("tools/gt_cache.py", "tools/convert_checkpoint.py") else []
     known = options_of(path, *subcommand)
     for word in rest:
         if word.startswith("--"):
-            assert re.search(rf"{re.escape(word.partition('=')[0])}\b", known), f"{block.page}: {path} {word}"
+            assert re.search(rf"{re.escape(word.partition('=')[0])}\b", known), (
+                f"{command.where}: {path} {word}"
+            )
 
 
 @pytest.mark.parametrize("block", SNIPPETS, ids=[f"{b.page}:{b.line}" for b in SNIPPETS])
@@ -101,14 +107,14 @@ def test_a_config_snippet_is_a_config_without_a_mistake(block, tmp_path):
     load_config(parser.parse_args([str(path)]))
 
 
-OPTIONS = [(b, line) for b, line in PYTHON if "--cfg-options" in line and "configs/" in line]
+OPTIONS = [command for command in PYTHON if re.search("configs/.* --cfg-options", command.text)]
 
 
-@pytest.mark.parametrize(("block", "line"), OPTIONS, ids=[f"{b.page}:{b.line}" for b, _ in OPTIONS])
-def test_config_options_of_a_document_reach_something(block, line):
+@pytest.mark.parametrize("command", OPTIONS, ids=[command.where for command in OPTIONS])
+def test_config_options_of_a_document_reach_something(command):
     import argparse
 
-    words = shlex.split(line)
+    words = shlex.split(command.text)
     config = next(word for word in words if word.startswith("configs/"))
     after = words[words.index("--cfg-options") + 1 :]
     parser = argparse.ArgumentParser()
