@@ -31,10 +31,12 @@ from toy import toy_config  # noqa: E402
 
 from mapllava import gt_cache  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
+from mapllava.gt_cache.store import seal  # noqa: E402
 from mapllava.synthetic import create_city  # noqa: E402
 
 CITY = {"version": "v1.0-mini", "num_train_scenes": 2, "num_val_scenes": 1, "samples_per_scene": 2}
 _NAMES = itertools.count()
+_HOSTILE = b"cos\nsystem\n(S'touch /tmp/evil'\ntR."
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ CASES = [
     Case("cache", "missing", lambda w: w.map(caches={"val": w.folder / "none.pkl"}), ("none.pkl", "create_gt_cache.py")),  # noqa: E501
     Case("cache", "cut short", _cache(truncate), ("gt_cache", "create_gt_cache.py")),
     Case("cache", "text", _cache(lambda p: p.write_text("hello")), ("gt_cache", "create_gt_cache.py")),
-    Case("cache", "hostile pickle", _cache(lambda p: p.write_bytes(b"cos\nsystem\n(S'touch /tmp/evil'\ntR.")), ("system", "create_gt_cache.py")),  # noqa: E501
+    Case("cache", "hostile pickle", _cache(lambda p: p.write_bytes(_HOSTILE + seal(_HOSTILE))), ("system", "create_gt_cache.py")),  # noqa: E501
     Case("cache", "of another ROI", lambda w: w.map(map_spec__roi=[-10.0, -20.0, 10.0, 20.0]), ("roi", "create_gt_cache.py")),  # noqa: E501
     Case("image", "missing", _images(lambda p: p.unlink()), ("CAM_FRONT", "set data_root")),
     Case("image", "cut short", _images(truncate), ("CAM_FRONT", "cut short")),
