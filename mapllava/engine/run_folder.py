@@ -59,6 +59,7 @@ def run_folder(cfg: Config, asked: str | None = None, resume: str | None = None)
             folder, is_new = _choose(cfg, asked, resume)
             stack.enter_context(_removed_if_bare(folder, is_new, started))
             stack.enter_context(sole_holder(folder / LOCK, f"'{folder}' is the folder of a run in training,"))
+            started.before = set(folder.iterdir())
             found = _checkpoint(folder, resume)
             _check_owner(folder, cfg, found)
             return folder, is_new, found
@@ -67,6 +68,7 @@ def run_folder(cfg: Config, asked: str | None = None, resume: str | None = None)
         folder, is_new, found = _by_main_process(claim)
         if not is_main_process():
             stack.enter_context(_removed_if_bare(folder, is_new, started))
+            started.before = set(folder.iterdir())
         cfg.work_dir = str(folder)
         if found is not None:
             cfg.resume, cfg.load_from = True, str(found)
@@ -82,12 +84,18 @@ def restarts() -> int:
 
 
 class _Started(Hook):
-    """Notes in the folder whose run it holds, once a step is done."""
+    """Notes in the folder whose run it holds, once a step is done.
+
+    Attributes:
+        before: What was in the folder when it became this run's; None while it is not.
+        done: Whether a step is done.
+    """
 
     priority = "HIGHEST"
 
     def __init__(self, cfg: Config) -> None:
         self.record = {"config": _written_in(cfg), "launch": _launch()}
+        self.before: set[Path] | None = None
         self.done = False
 
     def after_train_iter(
@@ -204,13 +212,16 @@ def _by_main_process(claim: Callable[[], Any]) -> Any:
 @contextmanager
 def _removed_if_bare(folder: Path, is_new: bool, started: _Started) -> Iterator[None]:
     """Where the start fails, take away what it has put into the folder, unless somebody may want it."""
-    before = set(folder.iterdir()) if folder.is_dir() else set()
     try:
         yield
     except BaseException:
-        if not started.done:
+        if started.before is None:  # what lies there now is another run's
+            with suppress(OSError):
+                if is_new:
+                    folder.rmdir()
+        elif not started.done:
             with suppress(FileNotFoundError):  # another process of this run was faster
-                _remove(folder, before, is_new)
+                _remove(folder, started.before, is_new)
         raise
 
 

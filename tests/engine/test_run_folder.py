@@ -88,6 +88,20 @@ def test_a_folder_is_one_runs_while_it_lasts_and_free_once_it_is_killed(tmp_path
     assert (tmp_path / "run" / "final_model.pth").is_file()
 
 
+def test_who_is_refused_takes_nothing_of_the_run_that_has_the_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    folder.mkdir()
+
+    def refuse(lock, *_):
+        (folder / "20260101_120000.log").touch()  # the other run's, written just now
+        raise MapLLaVAError("in use")
+
+    monkeypatch.setattr("mapllava.engine.run_folder.sole_holder", refuse)
+    with pytest.raises(MapLLaVAError, match="in use"), run_folder(written(tmp_path / "a.py"), str(folder)):
+        pass
+    assert [path.name for path in folder.iterdir()] == ["20260101_120000.log"]
+
+
 def test_configs_of_one_name_in_two_folders_are_two(tmp_path, runs):
     first = train(written(tmp_path / "a" / "mini.py"))
     other = written(tmp_path / "b" / "mini.py", epochs=2)
