@@ -108,3 +108,17 @@ def test_launcher_outside_of_torchrun_says_what_to_use(tmp_path, monkeypatch):
     with pytest.raises(MapLLaVAError, match="dist_train"):
         build_runner(toy_config(tmp_path, launcher="pytorch"))
     assert not torch.distributed.is_initialized()
+
+
+def test_a_metric_that_gives_no_dict_is_named(tmp_path):
+    from toy import ToyMetric
+
+    from mapllava.registry import METRICS
+
+    @METRICS.register_module(force=True)
+    class ListMetric(ToyMetric):
+        def compute_metrics(self, results):
+            return [0.5]
+
+    with pytest.raises(MapLLaVAError, match="ListMetric.compute_metrics gave a list; expected a dict"):
+        build_runner(toy_config(tmp_path, epochs=1, val_evaluator={"type": "ListMetric"})).train()
