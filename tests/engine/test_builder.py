@@ -120,5 +120,5 @@ def test_a_metric_that_gives_no_dict_is_named(tmp_path):
         def compute_metrics(self, results):
             return [0.5]
 
-    with pytest.raises(MapLLaVAError, match="ListMetric.compute_metrics gave a list; expected a dict"):
+    with pytest.raises(MapLLaVAError, match=r"ListMetric\.compute_metrics gave a list; expected a dict"):
         build_runner(toy_config(tmp_path, epochs=1, val_evaluator={"type": "ListMetric"})).train()
