@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from mmengine.registry import build_functions
 
 from mapllava import registry
@@ -18,7 +17,7 @@ from mapllava.errors import MapLLaVAError
 
 _UNREGISTERED = re.compile(r"(\S+) is not in the (.+?) registry")
 _UNKNOWN_ARGUMENT = re.compile(r"got an unexpected keyword argument '(\w+)'")
-_OF_VALUES = (StrictDataclassError, ArithmeticError, RuntimeError, LookupError, TypeError)
+_OF_VALUES = (ArithmeticError, RuntimeError, LookupError, TypeError)
 _OF_NO_VALUES = (torch.OutOfMemoryError, NotImplementedError, RecursionError)
 _MISSING_ARGUMENT = re.compile(r"missing \d+ required .*argument")
 

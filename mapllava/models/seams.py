@@ -72,8 +72,7 @@ def check_tensor(part: nn.Module, what: str, value: Any, shape: Shape, like: Ten
         return value
     if value.device != like.device:
         raise fail(part, f"{what} on {value.device}", f"the device of its input, {like.device}")
-    mixed = torch.is_autocast_enabled(like.device.type) and torch.float64 not in (value.dtype, like.dtype)
-    if value.dtype != like.dtype and not mixed:
+    if value.dtype != like.dtype and not _mixed_precision(value, like):
         raise fail(part, f"{what} of dtype {value.dtype}", f"{like.dtype}, that of its input")
     return value
 
@@ -218,6 +217,13 @@ def check_instances(head: nn.Module, found: Any, count: int) -> list[Any]:
         ):
             raise fail(head, f"predictions with {shapes}", "points (K, P, 2), scores (K,) and labels (K,)")
     return list(found)
+
+
+def _mixed_precision(value: Tensor, like: Tensor) -> bool:
+    """Whether autocast brings two dtypes together; nothing is computed on the meta device."""
+    if like.is_meta:
+        return True
+    return torch.is_autocast_enabled(like.device.type) and torch.float64 not in (value.dtype, like.dtype)
 
 
 def _whole(value: Any) -> TypeGuard[int]:
