@@ -52,7 +52,9 @@ def explain_config(error: Exception) -> MapLLaVAError | None:
         return MapLLaVAError(
             f"config: {name} cannot be built: {text or type(error).__name__}; change its values"
         )
-    if isinstance(error, _OF_VALUES) and not isinstance(error, _OF_NO_VALUES):
+    from huggingface_hub.errors import StrictDataclassError  # what transformers' configs raise
+
+    if isinstance(error, (StrictDataclassError, *_OF_VALUES)) and not isinstance(error, _OF_NO_VALUES):
         frame = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(frame.filename).name}:{frame.lineno}"
         return MapLLaVAError(
