@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from mapllava.config.mistake import check_sizes
 from mapllava.engine.sharding import shard_optimizer_state
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIM_WRAPPERS
@@ -41,7 +42,7 @@ class AutocastOptimWrapper(OptimWrapper):
         **kwargs: ``accumulative_counts`` and ``clip_grad`` of the base class.
 
     Raises:
-        MapLLaVAError: If the dtype is another.
+        MapLLaVAError: If the dtype is another, or a number in ``kwargs`` would train nothing or backwards.
     """
 
     def __init__(
@@ -53,7 +54,14 @@ class AutocastOptimWrapper(OptimWrapper):
     ) -> None:
         if dtype is not None and dtype not in _DTYPES:
             raise MapLLaVAError(f"optim_wrapper.dtype is {dtype!r}: use one of {', '.join(_DTYPES)}, or None")
+        check_sizes("optim_wrapper", accumulative_counts=kwargs.get("accumulative_counts", 1))
         super().__init__(optimizer, **kwargs)
+        for name in ("max_norm", "clip_value"):
+            limit = (self.clip_grad_kwargs or {}).get(name, 1.0)
+            if not isinstance(limit, (int, float)) or not limit > 0:
+                raise MapLLaVAError(
+                    f"optim_wrapper.clip_grad.{name} is {limit!r}: use a number above 0, or clip_grad=None"
+                )
         self.dtype = dtype
         self.nonfinite: str | None = None
         self.before_clip: list[Callable[[torch.optim.Optimizer], None]] = []

@@ -164,6 +164,11 @@ class MapRunner(Runner):
     def _build_param_scheduler(self, scheduler: Any, optim_wrapper: OptimWrapper) -> list[_ParamScheduler]:
         """MMEngine's; what is by iteration, or converted to it, is in updates of the weights."""
         epoch = count_updates(len(self.train_dataloader), optim_wrapper)
+        if not epoch:
+            raise MapLLaVAError(
+                f"an epoch has no batch: {len(self.train_dataloader.dataset)} training samples with "
+                f"train_dataloader.batch_size={self.train_dataloader.batch_size} and drop_last=True"
+            )
         whole = isinstance(self.train_loop, MapTrainLoop)
         total = epoch * self.max_epochs if whole else count_updates(self.max_iters, optim_wrapper)
         built = []

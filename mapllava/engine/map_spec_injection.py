@@ -145,5 +145,7 @@ def _end_schedules(cfg: Config) -> None:
     epochs = (cfg.get("train_cfg") or {}).get("max_epochs")
     schedulers = cfg.get("param_scheduler") or []
     for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
+        if not isinstance(scheduler, dict):
+            raise MapLLaVAError(f"param_scheduler has {scheduler!r}: give dicts, dict(type=…)")
         if epochs is not None and scheduler.get("by_epoch", True):
             scheduler.setdefault("end", epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,8 @@ class MapOptimWrapperConstructor:
             ``lr_mult``, the longest matching prefix winning; ``matrices``: ``min_size``.
 
     Raises:
-        MapLLaVAError: If an option is unknown, a prefix matches no parameter, or nothing trains.
+        MapLLaVAError: If an option is unknown, a prefix matches no parameter, nothing trains, or the
+            learning rate is no number.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -65,7 +67,10 @@ class MapOptimWrapperConstructor:
         model = bare_model(model)
         cfg = dict(self.optim_wrapper_cfg)
         optimizer = dict(cfg.pop("optimizer"))
-        optimizer["params"] = self._param_groups(model, optimizer["lr"])
+        rate = optimizer.get("lr")
+        if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not math.isfinite(rate):
+            raise MapLLaVAError(f"optim_wrapper.optimizer.lr is {rate!r}: give the learning rate as a number")
+        optimizer["params"] = self._param_groups(model, rate)
         cfg.setdefault("type", "OptimWrapper")
         return OPTIM_WRAPPERS.build(cfg, default_args={"optimizer": OPTIMIZERS.build(optimizer)})
 
@@ -139,7 +144,7 @@ def _matrices(model: nn.Module, min_size: int) -> set[str]:
         f"{path}.weight" if path else "weight"
         for path, module in model.named_modules()
         if isinstance(module, nn.Linear | nn.Conv2d)
-        and min(len(module.weight), module.weight[0].numel()) >= min_size
+        and min(len(module.weight), module.weight.numel() // max(len(module.weight), 1)) >= min_size
     }
 
 

@@ -40,9 +40,9 @@ def check_saving(cfg: Config) -> None:
             could not be read again.
     """
     loop = cfg.train_cfg
-    for key in ("max_epochs", "max_iters"):
+    for key, what in (("max_epochs", "trained"), ("max_iters", "trained"), ("val_interval", "validated")):
         if loop.get(key) is not None and not (isinstance(loop[key], int) and loop[key] > 0):
-            raise MapLLaVAError(f"train_cfg.{key} is {loop[key]!r}: nothing would be trained; use 1 or more")
+            raise MapLLaVAError(f"train_cfg.{key} is {loop[key]!r}: nothing would be {what}; use 1 or more")
     if cfg.get("without_checkpoints"):
         return
     hooks = hooks_of(cfg)

@@ -102,7 +102,14 @@ def configure(config_class: Any, values: dict[str, Any], component: str) -> Any:
             f"{component}: architecture has {', '.join(unknown)}, which {config_class.__name__} does not know"
         )
     _check_sizes(values, f"{component}.architecture")
-    return config_class(**values)
+    config = config_class(**values)
+    heads, shared = (getattr(config, f"num_{kind}_heads", None) for kind in ("attention", "key_value"))
+    if heads and shared and heads % shared:
+        raise MapLLaVAError(
+            f"{component}.architecture: num_attention_heads={heads} is no multiple of "
+            f"num_key_value_heads={shared}: give both, so that it is"
+        )
+    return config
 
 
 def _check_sizes(values: Mapping[str, Any], where: str) -> None:
@@ -110,16 +117,11 @@ def _check_sizes(values: Mapping[str, Any], where: str) -> None:
     words = ("_size", "_heads", "_layers", "_frequency")
     sizes = {name: value for name, value in values.items() if name.endswith(words) and value is not None}
     check_sizes(where, **sizes)
-    heads, shared = values.get("num_attention_heads"), values.get("num_key_value_heads")
+    heads = values.get("num_attention_heads")
     if heads and values.get("hidden_size", heads) % heads and "head_dim" not in values:
         raise MapLLaVAError(
             f"{where}: hidden_size={values['hidden_size']} is no multiple of num_attention_heads={heads}: "
             "change one of the two"
-        )
-    if heads and shared and heads % shared:
-        raise MapLLaVAError(
-            f"{where}: num_attention_heads={heads} is no multiple of num_key_value_heads={shared}: change "
-            "one of the two"
         )
 
 

@@ -51,6 +51,7 @@ SAVES_NOTHING = {
     "cannot be read again": {"default_hooks": {}},
     "no epoch": {"train_cfg": {"max_epochs": 0}},
     "half an epoch": {"train_cfg": {"max_epochs": 0.5}},
+    "no validation": {"train_cfg": {"max_epochs": 3, "val_interval": 0}},
     "no iteration": {"train_cfg": {"type": "IterBasedTrainLoop", "max_iters": 0}},
 }
 
@@ -59,7 +60,7 @@ SAVES_NOTHING = {
 def test_a_training_that_would_leave_nothing_behind_is_refused(changes):
     cfg = Config({"train_cfg": {"max_epochs": 3}, "custom_hooks": [{"type": "ProgressBarHook"}], **changes})
     with pytest.raises(
-        MapLLaVAError, match=r"would save nothing|could not be loaded|nothing would be trained"
+        MapLLaVAError, match=r"would save nothing|could not be loaded|nothing would be (trained|validated)"
     ):
         check_saving(cfg)
     assert [finding.status for finding in saving(cfg)] == ["fail"], "doctor agrees"

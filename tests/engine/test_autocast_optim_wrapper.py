@@ -46,6 +46,22 @@ def test_gradients_are_clipped():
     assert torch.linalg.norm(model.weight.detach() - before).item() == pytest.approx(0.5, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"clip_grad": {"max_norm": -1.0}},  # would turn the gradient round
+        {"clip_grad": {"max_norm": 0.0}},
+        {"clip_grad": {"max_norm": float("nan")}},
+        {"clip_grad": {"max_norm": "1"}},
+        {"clip_grad": {"type": "value", "clip_value": -0.5}},
+        {"accumulative_counts": 1.5},
+    ],
+)
+def test_numbers_that_train_nothing_or_backwards_are_refused(wrong):
+    with pytest.raises(MapLLaVAError, match=r"optim_wrapper\.(clip_grad\.|accumulative_counts)"):
+        wrapper(torch.nn.Linear(4, 1), **wrong)
+
+
 @pytest.mark.parametrize("factor", [float("nan"), float("inf")])
 def test_a_nonfinite_loss_leaves_the_weights_alone(factor):
     model = ToyModel()

@@ -70,6 +70,13 @@ def test_mistyped_groups_are_refused(groups, message):
         build(Model(), **groups)
 
 
+@pytest.mark.parametrize("rate", ["1e-3", None, float("nan")])
+def test_a_learning_rate_is_a_number(rate):
+    optim = {**OPTIM, "optimizer": {**OPTIM["optimizer"], "lr": rate}}
+    with pytest.raises(MapLLaVAError, match=r"optim_wrapper\.optimizer\.lr is"):
+        MapOptimWrapperConstructor(optim)(Model())
+
+
 def test_unknown_option_and_nothing_to_train_are_refused():
     with pytest.raises(MapLLaVAError, match="norm_decay_mult"):
         MapOptimWrapperConstructor(OPTIM, {"norm_decay_mult": 0.0})

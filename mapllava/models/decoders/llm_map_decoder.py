@@ -5,10 +5,12 @@ Shapes: B batch, S scene tokens, Q map-query tokens, D hidden channels of the la
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -138,6 +140,7 @@ class LLMMapDecoder(LanguageModel):
         self.prompt = checked
         self.project = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, self.embed_dims))
         self.scale = float(getattr(self.backbone.config, "initializer_range", RANDOM_STD))
+        self._told = False
 
     @classmethod
     def open_prompt(
@@ -171,7 +174,8 @@ class LLMMapDecoder(LanguageModel):
             (B, Q, D), float32 or the autocast dtype.
 
         Raises:
-            MapLLaVAError: if a text is not one for the tokenizer, or FlexAttention is to train on a CPU.
+            MapLLaVAError: if a text is not one for the tokenizer, the language model has not enough
+                positions, or FlexAttention is to train on a CPU.
         """
         ids, padding = self.prompt.batch(prompts, len(scene_tokens), scene_tokens.device)
         prompt = self.backbone.get_input_embeddings()(ids)
@@ -179,6 +183,7 @@ class LLMMapDecoder(LanguageModel):
         parts = [prompt, self.project(scene_tokens) * self.scale, tokens]
         embeddings = torch.cat([part.to(prompt.dtype) for part in parts], dim=1)
         length = embeddings.shape[1]
+        self._check_length(ids.shape[1], scene_tokens.shape[1], length)
         positions = torch.arange(length, device=embeddings.device).unsqueeze(0)
         if padding is not None:
             positions = (positions - padding[:, None]).clamp_min(0)
@@ -189,6 +194,23 @@ class LLMMapDecoder(LanguageModel):
             use_cache=False,
         ).last_hidden_state[:, -tokens.shape[1] :]
         return decoded.to(tokens.dtype)
+
+    def _check_length(self, prompt: int, scene: int, length: int) -> None:
+        """Learned positions end; rotary ones go on, farther than loaded weights have seen."""
+        config = self.backbone.config
+        most = getattr(config, "max_position_embeddings", None)
+        if most is None or length <= most or self._told:
+            return
+        said = (
+            f"the language model has {most} positions, and gets {length} tokens ({prompt} of the prompt, "
+            f"{scene} of the scene, {length - prompt - scene} map queries): raise model.neck.token_stride, "
+            "or lower model.map_queries.num_instances"
+        )
+        if getattr(config, "rope_parameters", None) is None:
+            raise MapLLaVAError(said)
+        self._told = True
+        if self.base_weights is not None:
+            print_log(said, logger="current", level=logging.WARNING)
 
     def _mask(
         self, queries: BaseMapQueries, embeddings: Tensor, prefix_len: int, padding: Tensor | None

@@ -85,7 +85,7 @@ class BEVQFormerNeck(MapNeck):
         check_names("BEVQFormerNeck.loss_bev", loss_bev, ("bce", "dice"))
         check_names("BEVQFormerNeck.attention", attention, ("radius", "pool"))
         check_sizes("BEVQFormerNeck.attention", pool=int(attention["pool"]))
-        check_numbers(self, **loss_bev)
+        check_numbers(self, **loss_bev, radius=attention["radius"])
         self.loss_weights = dict(loss_bev)
         self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
         self.ground, levels = heights_in_frame(heights, map_spec.frame)

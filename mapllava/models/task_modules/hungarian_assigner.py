@@ -34,9 +34,14 @@ class HungarianMapAssigner:
 
     Args:
         costs: configs of the costs, each a callable ``(logits, points, targets) -> (L, B, I, G)``.
+
+    Raises:
+        MapLLaVAError: if there is no cost.
     """
 
     def __init__(self, costs: Sequence[dict]) -> None:
+        if not costs:
+            raise MapLLaVAError("model.head.assigner.costs is empty: nothing says what matches what")
         self.costs = [TASK_UTILS.build(cost) for cost in costs]
 
     @torch.no_grad()

@@ -1,6 +1,7 @@
 """The language model as map decoder: parity with transformers, freezing, loading, prompts."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -204,3 +205,28 @@ def test_mistakes_are_named():
         LLMMapDecoder(C, **WORDS, architecture=ARCHITECTURE, dtype="bf16")
     with pytest.raises(MapLLaVAError, match=r"model\.decoder\.prompt is None: a language model needs a text"):
         LLMMapDecoder(C, architecture=ARCHITECTURE)
+
+
+def test_more_tokens_than_positions_are_said(llama, scene, tmp_path, monkeypatch):
+    queries = InstanceMapQueries(D, 50)
+    values = {"vocab_size": 300, "hidden_size": D, "num_hidden_layers": 1, "num_attention_heads": 4}
+    learned = {**values, "model_type": "opt", "ffn_dim": 32, "word_embed_proj_dim": D, "bos_token_id": 1}
+    decoder = LLMMapDecoder(C, **WORDS, architecture={**learned, "max_position_embeddings": 40})
+    with pytest.raises(
+        MapLLaVAError, match=r"has 40 positions, and gets \d+ tokens \(.* 6 of the scene, 50 map"
+    ):
+        decoder(scene, queries)
+
+    shutil.copytree(llama, tmp_path / "short")
+    config = json.loads((tmp_path / "short" / "config.json").read_text())
+    (tmp_path / "short" / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 40}))
+    said = []
+    monkeypatch.setattr(
+        "mapllava.models.decoders.llm_map_decoder.print_log", lambda text, **_: said.append(text)
+    )
+    for pretrained in (llama, tmp_path / "short"):
+        decoder = LLMMapDecoder(C, prompt=WORDS["prompt"], pretrained=str(pretrained))
+        decoder(scene, queries)
+        decoder(scene, queries)
+    assert len(said) == 1
+    assert "has 40 positions" in said[0]

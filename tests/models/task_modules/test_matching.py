@@ -103,3 +103,8 @@ def test_a_cost_that_is_not_finite_by_itself_is_refused(targets):
 def test_another_number_of_points_is_refused():
     with pytest.raises(MapLLaVAError, match="num_points"):
         MapTargets.from_samples([sample_of([(0, line(0.0))])], MapSpec(), P + 1, torch.device("cpu"))
+
+
+def test_no_cost_is_refused():
+    with pytest.raises(MapLLaVAError, match=r"assigner\.costs is empty"):
+        HungarianMapAssigner([])
