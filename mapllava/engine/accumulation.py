@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import nullcontext
 from itertools import islice
 from typing import Any
@@ -27,7 +27,7 @@ def count_updates(batches: int, optim_wrapper: Any) -> int:
     return -(-batches // accumulative_counts(optim_wrapper))
 
 
-def by_update(batches: Iterable[Any], runner: Runner) -> Iterator[Any]:
+def by_update(batches: Iterable[Any], runner: Runner) -> Generator[Any, None, None]:
     """Batches one by one, those of an update read ahead, so that its losses can be divided by what all hold.
 
     A model that can has a context manager ``one_update(batches)``, see :class:`~mapllava.models.MapLLaVA`;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from mmengine.runner import IterBasedTrainLoop
@@ -43,5 +44,6 @@ class MapIterTrainLoop(IterBasedTrainLoop):
 
     def run(self) -> Any:
         """Train; returns the model."""
-        self.dataloader_iterator: Any = by_update(self.dataloader_iterator, self.runner)
-        return super().run()
+        with closing(by_update(self.dataloader_iterator, self.runner)) as batches:
+            self.dataloader_iterator: Any = batches
+            return super().run()

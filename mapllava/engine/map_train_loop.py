@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ class MapTrainLoop(EpochBasedTrainLoop):
         self.runner.optim_wrapper.initialize_count_status(self.runner.model, 0, batches)
         if first:
             pass_over(self.dataloader, first)
-        for index, batch in enumerate(by_update(self.dataloader, self.runner), start=first):
-            self.run_iter(index, batch)
+        with closing(by_update(self.dataloader, self.runner)) as by_one:
+            for index, batch in enumerate(by_one, start=first):
+                self.run_iter(index, batch)
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 

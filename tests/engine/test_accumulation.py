@@ -33,6 +33,7 @@ def gradients(work_dir, blip2, batch, accumulated, loop, samples):
 
     runner.optim_wrapper.before_clip.append(keep)
     runner.train()
+    assert runner.model._avg_factors is None, "what is computed later is no part of an update"
     return found
 
 
