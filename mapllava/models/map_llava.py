@@ -21,6 +21,7 @@ from mapllava.models.necks.base import NeckOutput
 from mapllava.models.seams import (
     check_attributes,
     check_drawing,
+    check_grid,
     check_instances,
     check_losses,
     check_map_queries,
@@ -180,7 +181,7 @@ class MapLLaVA(BaseModel):
         """Images to scene tokens (B, S, D) and, where the neck gives one, a BEV map."""
         img = inputs["img"]
         img_hw = (img.shape[-2], img.shape[-1])
-        rows, cols = grid = self.vision_encoder.grid_size(img_hw)
+        rows, cols = grid = check_grid(self.vision_encoder, self.vision_encoder.grid_size(img_hw))
         shape = (*img.shape[:2], rows * cols, self.vision_encoder.embed_dims)
         feats = check_tensor(self.vision_encoder, "features", self.vision_encoder(img), shape, img)
         out = self.neck(feats, grid, Cameras(inputs["lidar2img"], img_hw))

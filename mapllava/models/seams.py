@@ -77,6 +77,18 @@ def check_tensor(part: nn.Module, what: str, value: Any, shape: Shape, like: Ten
     return value
 
 
+def check_grid(encoder: nn.Module, grid: Any) -> tuple[int, int]:
+    """Rows and columns of patches that a vision encoder tells.
+
+    Raises:
+        MapLLaVAError: if they are not two whole numbers from 1.
+    """
+    found = list(grid) if isinstance(grid, (list, tuple)) else []
+    if len(found) != 2 or not all(_whole(size) and size > 0 for size in found):
+        raise fail(encoder, f"grid_size {grid!r}", "rows and columns of patches, whole numbers from 1")
+    return found[0], found[1]
+
+
 def check_neck_output(neck: nn.Module, out: Any, batch: int, like: Tensor) -> NeckOutput:
     """Scene tokens, and a BEV map where the neck announces one.
 

@@ -1,5 +1,7 @@
 """A part that gives something else than it announced is named, with what it gave and what was expected."""
 
+import re
+
 import pytest
 import torch
 
@@ -121,3 +123,42 @@ def test_map_queries_are_looked_at_once():
     queries.attention_mask = lambda prefix_len, device: torch.ones(6, 5)
     with pytest.raises(MapLLaVAError, match="an attention mask"):
         check_map_queries(queries, 24)
+
+
+HELPERS = {
+    "cost": (
+        lambda model: model.head.assigner.costs,
+        0,
+        lambda cost: cost[..., 0],
+        "FocalClassCost gave (2, 2, 6); expected",
+    ),
+    "class loss": (lambda model: model.head.losses, "cls", torch.sum, "FocalClassLoss gave loss per drawing"),
+    "loss of pairs": (lambda model: model.head.losses, "pts", torch.mean, "PointsL1Loss gave loss per pair"),
+}
+
+
+@pytest.mark.parametrize(("holder", "key", "change", "words"), HELPERS.values(), ids=HELPERS)
+def test_what_costs_and_losses_give(holder, key, change, words, batch, monkeypatch):  # noqa: F811
+    model = make()
+    part = holder(model)[key]
+    name = "forward" if isinstance(part, torch.nn.Module) else "__call__"
+    gave = getattr(type(part), name)
+    monkeypatch.setattr(type(part), name, lambda *given: change(gave(*given)))
+    with pytest.raises(MapLLaVAError, match=re.escape(words)):
+        model(*batch, mode="loss")
+
+
+@pytest.mark.parametrize("grid", [None, (2.0, 2), (0, 2), (1, 2, 3)])
+def test_a_grid_is_two_whole_numbers(grid, batch, monkeypatch):  # noqa: F811
+    model = make()
+    monkeypatch.setattr(model.vision_encoder, "grid_size", lambda size: grid)
+    with pytest.raises(MapLLaVAError, match="ConvVisionEncoder gave grid_size"):
+        model(*batch, mode="loss")
+
+
+@pytest.mark.parametrize("count", [None, -3.0, float("nan")])
+def test_an_avg_factor_is_a_number(count, batch, monkeypatch):  # noqa: F811
+    model = make()
+    monkeypatch.setattr(model.head, "avg_factor", lambda samples: count)
+    with pytest.raises(MapLLaVAError, match=r"VectorMapHead\.avg_factor gave"):
+        model(*batch, mode="loss")

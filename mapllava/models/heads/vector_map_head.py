@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mapllava.config.mistake import check_names, check_sizes
 from mapllava.models.heads.refinement_layer import mover
 from mapllava.models.precision import full_precision
+from mapllava.models.seams import check_tensor
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.registry import MODELS, TASK_UTILS
@@ -180,9 +181,12 @@ class VectorMapHead(BaseModule):
             "pts": self.losses["pts"](matched, target),
             "dir": self.losses["dir"](metres(matched), metres(target)),
         }
-        result = {"cls": self.losses["cls"](logits, one_hot, positives)}
+        losses: dict[str, nn.Module] = dict(self.losses.items())
+        result = {"cls": losses["cls"](logits, one_hot, positives)}
+        check_tensor(losses["cls"], "loss per drawing", result["cls"], (len(logits),))
         nothing = (0 * points).sum((1, 2, 3, 4)) + (0 * targets.orders).sum()  # 0, or NaN
         for name, value in per_pair.items():
+            check_tensor(losses[name], "loss per pair", value, (len(best),))
             result[name] = nothing.index_add(0, pairs.layer, value) / positives
         return result
 

@@ -9,11 +9,19 @@ import torch
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
 
+from mapllava.errors import MapLLaVAError
+
 
 def avg_factor(part: nn.Module, data_samples: Sequence[Any]) -> float:
-    """What the losses of a part of the model are averaged over in a batch: its ``avg_factor``, or samples."""
-    count = getattr(part, "avg_factor", len)
-    return float(count(data_samples))
+    """What the losses of a part of the model are averaged over in a batch: its ``avg_factor``, or samples.
+
+    Raises:
+        MapLLaVAError: if it is no number from 0.
+    """
+    count = getattr(part, "avg_factor", len)(data_samples)
+    if not isinstance(count, (int, float)) or not count >= 0:
+        raise MapLLaVAError(f"{type(part).__name__}.avg_factor gave {count!r}; expected a number from 0")
+    return float(count)
 
 
 def update_avg_factors(parts: Sequence[nn.Module], batches: Sequence[Sequence[Any]]) -> list[float]:

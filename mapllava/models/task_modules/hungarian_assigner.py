@@ -54,9 +54,16 @@ class HungarianMapAssigner:
             targets: the batch's ground truth.
 
         Raises:
-            MapLLaVAError: if a cost is not finite though predictions and elements are.
+            MapLLaVAError: if a cost is of another shape, or not finite though predictions and elements are.
         """
-        total = sum(cost(logits.float(), points.float(), targets) for cost in self.costs)
+        shape = (*logits.shape[:3], targets.labels.shape[1])
+        total = torch.zeros((), device=logits.device)
+        for cost in self.costs:
+            value = cost(logits.float(), points.float(), targets)
+            if not isinstance(value, Tensor) or value.shape != shape:
+                gave = f"{tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+                raise MapLLaVAError(f"{type(cost).__name__} gave {gave}; expected a tensor {shape}")
+            total = total + value
         matrix = total.cpu().numpy()  # the only transfer to the host
         finite = np.isfinite(matrix).all((2, 3))
         if not finite.all() and all(bool(x.isfinite().all()) for x in (logits, points, targets.orders)):
