@@ -130,7 +130,7 @@ HELPERS = {
         lambda model: model.head.assigner.costs,
         0,
         lambda cost: cost[..., 0],
-        "FocalClassCost gave (2, 2, 6); expected",
+        "FocalClassCost gave (3, 2, 6); expected",
     ),
     "class loss": (lambda model: model.head.losses, "cls", torch.sum, "FocalClassLoss gave loss per drawing"),
     "loss of pairs": (lambda model: model.head.losses, "pts", torch.mean, "PointsL1Loss gave loss per pair"),
