@@ -1,7 +1,7 @@
 # make demo    a city, its ground truth, a trained model, its score and pictures
 #              (sizes: make demo DEMO_TRAIN_SCENES=50 …, all of them in tools/demo.sh)
 # make test    the tests
-# make lint    ruff and mypy
+# make lint    ruff and mypy; make coverage: the tests, and which lines they reach
 # Each makes the virtual environment on first use.
 
 PYTHON ?= python3
@@ -15,7 +15,7 @@ READY := $(VENV)/.mapllava-ready
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format
+.PHONY: help venv demo test coverage lint format
 
 help:
 	@sed -n 's/^# \?//p' Makefile | head -5
@@ -30,7 +30,10 @@ demo: $(READY)
 	@PYTHON="$(BIN)/python" bash tools/demo.sh
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
+
+coverage: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -34,16 +34,21 @@ def suggestion(word: str, known: Iterable[str], alike: float = 0.6) -> str:
     return f"did you mean '{near[0]}'?" if near else ""
 
 
-def check_sizes(where: str, **sizes: int | Sequence[int]) -> None:
-    """Refuse sizes, and lists of them, that are not whole numbers from 1.
+def check_sizes(where: str, least: int = 1, **sizes: int | Sequence[int]) -> None:
+    """Refuse sizes, and lists of them, that are not whole numbers.
+
+    Args:
+        where: Whose they are.
+        least: The smallest that makes sense.
+        **sizes: The sizes.
 
     Raises:
         MapLLaVAError: If one is not, or a list is empty.
     """
     for name, value in sizes.items():
         parts = list(value) if isinstance(value, (list, tuple)) else [value]
-        if not parts or not all(isinstance(each, int) and each >= 1 for each in parts):
-            raise MapLLaVAError(f"{where}.{name} is {value!r}: use whole numbers from 1")
+        if not parts or not all(isinstance(each, int) and each >= least for each in parts):
+            raise MapLLaVAError(f"{where}.{name} is {value!r}: use whole numbers from {least}")
 
 
 def check_heads(where: str, width: int, heads: int) -> None:

@@ -82,7 +82,8 @@ def test_the_report_as_json(set_up, capsys):
         "check": "keys",
         "name": "key optim_wraper",
         "status": "fail",
-        "reason": "nothing reads the top-level key 'optim_wraper'",
+        "reason": f"nothing reads 'optim_wraper' of {set_up.config}, "
+        "and its value {'lr': 1} is used nowhere",
         "remedy": "did you mean 'optim_wrapper'?",
     }
 
