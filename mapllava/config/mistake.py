@@ -34,7 +34,7 @@ def suggestion(word: str, known: Iterable[str], alike: float = 0.6) -> str:
     return f"did you mean '{near[0]}'?" if near else ""
 
 
-def check_sizes(where: str, least: int = 1, **sizes: int | Sequence[int]) -> None:
+def check_sizes(where: str, least: int = 1, /, **sizes: int | Sequence[int]) -> None:
     """Refuse sizes, and lists of them, that are not whole numbers.
 
     Args:

@@ -75,7 +75,7 @@ class VectorMapHead(BaseModule):
     ) -> None:
         super().__init__()
         check_sizes("VectorMapHead", num_points=num_points, max_predictions=max_predictions)
-        check_sizes("VectorMapHead", least=0, num_layers=num_layers)  # without: the decoder's own prediction
+        check_sizes("VectorMapHead", 0, num_layers=num_layers)  # without: the decoder's own prediction
         self.map_spec, self.num_points, self.max_predictions = map_spec, num_points, max_predictions
         dims, point_dims = layer["embed_dims"], layer["point_dims"]
         num_classes = len(map_spec.classes)
