@@ -30,9 +30,7 @@ def hooks_of(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     Raises:
         MapLLaVAError: If ``custom_hooks`` is no list, or ``default_hooks`` no dict, of hooks.
     """
-    default, custom = cfg.get("default_hooks") or {}, cfg.get("custom_hooks") or []
-    if not isinstance(default, Mapping):
-        raise MapLLaVAError(f"default_hooks is {default!r}: write default_hooks = dict(NAME=dict(type=…))")
+    default, custom = _named(cfg), cfg.get("custom_hooks") or []
     if not isinstance(custom, (list, tuple)):
         raise MapLLaVAError(
             f"custom_hooks is a {type(custom).__name__} and must be a list: hooks with names go into "
@@ -43,8 +41,12 @@ def hooks_of(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def hook_slips(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Names in ``default_hooks`` that were meant to be those of other hooks."""
-    named = {**MMENGINE_HOOKS, **(cfg.get("default_hooks") or {})}
+    """Names in ``default_hooks`` that were meant to be those of other hooks.
+
+    Raises:
+        MapLLaVAError: If ``default_hooks`` is no dict.
+    """
+    named = {**MMENGINE_HOOKS, **_named(cfg)}
     there = {name for name, hook in named.items() if hook is not None and "type" in hook}
     for name in sorted(set(named) - there - set(MMENGINE_HOOKS)):
         meant = suggestion(name, there)
@@ -53,3 +55,10 @@ def hook_slips(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
             yield Mistake(f"default_hooks.{name}", reason, meant or "give its type")
         elif suggestion(name, there, ALIKE):
             yield Mistake(f"default_hooks.{name}", f"there is no hook '{name}' to leave out", meant)
+
+
+def _named(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
+    named = cfg.get("default_hooks") or {}
+    if not isinstance(named, Mapping):
+        raise MapLLaVAError(f"default_hooks is {named!r}: write default_hooks = dict(NAME=dict(type=…))")
+    return named

@@ -82,7 +82,8 @@ def _judge(each: Assignment, cfg: Mapping, consumed: Mapping, known: set[str]) -
         meant = _in_its_place(each.name, consumed)
     reason = f"nothing reads {where}, and its value {_short(cfg[each.name])} is used nowhere"
     remedy = meant or "take it out, or name it in read_by_plugins=[…] if a plug-in reads it"
-    return Mistake(f"key {each.name}", reason, remedy, grave=bool(meant)) if meant or each.own else None
+    grave = bool(meant) or (each.own and each.inherits and _has_component(cfg[each.name]))
+    return Mistake(f"key {each.name}", reason, remedy, grave=grave) if meant or each.own else None
 
 
 def _remedy(name: str, places: list[str]) -> str:
@@ -128,6 +129,11 @@ def is_used(value: Any, config: Any) -> bool:
     if isinstance(value, Mapping):
         return _found(lambda _, node: isinstance(node, Mapping) and _holds(node, value), {"config": config})
     return _is_list(value) and all(is_used(part, config) for part in value)
+
+
+def _has_component(value: Any) -> bool:
+    """Whether a value is to be built: nobody notes that down for its own sake."""
+    return _found(lambda key, node: key == "type" and isinstance(node, str), {"value": value})
 
 
 def _found(wanted: Any, config: Any) -> bool:

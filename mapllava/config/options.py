@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -15,6 +15,9 @@ from mapllava.errors import MapLLaVAError
 
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 _WORDS = {"true": True, "false": False, "none": None, "null": None}
+_WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][+-]?[0-9]+)?|[+-]?(inf|nan)")
+"""Numbers; 007 and 20260102_1200 are names, which Python would read as numbers too."""
 _FORMS = "KEY=3, KEY=text, KEY=[1,2], KEY=\"{'bits': 4}\", KEY='dict(bits=4)', KEY='{bits: 4}'"
 
 
@@ -65,17 +68,14 @@ def read_value(text: str) -> Any:
         return _bracketed(text)
     if re.match(r"dict\s*\(", text):
         inside = _inside(text[4:].lstrip())
-        return {_name(key): read_value(value) for key, value in _pairs(inside, "=")}
+        return _dict((_name(key), value) for key, value in _pairs(inside, "="))
     if "," in text and not re.search(r"\s", text):
         return [read_value(part) for part in _parts(text)]
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
-    for number in (int, float):
-        try:
-            return number(text)
-        except ValueError:
-            continue
-    return text
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else text
 
 
 def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -117,6 +117,8 @@ def _fitting(cfg: Config, key: str, value: Any) -> Any:
         wanted = f"the config has a dict there: write '{key}=dict(…)', or the key of one of its values"
     elif isinstance(old, (list, tuple)) and isinstance(value, str):
         wanted = f"the config has a list there: write '{key}=[…]', or the place of one of its values"
+    elif isinstance(old, str) and isinstance(value, (list, tuple)):
+        wanted = f"the config has the text '{old}' there: put one with commas in quotes, {key}='\"…\"'"
     elif isinstance(old, (bool, int, float)) and isinstance(value, str):
         kind = "True or False" if isinstance(old, bool) else "a number"
         wanted = f"the config has {old} there, and '{value}' is a text: write {kind}"
@@ -162,9 +164,18 @@ def _quoted(text: str) -> str:
 def _bracketed(text: str) -> Any:
     inside = _inside(text)
     if text[0] == "{":
-        return {_key(key): read_value(value) for key, value in _pairs(inside, ":")}
+        return _dict((_key(key), value) for key, value in _pairs(inside, ":"))
     values = [read_value(part) for part in _parts(inside)]
     return tuple(values) if text[0] == "(" else values
+
+
+def _dict(pairs: Iterable[tuple[Any, str]]) -> dict[Any, Any]:
+    found: dict[Any, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key} is given twice")
+        found[key] = read_value(value)
+    return found
 
 
 def _inside(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.dataset import ConcatDataset
+from torch.utils.data import Dataset
 
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import DATASETS
@@ -29,8 +31,11 @@ class MapConcatDataset(ConcatDataset):
     """
 
     def __init__(self, datasets: Any, **kwargs: Any) -> None:
-        if not datasets:
-            raise MapLLaVAError("ConcatDataset has no datasets: name one at least")
+        listed = isinstance(datasets, (list, tuple)) and datasets
+        if not listed or not all(isinstance(each, (Mapping, Dataset)) for each in datasets):
+            raise MapLLaVAError(
+                f"ConcatDataset.datasets is {datasets!r}: list one data set at least, [dict(type=…), …]"
+            )
         ignored = kwargs.pop("ignore_keys", None) or []
         ignored = [ignored] if isinstance(ignored, str) else list(ignored)
         try:

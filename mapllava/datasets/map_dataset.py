@@ -108,6 +108,10 @@ class MapDataset(BaseDataset):
         """The samples as the cache stores them."""
         return (super(MapDataset, self).get_data_info(idx) for idx in range(len(self)))
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Classes that a sample's map has lines of, for ``ClassBalancedDataset``."""
+        return sorted({int(line["label"]) for line in super().get_data_info(idx)["polylines"]})
+
     def get_data_info(self, idx: int) -> dict:
         """The sample as the first transform receives it; see the class for the keys.
 

@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config
+from mmengine.config.utils import ConfigParsingError
 from mmengine.registry import init_default_scope
 
+import mapllava.config.yaml_file  # noqa: F401  (for what Config.fromfile opens)
 from mapllava.checkpoint.trusted_config import read_sent_config
 from mapllava.config.check import check_config
 from mapllava.config.options import OptionsAction, apply_options
@@ -22,6 +25,11 @@ from mapllava.engine.resources import explain_resources
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import SCOPE
 from mapllava.startup import ready
+
+_UNREADABLE = (
+    OSError, SyntaxError, KeyError, NameError, TypeError, AttributeError, ImportError, ValueError,
+    ArithmeticError, RecursionError, ConfigParsingError, yaml.YAMLError,
+)  # fmt: skip
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +87,7 @@ def read_config(args: argparse.Namespace, sent: bool = False) -> Config:
         )
     try:
         cfg = Config(read_sent_config(path), filename=path) if sent else Config.fromfile(path)
-    except (OSError, SyntaxError, KeyError, NameError, TypeError, AttributeError, ImportError) as error:
+    except _UNREADABLE as error:
         raise MapLLaVAError(f"config '{path}' cannot be read: {type(error).__name__}: {error}") from error
     options = args.cfg_options or {}
     cfg.setdefault("default_scope", SCOPE)

@@ -23,6 +23,7 @@ from mapllava.config.hooks import MMENGINE_HOOKS
 from mapllava.engine.accumulation import accumulative_counts, count_updates
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
+from mapllava.engine.data_workers import end_workers
 from mapllava.engine.failures import explain
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.log_file import on_disk
@@ -105,6 +106,9 @@ class MapRunner(Runner):
             if explained is None:
                 raise
             raise explained from error
+        finally:
+            for loop in (self._train_loop, self._val_loop, self._test_loop):
+                end_workers(getattr(loop, "dataloader", None))
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """MMEngine's; its loops are ours, which accumulate exactly and start within an epoch."""

@@ -48,7 +48,6 @@ RULES = (  # the first whose pattern fits a key, or one above it, decides; * sta
     ("optim_wrapper.optimizer.muon", EFFECT),
     ("optim_wrapper.paramwise_cfg.*_mult", EFFECT),
     ("optim_wrapper.dtype", EFFECT),
-    ("optim_wrapper.loss_scale", EFFECT),
     ("optim_wrapper.clip_grad", EFFECT),
     ("optim_wrapper.accumulative_counts", EFFECT),
     ("optim_wrapper", EQUAL),

@@ -67,4 +67,5 @@ def _saves(kind: type, hook: Mapping[str, Any], loop: Mapping[str, Any]) -> bool
         return issubclass(kind, RunCheckpointHook)
     interval = hook.get("interval", -1)
     length = loop.get("max_epochs") if hook.get("by_epoch", True) else loop.get("max_iters")
-    return bool(hook.get("save_last", True)) or 0 < interval <= (length or interval)
+    first = hook.get("save_begin", 0) + interval
+    return bool(hook.get("save_last", True)) or (interval > 0 and first <= (length or first))

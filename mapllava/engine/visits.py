@@ -11,6 +11,7 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import DataLoader, Sampler
 
 from mapllava.engine.seeding import derive_seed, seed_all
+from mapllava.errors import MapLLaVAError
 
 
 class Visit(int):
@@ -88,10 +89,18 @@ class VisitedDataset:
 
     Args:
         dataset: Config of the data set.
+
+    Raises:
+        MapLLaVAError: If it has no samples.
     """
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
+        if not len(self.dataset):
+            raise MapLLaVAError(
+                f"train_dataloader.dataset: {type(self.dataset).__name__} has no samples: look at its "
+                "indices and times"
+            )
 
     def __getitem__(self, index: int) -> Any:
         """The sample; an index that is no visit is looked up without seeding."""

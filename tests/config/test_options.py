@@ -115,3 +115,15 @@ def test_custom_imports_of_the_command_line_are_imported(tmp_path, monkeypatch):
     assert "imported_by_option" not in sys.modules
     apply_options(config(), {"custom_imports": {"imports": ["imported_by_option"]}})
     assert "imported_by_option" in sys.modules
+
+
+def test_names_that_python_would_read_as_numbers_stay_texts():
+    for text in ("20261128_1200", "007", "1_000"):
+        assert read_value(text) == text
+    assert [read_value(text) for text in ("-3", "1e5", ".5", "1.", "0")] == [-3, 1e5, 0.5, 1.0, 0]
+
+
+def test_a_key_twice_in_a_dict_is_refused():
+    for text in ("dict(a=1,a=2)", "{a: 1, a: 2}"):
+        with pytest.raises(ValueError, match="a is given twice"):
+            read_value(text)
