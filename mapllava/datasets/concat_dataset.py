@@ -34,7 +34,7 @@ class MapConcatDataset(ConcatDataset):
         listed = isinstance(datasets, (list, tuple)) and datasets
         if not listed or not all(isinstance(each, (Mapping, Dataset)) for each in datasets):
             raise MapLLaVAError(
-                f"ConcatDataset.datasets is {datasets!r}: list one data set at least, [dict(type=…), …]"
+                f"ConcatDataset has no datasets but {datasets!r}: list one at least, [dict(type=…), …]"
             )
         ignored = kwargs.pop("ignore_keys", None) or []
         ignored = [ignored] if isinstance(ignored, str) else list(ignored)

@@ -9,7 +9,9 @@ from mapllava.errors import MapLLaVAError
 
 
 def read(path):
-    return read_config(argparse.Namespace(config=str(path), plugins=[], cfg_options={}, launcher="none", local_rank=0))
+    return read_config(
+        argparse.Namespace(config=str(path), plugins=[], cfg_options={}, launcher="none", local_rank=0)
+    )
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "yml"])
