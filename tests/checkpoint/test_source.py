@@ -373,8 +373,8 @@ def test_a_mirror_serves_what_the_hub_would(mirror, tmp_path):
     hub = {"HF_ENDPOINT": mirror, "HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "0", "NO_PROXY": "*"}
     command = [sys.executable, "-c", script]
     environment = {**os.environ, **hub}
-    online = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    online = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert online.stdout.split() == [COMMIT, "True"], online.stderr
     environment.update(HF_HUB_OFFLINE="1", HF_ENDPOINT="http://127.0.0.1:9")
-    offline = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    offline = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert offline.stdout.split() == [COMMIT, "True"], offline.stderr

@@ -186,7 +186,7 @@ from mapllava.engine import build_runner
 from mapllava.engine.command_line import run_tool
 raise SystemExit(run_tool(lambda: build_runner(toy_config(Path({str(work_dir)!r}))).train() and 0))
 """
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
 
 
 @pytest.mark.parametrize(

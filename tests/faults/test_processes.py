@@ -74,7 +74,7 @@ def pair(tmp_path, fault, ranks=(0, 1), timeout=8, within=60, at=2, before="clas
 
 def end_of_first(processes):
     try:
-        _, text = processes[0].communicate(timeout=90)
+        _, text = processes[0].communicate(timeout=600)
     finally:
         for process in processes:
             process.kill()

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 def run(*args: str) -> subprocess.CompletedProcess:
     command = [sys.executable, str(ROOT / "tools" / "create_synthetic_nuscenes.py"), *args]
     env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "COLUMNS": "100"}
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=600, check=False)
 
 
 def test_makes_a_city_then_refuses_another_one_there(tmp_path):

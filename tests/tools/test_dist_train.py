@@ -21,7 +21,7 @@ def test_two_processes_share_the_data_and_agree(tmp_path):
     env = {**os.environ, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     command = [ROOT / "tools" / "dist_train.sh", tmp_path / "toy_config.py", "2", "--plugins", TOY]
     done = subprocess.run(
-        [*map(str, command)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=180
+        [*map(str, command)], cwd=ROOT, env=env, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     saved = torch.load(tmp_path / "run" / "final_model.pth", weights_only=True)

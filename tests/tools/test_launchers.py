@@ -184,7 +184,7 @@ def test_a_worker_that_dies_once_is_started_again_and_goes_on_from_its_checkpoin
     options = [tmp_path / "toy_config.py", "1", "--plugins", toy, tmp_path / "die.py"]
     done = subprocess.run(
         [ROOT / "tools" / "dist_train.sh", *options],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=180,
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "died").exists()

@@ -260,7 +260,7 @@ runner.train()
     )
     with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True) as process:
         try:
-            _, text = process.communicate(timeout=60)
+            _, text = process.communicate(timeout=600)
         except subprocess.TimeoutExpired:
             process.kill()
             pytest.fail("the run is over, but its process does not end")
