@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -22,11 +22,12 @@ _HELD = (errno.EACCES, errno.EAGAIN)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # file systems that are mounted without them
 
 
-def new_folder(path: str | Path) -> Path:
+def new_folder(path: str | Path, passed_over: Container[str] = ()) -> Path:
     """Make a folder that nobody had: ``path``, or where that is taken ``path_2``, ``path_3`` and so on.
 
     Args:
         path: The wanted name; folders above it are made.
+        passed_over: Names that the folder must not have either.
 
     Returns:
         The folder, which only this caller has got.
@@ -39,6 +40,8 @@ def new_folder(path: str | Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         for number in count(1):
             found = path if number == 1 else path.with_name(f"{path.name}_{number}")
+            if found.name in passed_over:
+                continue
             try:
                 found.mkdir()
             except FileExistsError:

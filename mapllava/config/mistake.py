@@ -47,7 +47,7 @@ def check_sizes(where: str, least: int = 1, /, **sizes: int | Sequence[int]) -> 
     """
     for name, value in sizes.items():
         parts = list(value) if isinstance(value, (list, tuple)) else [value]
-        if not parts or not all(isinstance(each, int) and each >= least for each in parts):
+        if not parts or not all(type(each) is int and each >= least for each in parts):  # True is none
             raise MapLLaVAError(f"{where}.{name} is {value!r}: use whole numbers from {least}")
 
 

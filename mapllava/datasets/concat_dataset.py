@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.dataset import ConcatDataset
 from torch.utils.data import Dataset
 
+from mapllava.datasets.map_dataset import MapDataset
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import DATASETS
 
@@ -27,7 +29,7 @@ class MapConcatDataset(ConcatDataset):
         **kwargs: Further arguments of :class:`mmengine.dataset.ConcatDataset`.
 
     Raises:
-        MapLLaVAError: If there is none, maps differ, or two are of one cache.
+        MapLLaVAError: If there is none, maps differ, or two share samples of one cache.
     """
 
     def __init__(self, datasets: Any, **kwargs: Any) -> None:
@@ -53,9 +55,16 @@ class MapConcatDataset(ConcatDataset):
             names = dict.fromkeys(str(meta[key]) for meta in metas if meta.get(key) is not None)
             if names:
                 self._metainfo[key] = "+".join(names)
-        caches = [meta["fingerprint"] for meta in metas if meta.get("fingerprint")]
-        if len(set(caches)) < len(caches):
+        caches = Counter(meta["fingerprint"] for meta in metas if meta.get("fingerprint"))
+        twins = [each for each in self.datasets if caches[each.metainfo.get("fingerprint")] > 1]
+        tokens = Counter(
+            entry["sample_token"]
+            for each in twins
+            if isinstance(each, MapDataset)
+            for entry in each.entries()
+        )
+        if tokens and max(tokens.values()) > 1:
             raise MapLLaVAError(
-                "ConcatDataset: two of its data sets are of one GT cache; to see samples more often, use "
-                "RepeatDataset"
+                "ConcatDataset: two of its data sets are of one GT cache and share samples; to see samples "
+                "more often, use RepeatDataset"
             )

@@ -102,7 +102,21 @@ class MapDataset(BaseDataset):
         self._metainfo["classes"] = tuple(self.map_spec.classes)
         if not cache["data_list"]:
             raise MapLLaVAError(f"{self.ann_file} holds no samples; rebuild it:\n  {self._rebuild_command()}")
+        self._check_indices(len(cache["data_list"]))
         return list(cache["data_list"])
+
+    def _check_indices(self, count: int) -> None:
+        """Refuse to take more samples than there are, where MMEngine would take what it finds."""
+        asked = self._indices
+        if asked is None:
+            return
+        places = range(-count, count)
+        front = isinstance(asked, int) and asked != 0 and abs(asked) <= count
+        if not (front or (isinstance(asked, (list, tuple)) and asked and all(i in places for i in asked))):
+            raise MapLLaVAError(
+                f"indices is {asked!r}, and {self.ann_file} holds {count:,} samples: use the number of "
+                f"samples from the front (below 0: from the end), up to {count}, or a list of places"
+            )
 
     def entries(self) -> Iterator[dict]:
         """The samples as the cache stores them."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 from mmengine.config import Config
@@ -112,7 +111,6 @@ def _load(cfg: Config, path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
     bare.custom_hooks = safe or [{"type": "SafeCheckpointHook"}]
     bare.default_hooks = {"checkpoint": None}
     bare.visualizer, bare.log_level, bare.resume = None, "ERROR", False
-    bare.experiment_name = f"diagnose_{uuid4().hex}"
     with tempfile.TemporaryDirectory() as folder:
         bare.work_dir = folder
         runner = build_runner(bare)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from mmengine.dist import broadcast, broadcast_object_list
 from mmengine.logging import MMLogger
@@ -55,13 +55,17 @@ class MapRunner(Runner):
     """
 
     _train_dataloader: Any
+    _timestamps: ClassVar[set[str]] = set()
+    """Of this process's runners: MMEngine finds a run's logger, curves and history by these names."""
 
     def setup_env(self, env_cfg: dict) -> None:
-        """MMEngine's; a start in the same second as another has a log folder of its own."""
+        """MMEngine's; a start in the same second as another has a log and a log folder of its own."""
         super().setup_env(env_cfg)
-        name = [new_folder(Path(self.work_dir) / self._timestamp).name if self._rank == 0 else ""]
+        wanted = Path(self.work_dir) / self._timestamp
+        name = [new_folder(wanted, self._timestamps).name if self._rank == 0 else ""]
         broadcast_object_list(name)
         self._timestamp: str = name[0]
+        self._timestamps.add(self._timestamp)
 
     def build_logger(self, *args: Any, **options: Any) -> MMLogger:
         """MMEngine's; its long listings (environment, config, hooks) go to the log file alone."""

@@ -41,7 +41,7 @@ def check_saving(cfg: Config) -> None:
     """
     loop = cfg.train_cfg
     for key, what in (("max_epochs", "trained"), ("max_iters", "trained"), ("val_interval", "validated")):
-        if loop.get(key) is not None and not (isinstance(loop[key], int) and loop[key] > 0):
+        if loop.get(key) is not None and not (type(loop[key]) is int and loop[key] > 0):  # True is none
             raise MapLLaVAError(f"train_cfg.{key} is {loop[key]!r}: nothing would be {what}; use 1 or more")
     if cfg.get("without_checkpoints"):
         return

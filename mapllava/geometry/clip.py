@@ -128,11 +128,7 @@ def clip_path(points: np.ndarray, roi: ROI) -> list[tuple[np.ndarray, bool, bool
     low, high = np.array([roi.x_min, roi.y_min]), np.array([roi.x_max, roi.y_max])
     start, stop = points[:-1], points[1:]
     step = stop - start
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bounds = np.stack([(low - start) / step, (high - start) / step])
-    outside = np.where((start < low) | (start > high), np.inf, -np.inf)
-    enter = np.where(step == 0, outside, bounds.min(axis=0)).max(axis=1).clip(0)
-    leave = np.where(step == 0, -outside, bounds.max(axis=0)).min(axis=1).clip(max=1)
+    enter, leave = shares_within(start, stop, low, high)
     inside = np.flatnonzero((leave > enter) & (step != 0).any(axis=1))
     if not len(inside):
         return []
@@ -148,6 +144,32 @@ def clip_path(points: np.ndarray, roi: ROI) -> list[tuple[np.ndarray, bool, bool
         ends = bool(place[group[-1]] == len(moving) - 1 and off[group[-1], 0] == 1)
         pieces.append((np.concatenate([first[group[:1]], last[group]]), begins, ends))
     return pieces
+
+
+def shares_within(
+    start: np.ndarray, stop: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where segments enter and leave a box.
+
+    Args:
+        start: ``(S, 2)``, metres.
+        stop: ``(S, 2)``, metres.
+        low: ``(2,)`` lower corner of the box.
+        high: ``(2,)`` upper corner.
+
+    Returns:
+        Shares of the way from start to stop, ``(S,)`` each, within 0 and 1; one that stays outside leaves
+        before it enters.
+
+    Source: Liang and Barsky, "A New Concept and Method for Line Clipping", ACM TOG 1984.
+    """
+    step = stop - start
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bounds = np.stack([(low - start) / step, (high - start) / step])
+    outside = np.where((start < low) | (start > high), np.inf, -np.inf)
+    enter = np.where(step == 0, outside, bounds.min(axis=0)).max(axis=1).clip(0)
+    leave = np.where(step == 0, -outside, bounds.max(axis=0)).min(axis=1).clip(max=1)
+    return enter, leave
 
 
 def clip_polygons(polygons: np.ndarray, window: Window) -> np.ndarray:

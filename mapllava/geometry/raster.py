@@ -11,11 +11,10 @@ Shapes: n points of a line, S segments, Y x X cells.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from mapllava.geometry.clip import EDGE_MARGIN
+from mapllava.geometry.clip import EDGE_MARGIN, shares_within
 from mapllava.structures.frames import ROI
 
 _PIECE = 1.0
@@ -152,8 +151,8 @@ def draw_lines(lines: Sequence[np.ndarray], roi: ROI, width: float, cell: float)
     shape = tuple(map(len, reversed(centres(roi, cell))))
     mask = np.zeros(shape, dtype=bool)
     radius = width / 2
-    origin = np.array([roi.x_min, roi.y_min])
-    start, end = _pieces(*_near(*_segments(lines), origin - width, [roi.x_max + width, roi.y_max + width]))
+    origin, far = np.array([roi.x_min, roi.y_min]), np.array([roi.x_max, roi.y_max])
+    start, end = _pieces(*_near(*_segments(lines), origin - width, far + width))
     first = np.floor((np.minimum(start, end) - radius - origin) / cell - 0.5).astype(int)
     span = np.arange(int(np.ceil((_PIECE + width) / cell)) + 2)
     x, y = first[:, 0, None] + span, first[:, 1, None] + span
@@ -171,17 +170,15 @@ def draw_lines(lines: Sequence[np.ndarray], roi: ROI, width: float, cell: float)
     return mask
 
 
-def _near(start: np.ndarray, end: np.ndarray, low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
+def _near(
+    start: np.ndarray, end: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The parts of segments within a box: a prediction may run off as far as it likes."""
-    step = end - start
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bounds = np.stack([(low - start) / step, (high - start) / step])
-    beside = np.where((start < low) | (start > high), np.inf, -np.inf)
-    enter = np.where(step == 0, beside, bounds.min(axis=0)).max(axis=1).clip(0)
-    leave = np.where(step == 0, -beside, bounds.max(axis=0)).min(axis=1).clip(max=1)
+    enter, leave = shares_within(start, end, low, high)
     kept = enter <= leave
-    start, step, enter, leave = start[kept], step[kept], enter[kept, None], leave[kept, None]
-    return start + enter * step, np.where(leave < 1, start + leave * step, end[kept])
+    start, end, enter, leave = start[kept], end[kept], enter[kept, None], leave[kept, None]
+    step = end - start
+    return start + enter * step, np.where(leave < 1, start + leave * step, end)
 
 
 def _pieces(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,6 @@ def train_tiny(folder: Path, city: Path, city_cache: dict[str, Path], **options:
         "train_dataloader.batch_size": 12,  # the city's 12 samples: one step
         "train_dataloader.dataset.pipeline.2.prob": 0.0,
         "work_dir": str(folder / "run"),
-        "experiment_name": folder.name,
         "log_level": "ERROR",
         "default_hooks.ema": None,
         "default_hooks.map_visualization": None,

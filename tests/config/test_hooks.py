@@ -50,6 +50,7 @@ SAVES_NOTHING = {
     },
     "cannot be read again": {"default_hooks": {}},
     "no epoch": {"train_cfg": {"max_epochs": 0}},
+    "an epoch named True": {"train_cfg": {"max_epochs": True}},
     "half an epoch": {"train_cfg": {"max_epochs": 0.5}},
     "no validation": {"train_cfg": {"max_epochs": 3, "val_interval": 0}},
     "no iteration": {"train_cfg": {"type": "IterBasedTrainLoop", "max_iters": 0}},

@@ -31,5 +31,16 @@ def test_what_does_not_belong_together_is_refused(city, city_cache):
     other._metainfo["frame"] = "ego"
     with pytest.raises(MapLLaVAError, match="of one frame, ROI and list of classes"):
         DATASETS.build({"type": "ConcatDataset", "datasets": [part, other]})
-    with pytest.raises(MapLLaVAError, match="has no datasets"):
-        DATASETS.build({"type": "ConcatDataset", "datasets": []})
+    for nothing in ([], ["a"], None):
+        with pytest.raises(MapLLaVAError, match="has no datasets"):
+            DATASETS.build({"type": "ConcatDataset", "datasets": nothing})
+
+
+def test_parts_of_one_cache_go_together_unless_they_share_samples(city, city_cache):
+    def both(first, second):
+        parts = [dataset(city, city_cache, "val", indices=part) for part in (first, second)]
+        return DATASETS.build({"type": "ConcatDataset", "datasets": parts})
+
+    assert len(both([0, 2], [1, 3])) == 4
+    with pytest.raises(MapLLaVAError, match="share samples"):
+        both([0, 2], [2, 3])

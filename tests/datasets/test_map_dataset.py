@@ -143,6 +143,17 @@ def test_a_subset(root):
     assert [dataset[i]["data_samples"].sample_token for i in range(2)] == ["token-3", "token-1"]
 
 
+@pytest.mark.parametrize("asked", [5, -5, 0, [4], [], "2"])
+def test_more_samples_than_there_are_is_refused(root, asked):
+    with pytest.raises(MapLLaVAError, match=r"indices is .* holds 4 samples"):
+        make(root, indices=asked)
+
+
+@pytest.mark.parametrize(("asked", "found"), [(4, 4), (-1, 1), ([-1, 0], 2)])
+def test_a_number_of_samples_and_places(root, asked, found):
+    assert len(make(root, indices=asked)) == found
+
+
 def test_a_missing_cache_comes_with_its_command(root):
     command = f"python tools/create_gt_cache.py --dataroot {root} --version v1.0-mini --split val"
     with pytest.raises(MapLLaVAError) as caught:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import socket
 import time
@@ -25,7 +24,6 @@ from mapllava.structures.map_data_sample import MapDataSample
 
 SPEC = {"frame": "lidar", "roi": [-8.0, -16.0, 8.0, 16.0], "classes": ["divider", "ped_crossing", "boundary"]}
 POINTS = 6
-_NAMES = itertools.count()
 
 
 def run_pair(worker: Callable[..., None], *args: Any, timeout: float = 300.0) -> None:
@@ -198,7 +196,6 @@ def pair_config(work_dir: Path, blip2: Path, batch: int, **changes: Any) -> Conf
     )
     cfg = dict(
         default_scope="mapllava",
-        experiment_name=f"pair_{next(_NAMES)}_{work_dir.name}_{os.getpid()}",
         work_dir=str(work_dir),
         map_spec=SPEC,
         model=pair_model(blip2),

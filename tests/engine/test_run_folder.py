@@ -64,6 +64,19 @@ def test_two_tests_of_a_model_in_one_second_have_logs_of_their_own(tmp_path, mon
     assert len(list((tmp_path / "run").glob("*/*.log"))) == 2
 
 
+def test_two_runs_of_one_process_in_one_second_share_neither_log_nor_curves(tmp_path, monkeypatch):
+    strftime = time.strftime
+    monkeypatch.setattr("time.strftime", lambda layout, *rest: strftime(layout, time.gmtime(1)))
+    for name in "ab":
+        build_runner(toy_config(tmp_path / name, epochs=1)).train()
+    for name in "ab":
+        (log,) = (tmp_path / name).glob("*/*.log")
+        assert log.read_text().count("Name of parameter") == 1
+        (curves,) = (tmp_path / name).glob("*/vis_data/scalars.json")
+        steps = [json.loads(line) for line in curves.read_text().splitlines()]
+        assert [step["step"] for step in steps if "loss" in step] == [1, 2, 3, 4]
+
+
 def hold(path, folder, pipe):
     with run_folder(written(path), str(folder)):
         pipe.send("here")

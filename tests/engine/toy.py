@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,6 @@ from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mapllava.registry import DATASETS, METRICS, MODELS, TRANSFORMS
-
-_NAMES = itertools.count()
 
 
 @TRANSFORMS.register_module(force=True)
@@ -77,7 +74,6 @@ def toy_config(
     }
     cfg = {
         "default_scope": "mapllava",
-        "experiment_name": f"toy_{next(_NAMES)}_{work_dir.name}",
         "work_dir": str(work_dir),
         "map_spec": {"frame": "lidar", "roi": [-15.0, -30.0, 15.0, 30.0], "classes": ["divider"]},
         "model": {"type": "ToyModel"},

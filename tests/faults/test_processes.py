@@ -37,7 +37,7 @@ from mapllava.engine.command_line import run_tool
             {fault}
 
 torch.set_num_threads(1)
-cfg = toy_config(Path({work_dir!r}), epochs=4, experiment_name="fault")
+cfg = toy_config(Path({work_dir!r}), epochs=4)
 cfg.launcher = "pytorch"
 cfg.env_cfg = dict(dist_cfg=dict(backend="gloo", timeout={timeout}))
 cfg.custom_hooks.append(dict(type="StepTimeoutHook", seconds={within}))

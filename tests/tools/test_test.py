@@ -40,7 +40,7 @@ def trained(tmp_path):
 def test_scores_a_checkpoint_and_leaves_the_run_folder_alone(tool, trained):
     config, checkpoint = trained
     before = {path: path.stat().st_mtime_ns for path in checkpoint.parent.iterdir() if path.is_file()}
-    assert tool(config, checkpoint, "--plugins", TOY, "--cfg-options", "experiment_name=t1")[0] == 0
+    assert tool(config, checkpoint, "--plugins", TOY)[0] == 0
     assert {path: path.stat().st_mtime_ns for path in before} == before
     (entry,) = json.loads((checkpoint.parent / "test" / "metrics.json").read_text())
     assert entry["checkpoint"] == str(checkpoint)

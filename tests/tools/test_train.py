@@ -48,7 +48,7 @@ def test_trains_into_a_dated_folder_and_resumes_there(tool, config, tmp_path, mo
     assert run.name.startswith("map_detection_stage2_20")
     assert (run / "final_model.pth").is_file()
 
-    assert tool(*arguments, "--resume", "auto", "--cfg-options", "experiment_name=again")[0] == 0
+    assert tool(*arguments, "--resume", "auto")[0] == 0
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [run.name]
     assert not list(run.glob(".*")), "the lock and what was half-written are gone"
     assert torch.load(run / "final_model.pth", weights_only=True)["meta"]["epoch"] == 2
@@ -119,7 +119,7 @@ def test_seeds_and_determinism(tool, config, tmp_path, monkeypatch):
             "c": ["--seed", 8],
         }.items():
             options = [*options, "--work-dir", tmp_path / name]
-            assert tool(*base, f"experiment_name=seeds_{name}", *options)[0] == 0
+            assert tool(*base, *options)[0] == 0
             if "--deterministic" in options:
                 assert torch.are_deterministic_algorithms_enabled()
     finally:
@@ -157,10 +157,10 @@ def test_the_learning_rate_scales_by_samples_an_update_and_the_log_says_so(tool,
 
 @pytest.mark.parametrize("variable", ["TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"])
 def test_a_run_that_a_launcher_started_again_resumes_unasked(tool, config, tmp_path, monkeypatch, variable):
-    arguments = (config, "--plugins", TOY, "--work-dir", tmp_path / "run", "--cfg-options")
-    assert tool(*arguments, "train_cfg.max_epochs=1")[0] == 0
+    arguments = (config, "--plugins", TOY, "--work-dir", tmp_path / "run")
+    assert tool(*arguments, "--cfg-options", "train_cfg.max_epochs=1")[0] == 0
     monkeypatch.setenv(variable, "1")
-    assert tool(*arguments, "experiment_name=again" + variable)[0] == 0
+    assert tool(*arguments)[0] == 0
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert [entry["epoch"] for entry in metrics] == [1, 2], "the first epoch is not trained again"
 
