@@ -24,6 +24,7 @@ SETTINGS: dict[str, dict[str, str]] = {
     "as the library does": {},
     "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
     "GOMP_SPINCOUNT=0": {"GOMP_SPINCOUNT": "0"},
+    "GOMP_SPINCOUNT=1000": {"GOMP_SPINCOUNT": "1000"},
     "GOMP_SPINCOUNT=10000": {"GOMP_SPINCOUNT": "10000"},
     "OMP_NUM_THREADS=1": {"OMP_NUM_THREADS": "1"},
 }

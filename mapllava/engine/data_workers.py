@@ -1,8 +1,14 @@
-"""Data workers that outlive an epoch (``persistent_workers``) and must not outlive the run."""
+"""Data workers do not outlive the run, however it ends."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from torch.utils.data import DataLoader
 
 
 def end_workers(loader: Any) -> None:
@@ -18,3 +24,25 @@ def end_workers(loader: Any) -> None:
     if iterator is not None and hasattr(iterator, "_shutdown_workers"):  # PyTorch has no public name for it
         iterator._shutdown_workers()
         loader._iterator = None
+
+
+def start_with_parent(loader: DataLoader) -> None:
+    """Let a loader's workers start only while the process that wants them lives.
+
+    PyTorch's workers watch their parent's number from when they have started: one whose parent dies before
+    would wait for the next batch for ever, with all that it holds.
+
+    Args:
+        loader: It is changed.
+    """
+    loader.worker_init_fn = partial(_start, loader.worker_init_fn)
+
+
+def _start(initialise: Callable[[int], None] | None, worker: int) -> None:
+    parent = multiprocessing.parent_process()
+    # a fork server's workers are its children, not the run's
+    served = "ForkServer" in type(multiprocessing.current_process()).__name__
+    if parent is not None and not served and os.getppid() != parent.pid:
+        os._exit(1)
+    if initialise is not None:
+        initialise(worker)

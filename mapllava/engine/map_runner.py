@@ -15,6 +15,7 @@ from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import OptimWrapper, _ParamScheduler
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from mapllava.checkpoint import start_weights
 from mapllava.checkpoint.plain_file import read_plain
@@ -23,7 +24,7 @@ from mapllava.config.hooks import MMENGINE_HOOKS
 from mapllava.engine.accumulation import accumulative_counts, count_updates
 from mapllava.engine.bare_model import bare_model
 from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
-from mapllava.engine.data_workers import end_workers
+from mapllava.engine.data_workers import end_workers, start_with_parent
 from mapllava.engine.failures import explain
 from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.log_file import on_disk
@@ -113,6 +114,15 @@ class MapRunner(Runner):
         finally:
             for loop in (self._train_loop, self._val_loop, self._test_loop):
                 end_workers(getattr(loop, "dataloader", None))
+
+    @staticmethod
+    def build_dataloader(
+        dataloader: DataLoader | dict, seed: int | None = None, diff_rank_seed: bool = False
+    ) -> DataLoader:
+        """MMEngine's; its workers end with the run."""
+        loader = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
+        start_with_parent(loader)
+        return loader
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """MMEngine's; its loops are ours, which accumulate exactly and start within an epoch."""
