@@ -8,9 +8,10 @@ import sys
 import threading
 from types import FrameType
 
-WAIT_POLICY: str | None = "PASSIVE"
-"""How OpenMP's threads wait for each other: PASSIVE sleeps, None leaves it to the library, which spins."""
-_WHY = "threads that spin take cores that others need, and a step beside a busy program several times as long"
+SPINS = "1000"
+"""How often a thread of GNU's OpenMP (PyTorch's, in the wheels) looks whether the others are done, before
+it sleeps; the library's own 300,000 are 3 ms. Chosen by ``benchmarks/busy_machine.py``."""
+_WHY = "threads that wait sleep soon, so that another program on these cores slows a step less"
 _VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 _policy = "as the library does"
 
@@ -31,9 +32,9 @@ def begin(name: str) -> None:
     own = [f"{key}={os.environ[key]}" for key in _VARIABLES if key in os.environ]
     if own:
         _policy = f"{', '.join(own)} from the environment"
-    elif WAIT_POLICY is not None and "torch" not in sys.modules:
-        os.environ["OMP_WAIT_POLICY"] = WAIT_POLICY
-        _policy = f"OMP_WAIT_POLICY={WAIT_POLICY}, set by this program: {_WHY}"
+    elif "torch" not in sys.modules:
+        os.environ["GOMP_SPINCOUNT"] = SPINS
+        _policy = f"GOMP_SPINCOUNT={SPINS}, set by this program: {_WHY}"
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _leave)
 
