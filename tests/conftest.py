@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -15,6 +16,12 @@ CITY_OPTIONS = {
     "samples_per_scene": 4,
     "image_size": (320, 180),
 }
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: MMEngine, which collects garbage for every data set, need not look there."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any, ClassVar, cast
 
 from mmengine.dist import broadcast, broadcast_object_list
@@ -108,6 +109,10 @@ class MapRunner(Runner):
             yield
         except Exception as error:
             explained = explain(error, self)
+            if explained is not None or isinstance(error, MapLLaVAError):
+                # a data loader's iterator is among the locals: left to the garbage collector, its queues
+                # go first, and each worker is waited for five seconds
+                clear_frames(error.__traceback__)
             if explained is None:
                 raise
             raise explained from error

@@ -26,7 +26,7 @@ SPEC = {"frame": "lidar", "roi": [-8.0, -16.0, 8.0, 16.0], "classes": ["divider"
 POINTS = 6
 
 
-def run_pair(worker: Callable[..., None], *args: Any, timeout: float = 300.0) -> None:
+def run_pair(worker: Callable[..., None], *args: Any, timeout: float = 900.0) -> None:
     """Call ``worker(*args)`` in two processes whose environment is torchrun's; never hangs."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,14 +1,16 @@
 """Processes that die, stall or run out of memory: the others say so, and nothing hangs."""
 
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "engine"))
@@ -16,77 +18,85 @@ sys.path.insert(0, str(ROOT / "tests" / "engine"))
 from toy import ToyModel, ToyNoise, toy_config  # noqa: E402
 
 from mapllava.engine import build_runner  # noqa: E402
+from mapllava.engine.command_line import run_tool  # noqa: E402
 from mapllava.engine.hooks import StepTimeoutHook  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
 from mapllava.registry import MODELS, TRANSFORMS  # noqa: E402
 
-NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}
-FAULTY_RANK = """
-import os, signal, sys, time
-from pathlib import Path
-sys.path[:0] = [{root!r}, {engine!r}]
-import torch
-from mmengine.hooks import Hook
-from toy import toy_config
-from mapllava.engine import build_runner
-from mapllava.engine.command_line import run_tool
+FORK = multiprocessing.get_context("fork")
 
-{before}
+
+class Fault(Hook):
+    """What happens to rank 1 at a step."""
+
+    def __init__(self, happen, at=2):
+        self.happen, self.at = happen, at
+
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if os.environ["RANK"] == "1" and runner.iter == {at}:
-            {fault}
-
-torch.set_num_threads(1)
-cfg = toy_config(Path({work_dir!r}), epochs=4)
-cfg.launcher = "pytorch"
-cfg.env_cfg = dict(dist_cfg=dict(backend="gloo", timeout={timeout}))
-cfg.custom_hooks.append(dict(type="StepTimeoutHook", seconds={within}))
-
-def main():
-    runner = build_runner(cfg)
-    runner.register_hook(Fault())
-    runner.train()
-    return 0
-
-raise SystemExit(run_tool(main))
-"""
+        if os.environ["RANK"] == "1" and runner.iter == self.at:
+            self.happen(runner)
 
 
-def pair(tmp_path, fault, ranks=(0, 1), timeout=8, within=60, at=2, before="class Fault(Hook):"):
-    """Start two ranks of which 1 has a fault; returns the processes."""
+class SlowEpochEnd(Hook):
+    seconds = 6
+
+    def after_train_epoch(self, runner):
+        time.sleep(self.seconds)
+        self.seconds = 0
+
+
+def die(runner):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def stall(runner):
+    time.sleep(1000)
+
+
+def be_slow_between_epochs(runner):
+    runner.register_hook(SlowEpochEnd(), priority="LOWEST")
+
+
+def enter(rank, port, folder, fault, timeout, within):
+    """One of two ranks, in a process of its own; what it says goes to a file."""
+    os.environ.update(
+        WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), LOCAL_RANK=str(rank)
+    )
+    sys.stderr = (folder / f"said_{rank}").open("w", buffering=1)
+    cfg = toy_config(folder / "run", epochs=4)
+    cfg.launcher = "pytorch"
+    cfg.env_cfg = {"dist_cfg": {"backend": "gloo", "timeout": timeout}}
+    cfg.custom_hooks.append({"type": "StepTimeoutHook", "seconds": within})
+
+    def main():
+        runner = build_runner(cfg)
+        runner.register_hook(fault)
+        runner.train()
+        return 0
+
+    os._exit(run_tool(main))
+
+
+def end_of_first(tmp_path, fault, ranks=(0, 1), timeout=8, within=60):
+    """Start two ranks of which 1 has a fault; the status of rank 0 and what it said."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    script = FAULTY_RANK.format(
-        root=str(ROOT), engine=str(ROOT / "tests" / "engine"), work_dir=str(tmp_path / "run"), fault=fault,
-        timeout=timeout, within=within, at=at, before=before,
-    )  # fmt: skip
-    address = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **NO_GPU}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-c", script],
-            env={**os.environ, **address, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for rank in ranks
-    ]  # fmt: skip
+    processes = [
+        FORK.Process(target=enter, args=(rank, port, tmp_path, fault, timeout, within)) for rank in ranks
+    ]
+    for process in processes:
+        process.start()
+    processes[0].join(600)
+    for process in processes:
+        process.kill()
+        process.join()
+    return processes[0].exitcode, (tmp_path / "said_0").read_text()
 
 
-def end_of_first(processes):
-    try:
-        _, text = processes[0].communicate(timeout=600)
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-    return processes[0].returncode, text
-
-
-@pytest.mark.parametrize(
-    "fault", ["os.kill(os.getpid(), signal.SIGKILL)", "time.sleep(1000)"], ids=["killed", "stalls"]
-)
+@pytest.mark.parametrize("fault", [die, stall], ids=["killed", "stalls"])
 def test_the_other_rank_ends_and_names_the_one_that_is_missing(tmp_path, fault):
-    status, text = end_of_first(pair(tmp_path, fault))
+    status, text = end_of_first(tmp_path, Fault(fault))
     assert status == 2
     message = text[text.index("error: ") :]
     assert "rank 0 waited for the other processes at step 3 in vain: rank 1 does not answer" in message
@@ -96,16 +106,13 @@ def test_the_other_rank_ends_and_names_the_one_that_is_missing(tmp_path, fault):
 
 def test_within_an_epoch_a_stalled_rank_is_noticed_sooner(tmp_path):
     """end_of_first gives up long before the ten minutes that the run as a whole may wait."""
-    status, text = end_of_first(pair(tmp_path, "time.sleep(1000)", timeout=600, within=5, at=3))
+    status, text = end_of_first(tmp_path, Fault(stall, at=3), timeout=600, within=5)
     assert status == 2
     assert "waited for the other processes at step 4 in vain: rank 1 does not answer" in text
 
 
 def test_between_epochs_the_longer_wait_holds(tmp_path):
-    fault = "setattr(runner, 'slow', runner.register_hook(Slow(), priority='LOWEST'))"
-    script = "class Slow(Hook):\n    def after_train_epoch(self, runner): time.sleep(6)\n\nclass Fault(Hook):"
-    processes = pair(tmp_path, fault, timeout=60, within=3, before=script)
-    status, text = end_of_first(processes)
+    status, text = end_of_first(tmp_path, Fault(be_slow_between_epochs), timeout=60, within=3)
     assert status == 0, text
 
 
@@ -115,7 +122,7 @@ def test_a_wait_that_is_none_is_refused():
 
 
 def test_a_rank_that_never_comes_is_an_error_with_the_address(tmp_path):
-    status, text = end_of_first(pair(tmp_path, "pass", ranks=(0,)))
+    status, text = end_of_first(tmp_path, Fault(lambda runner: None), ranks=(0,))
     assert status == 2
     assert "rank 0 of 2 did not meet the others at 127.0.0.1:" in text
     assert "Traceback" not in text
@@ -150,6 +157,7 @@ def test_a_broken_image_names_the_file_and_nothing_else(tmp_path, workers):
     with pytest.raises(MapLLaVAError) as caught:
         faulty(tmp_path, "broken", workers).train()
     assert str(caught.value) == "image 'samples/a.jpg' (CAM_FRONT) is cut short: copy it again"
+    assert not multiprocessing.active_children(), "the workers have ended with the run"
 
 
 @MODELS.register_module(force=True)
