@@ -19,7 +19,7 @@ CITY_OPTIONS = {
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: MMEngine, which collects garbage for every data set, need not look there."""
+    """What is imported by now stays: MMEngine collects garbage for every data set and need not look there."""
     gc.collect()
     gc.freeze()
 
