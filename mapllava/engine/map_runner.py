@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing import active_children
 from pathlib import Path
 from traceback import clear_frames
 from typing import Any, ClassVar, cast
@@ -109,7 +110,7 @@ class MapRunner(Runner):
             yield
         except Exception as error:
             explained = explain(error, self)
-            if explained is not None or isinstance(error, MapLLaVAError):
+            if active_children() and (explained is not None or isinstance(error, MapLLaVAError)):
                 # a data loader's iterator is among the locals: left to the garbage collector, its queues
                 # go first, and each worker is waited for five seconds
                 clear_frames(error.__traceback__)
