@@ -57,13 +57,9 @@ class MapConcatDataset(ConcatDataset):
                 self._metainfo[key] = "+".join(names)
         caches = Counter(meta["fingerprint"] for meta in metas if meta.get("fingerprint"))
         twins = [each for each in self.datasets if caches[each.metainfo.get("fingerprint")] > 1]
-        tokens = Counter(
-            entry["sample_token"]
-            for each in twins
-            if isinstance(each, MapDataset)
-            for entry in each.entries()
-        )
-        if tokens and max(tokens.values()) > 1:
+        parts = [each for each in twins if isinstance(each, MapDataset)]  # a wrapper's samples are not known
+        tokens = Counter(entry["sample_token"] for part in parts for entry in part.entries())
+        if len(parts) < len(twins) or any(visits > 1 for visits in tokens.values()):
             raise MapLLaVAError(
                 "ConcatDataset: two of its data sets are of one GT cache and share samples; to see samples "
                 "more often, use RepeatDataset"

@@ -107,12 +107,14 @@ class MapDataset(BaseDataset):
 
     def _check_indices(self, count: int) -> None:
         """Refuse to take more samples than there are, where MMEngine would take what it finds."""
-        asked = self._indices
+        asked, places = self._indices, range(-count, count)
         if asked is None:
             return
-        places = range(-count, count)
-        front = isinstance(asked, int) and asked != 0 and abs(asked) <= count
-        if not (front or (isinstance(asked, (list, tuple)) and asked and all(i in places for i in asked))):
+        if isinstance(asked, Sequence) and not isinstance(asked, str):
+            fits = bool(asked) and all(type(place) is int and place in places for place in asked)
+        else:
+            fits = type(asked) is int and asked != 0 and abs(asked) <= count  # True is no number
+        if not fits:
             raise MapLLaVAError(
                 f"indices is {asked!r}, and {self.ann_file} holds {count:,} samples: use the number of "
                 f"samples from the front (below 0: from the end), up to {count}, or a list of places"

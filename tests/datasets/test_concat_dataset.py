@@ -44,3 +44,11 @@ def test_parts_of_one_cache_go_together_unless_they_share_samples(city, city_cac
     assert len(both([0, 2], [1, 3])) == 4
     with pytest.raises(MapLLaVAError, match="share samples"):
         both([0, 2], [2, 3])
+    whole = dataset(city, city_cache, "val")
+    with pytest.raises(MapLLaVAError, match="share samples"):
+        DATASETS.build(
+            {
+                "type": "ConcatDataset",
+                "datasets": [whole, {"type": "RepeatDataset", "times": 2, "dataset": whole}],
+            }
+        )

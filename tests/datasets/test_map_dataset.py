@@ -143,13 +143,13 @@ def test_a_subset(root):
     assert [dataset[i]["data_samples"].sample_token for i in range(2)] == ["token-3", "token-1"]
 
 
-@pytest.mark.parametrize("asked", [5, -5, 0, [4], [], "2"])
+@pytest.mark.parametrize("asked", [5, -5, 0, [4], [], "2", True, [True], 1.5])
 def test_more_samples_than_there_are_is_refused(root, asked):
     with pytest.raises(MapLLaVAError, match=r"indices is .* holds 4 samples"):
         make(root, indices=asked)
 
 
-@pytest.mark.parametrize(("asked", "found"), [(4, 4), (-1, 1), ([-1, 0], 2)])
+@pytest.mark.parametrize(("asked", "found"), [(4, 4), (-1, 1), ([-1, 0], 2), (range(1, 4), 3)])
 def test_a_number_of_samples_and_places(root, asked, found):
     assert len(make(root, indices=asked)) == found
 

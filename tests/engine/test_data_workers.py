@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import time
 
+import pytest
 from torch.utils.data import DataLoader
 from toy import toy_config
 
@@ -29,37 +30,27 @@ def test_what_has_no_workers_is_left_alone():
     end_workers(DataLoader(range(4)))
 
 
-def start_late(loader, file):
+def start_late(loader, pipe):
     """A worker that comes to itself after its parent's death."""
     while os.getppid() == multiprocessing.parent_process().pid:
         time.sleep(0.01)
-    file.write_text(str(os.getpid()))
     loader.worker_init_fn(0)
-    file.write_text("goes on")
+    pipe.send("goes on")
 
 
-def die_while_starting(work_dir, file):
+def die_while_starting(work_dir, pipe):
     loader = build_runner(toy_config(work_dir, workers=1)).build_train_loop({"max_epochs": 1}).dataloader
-    FORK.Process(target=start_late, args=(loader, file)).start()
+    FORK.Process(target=start_late, args=(loader, pipe)).start()
+    pipe.send("dies")
     os._exit(0)
 
 
-def is_gone(pid):
-    """Whether a process of another parent has ended."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
-
-
 def test_a_worker_whose_run_dies_while_it_starts_ends(tmp_path):
-    FORK.Process(target=die_while_starting, args=(tmp_path / "run", tmp_path / "pid")).start()
-    end = time.monotonic() + 300
-    while not ((tmp_path / "pid").is_file() and (tmp_path / "pid").read_text()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    while (text := (tmp_path / "pid").read_text()) == "" or not is_gone(int(text)):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    assert (tmp_path / "pid").read_text().isdecimal()
+    here, there = FORK.Pipe(duplex=False)
+    FORK.Process(target=die_while_starting, args=(tmp_path / "run", there)).start()
+    there.close()
+    assert here.poll(600)
+    assert here.recv() == "dies"
+    assert here.poll(600), "the worker still waits"
+    with pytest.raises(EOFError):  # nobody is left who could send anything
+        here.recv()

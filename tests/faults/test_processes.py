@@ -59,9 +59,11 @@ def be_slow_between_epochs(runner):
 
 def enter(rank, port, folder, fault, timeout, within):
     """One of two ranks, in a process of its own; what it says goes to a file."""
+    torch.set_num_threads(1)
     os.environ.update(
         WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), LOCAL_RANK=str(rank)
     )
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     sys.stderr = (folder / f"said_{rank}").open("w", buffering=1)
     cfg = toy_config(folder / "run", epochs=4)
     cfg.launcher = "pytorch"
