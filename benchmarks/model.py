@@ -23,14 +23,14 @@ import torch
 from common import finish, parser, say, show_table
 from mmengine.logging import MMLogger
 
+from mapllava.analysis.cost import PlanOptions, SampleShape, example_batch, make_plans, measured_peak
+from mapllava.analysis.cost.step_timer import LOSSES, REST, StepTimer
+from mapllava.cli.command_line import config_of
 from mapllava.config.options import OptionsAction
-from mapllava.engine import inject_map_spec
-from mapllava.engine.command_line import load_config
+from mapllava.config.resolve import inject_map_spec
+from mapllava.config.without_pretrained import without_pretrained
 from mapllava.errors import MapLLaVAError
-from mapllava.profiling import PlanOptions, SampleShape, example_batch, make_plans, measured_peak
-from mapllava.profiling.step_timer import LOSSES, REST, StepTimer
 from mapllava.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
-from mapllava.testing import without_pretrained
 
 GIB = 2**30
 OPTIMISER, PREPROCESS = "optimiser", "preprocess"
@@ -209,7 +209,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     try:
-        cfg = load_config(args)
+        cfg = config_of(args)
         inject_map_spec(cfg)
         MMLogger.get_current_instance().setLevel(logging.WARNING)
         rows = rows_of(cfg, args)

@@ -19,8 +19,8 @@ import numpy as np
 import mapllava
 from mapllava import gt_cache
 from mapllava.apis import MapPredictor
+from mapllava.cli.command_line import run_tool
 from mapllava.datasets import MapDataset
-from mapllava.engine.command_line import run_tool
 from mapllava.errors import MapLLaVAError
 from mapllava.visualization import MapLines, camera_views, draw_sample, write_picture
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from mapllava.doctor import command
+from mapllava.cli import doctor as command
 from mapllava.startup import begin
 
 USAGE = """\

@@ -9,30 +9,29 @@ PACKAGE = Path(__file__).parents[1] / "mapllava"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # part of the package -> parts of it that it may import; root modules are free
-ROOTS = {"registry", "errors", "version", "whole_file", "claims", "startup"}
+ROOTS = {"registry", "errors", "version", "whole_file", "claims", "startup", "resources", "plugins"}
 LOWER = {"config", "structures", "geometry", "gt_cache", "checkpoint"}
 ALLOWED = {
-    "config": set(),
+    "config": {"structures"},
     "structures": set(),
     "geometry": {"structures"},
     "sources": {"structures", "geometry"},
     "gt_cache": {"structures", "geometry", "sources"},
     "synthetic": {"structures", "geometry", "sources", "gt_cache"},
     "datasets": {"structures", "geometry", "gt_cache"},
-    "checkpoint": {"structures", "geometry"},
+    "checkpoint": {"config", "structures", "geometry"},
     "models": {"config", "structures", "geometry", "checkpoint"},
     "evaluation": {"structures", "geometry", "gt_cache"},
     "visualization": {"config", "structures", "geometry", "evaluation"},
     "engine": LOWER | {"datasets", "evaluation", "visualization"},
     "apis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
-    "diagnostics": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
+    "analysis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
     "testing": LOWER | {"datasets", "models", "evaluation", "synthetic"},
-    "profiling": LOWER | {"models", "engine", "testing"},
     "doctor": LOWER | {
         "sources", "datasets", "models", "engine", "evaluation", "visualization", "synthetic", "apis",
-        "testing",
     },
-    "__main__": {"doctor"},
+    "cli": LOWER | {"doctor"},
+    "__main__": {"cli"},
 }  # fmt: skip
 
 

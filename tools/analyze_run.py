@@ -16,9 +16,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from mapllava.analysis.run.run_curves import draw_runs, protocol_line
+from mapllava.analysis.run.run_record import Curve, RunRecord, read_run
 from mapllava.errors import MapLLaVAError, exit_status
-from mapllava.visualization.run_curves import draw_runs, protocol_line
-from mapllava.visualization.run_record import Curve, RunRecord, read_run
 from mapllava.whole_file import write_json
 
 EPILOG = """\

@@ -13,8 +13,9 @@ from pathlib import Path
 import mapllava
 from mapllava.checkpoint import read_model_file
 from mapllava.checkpoint.hf_layout import check_plain_weights, from_hf, merged_state, to_hf
-from mapllava.engine.command_line import import_plugins, run_tool
+from mapllava.cli.command_line import run_tool
 from mapllava.errors import MapLLaVAError
+from mapllava.plugins import import_plugins
 
 EPILOG = """\
 to-hf writes config.json and model.safetensors: vision_model.*, qformer.* and query_tokens as BLIP-2 calls

@@ -14,8 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mapllava.config.options import OptionsAction
-from mapllava.diagnostics import (
+from mapllava.analysis.diagnosis import (
     SECTIONS,
     Diagnosis,
     diagnosis_text,
@@ -23,7 +22,8 @@ from mapllava.diagnostics import (
     findings,
     open_checkpoint,
 )
-from mapllava.diagnostics.samples import SPLITS
+from mapllava.analysis.diagnosis.samples import SPLITS
+from mapllava.config.options import OptionsAction
 from mapllava.errors import MapLLaVAError, exit_status
 from mapllava.whole_file import write_json
 

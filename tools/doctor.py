@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # it must run where nothing is installed
 
-from mapllava.doctor.command import main
+from mapllava.cli.doctor import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from mapllava import gt_cache
 from mapllava.errors import exit_status
-from mapllava.gt_cache import report
-from mapllava.gt_cache.compare import diff
-from mapllava.gt_cache.lint import ERROR, lint, road_maps
+from mapllava.gt_cache.inspect import report
+from mapllava.gt_cache.inspect.compare import diff
+from mapllava.gt_cache.inspect.lint import ERROR, lint, road_maps
+from mapllava.gt_cache.inspect.verify import verify
 from mapllava.gt_cache.store import stale_reason
-from mapllava.gt_cache.verify import verify
 
 EPILOG = """\
 exit status: 0 all well, 1 differences or errors found, 2 the command could not do its work

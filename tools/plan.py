@@ -16,14 +16,14 @@ from typing import Any
 from mmengine.logging import MMLogger
 from rich.console import Console
 
+from mapllava.analysis.cost import PlanOptions, choose, make_plans, model_parts
+from mapllava.analysis.cost.memory_plan import build
+from mapllava.analysis.cost.model_parts import without_quantization
+from mapllava.analysis.cost.plan_report import plan_report, plan_values
+from mapllava.cli.command_line import config_of, run_tool
 from mapllava.config.options import OptionsAction
-from mapllava.engine import inject_map_spec
-from mapllava.engine.command_line import load_config, run_tool
+from mapllava.config.resolve import inject_map_spec
 from mapllava.errors import MapLLaVAError
-from mapllava.profiling import PlanOptions, choose, make_plans, model_parts
-from mapllava.profiling.memory_plan import build
-from mapllava.profiling.model_parts import without_quantization
-from mapllava.profiling.plan_report import plan_report, plan_values
 from mapllava.whole_file import write_json
 
 DESCRIPTION = """\
@@ -82,7 +82,7 @@ def options_of(args: argparse.Namespace, cfg: Any) -> PlanOptions:
 def main(argv: list[str] | None = None) -> int:
     """Plan; returns the exit status."""
     args = parse_args(argv)
-    cfg = load_config(args)
+    cfg = config_of(args)
     inject_map_spec(cfg)
     options = options_of(args, cfg)
     MMLogger.get_current_instance().setLevel(logging.WARNING)

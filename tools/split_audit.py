@@ -14,7 +14,14 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from mapllava.errors import MapLLaVAError, exit_status
-from mapllava.gt_cache.audit import RADII, PlaceSet, SplitAudit, audit, places_of_cache, places_of_split
+from mapllava.gt_cache.inspect.audit import (
+    RADII,
+    PlaceSet,
+    SplitAudit,
+    audit,
+    places_of_cache,
+    places_of_split,
+)
 from mapllava.sources.nuscenes.pose_tables import PoseTables
 from mapllava.visualization import write_picture
 from mapllava.visualization.distance_histogram import draw_distances

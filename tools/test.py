@@ -15,12 +15,13 @@ import argparse
 
 from mmengine.config import Config
 
-from mapllava.engine import build_runner, inject_map_spec
-from mapllava.engine.checkpoint_loader import checkpoint_file
-from mapllava.engine.command_line import add_run_options, load_config, run_tool
-from mapllava.engine.data_check import check_data
-from mapllava.engine.ground_truth_check import score_ground_truth
+from mapllava.checkpoint.checkpoint_loader import checkpoint_file
+from mapllava.cli.command_line import add_run_options, config_of, run_tool
+from mapllava.config.resolve import inject_map_spec
+from mapllava.engine import build_runner
 from mapllava.engine.hooks.ablation_hook import ABLATIONS
+from mapllava.engine.runner.data_check import check_data
+from mapllava.engine.runner.ground_truth_check import score_ground_truth
 from mapllava.errors import MapLLaVAError
 
 
@@ -47,7 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def configure(args: argparse.Namespace) -> Config:
     """The config as the command line wants it, with its data found."""
-    cfg = load_config(args)
+    cfg = config_of(args)
     inject_map_spec(cfg)
     check_data(cfg, ("test_dataloader",))
     if args.checkpoint is None:
@@ -72,7 +73,7 @@ def main() -> int:
     """Test; returns the exit status."""
     args = parse_args()
     if args.gt_as_prediction:
-        cfg = load_config(args)
+        cfg = config_of(args)
         inject_map_spec(cfg)
         check_data(cfg, ("train_dataloader", "test_dataloader"))
         print("\n".join(score_ground_truth(cfg)))

@@ -16,12 +16,13 @@ import os
 
 from mmengine.config import Config
 
-from mapllava.engine import build_runner, inject_map_spec
-from mapllava.engine.checkpoint_loader import checkpoint_file
-from mapllava.engine.command_line import add_run_options, load_config, run_tool
-from mapllava.engine.data_check import check_data, check_validation
-from mapllava.engine.run_folder import run_folder
-from mapllava.engine.training_check import check_parts, check_saving
+from mapllava.checkpoint.checkpoint_loader import checkpoint_file
+from mapllava.cli.command_line import add_run_options, config_of, run_tool
+from mapllava.config.resolve import inject_map_spec
+from mapllava.engine import build_runner
+from mapllava.engine.runner.data_check import check_data, check_validation
+from mapllava.engine.runner.run_folder import run_folder
+from mapllava.engine.runner.training_check import check_parts, check_saving
 from mapllava.errors import MapLLaVAError
 
 
@@ -52,7 +53,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def configure(args: argparse.Namespace) -> Config:
     """The config as the command line wants it, with its data found."""
-    cfg = load_config(args)
+    cfg = config_of(args)
     check_parts(cfg)
     check_saving(cfg)
     if args.deterministic:

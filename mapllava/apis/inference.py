@@ -14,9 +14,9 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from mapllava.checkpoint import ModelFile, check_fit, read_model_file
-from mapllava.checkpoint.trusted_config import check_components
-from mapllava.engine.base_weights import base_differences, base_weight_modules, reloadable_keys
-from mapllava.engine.self_description import inference_pipeline
+from mapllava.checkpoint.base_weights import base_differences, base_weight_modules, reloadable_keys
+from mapllava.checkpoint.self_description import inference_pipeline
+from mapllava.config.trusted import check_components
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS, SCOPE, TRANSFORMS
 from mapllava.structures.frames import MapSpec

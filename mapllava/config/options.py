@@ -36,19 +36,33 @@ class OptionsAction(argparse.Action):
         Raises:
             argparse.ArgumentError: If one has no ``=``, or a value that cannot be read.
         """
-        options: dict[str, Any] = {}
-        for word in [values] if isinstance(values, str) else values or ():
-            key, equals, text = word.partition("=")
-            if not equals or not key.strip():
-                raise argparse.ArgumentError(self, f"'{word}' is no KEY=VALUE: write {_FORMS}")
-            if key in options:
-                reason = "is given twice: keep one; a shell takes {a,b} apart, so put KEY={…} in quotes"
-                raise argparse.ArgumentError(self, f"{key} {reason}")
-            try:
-                options[key] = read_value(text)
-            except ValueError as error:
-                raise argparse.ArgumentError(self, f"{key}: {error}: write {_FORMS}") from error
+        try:
+            options = read_options([values] if isinstance(values, str) else values or ())
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
         setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), **options})
+
+
+def read_options(words: Iterable[str]) -> dict[str, Any]:
+    """Dotted key to value of ``KEY=VALUE`` words; see :func:`read_value`.
+
+    Raises:
+        ValueError: If one has no ``=``, a value that cannot be read, or a key for the second time.
+    """
+    options: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals or not key.strip():
+            raise ValueError(f"'{word}' is no KEY=VALUE: write {_FORMS}")
+        if key in options:
+            raise ValueError(
+                f"{key} is given twice: keep one; a shell takes {{a,b}} apart, so put KEY={{…}} in quotes"
+            )
+        try:
+            options[key] = read_value(text)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}: write {_FORMS}") from error
+    return options
 
 
 def read_value(text: str) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mapllava.config.keys import unread_keys
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import OK, Finding, from_error, from_mistake
-from mapllava.engine.training_check import check_parts
+from mapllava.engine.runner.training_check import check_parts
 from mapllava.errors import MapLLaVAError
 
 

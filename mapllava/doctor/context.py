@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -59,32 +58,28 @@ class Context:
         Raises:
             MapLLaVAError: If it cannot be read.
         """
-        from mapllava.engine.command_line import add_run_options, read_config
+        from mapllava.config.options import read_options
+        from mapllava.config.read import read_config
 
-        parser = argparse.ArgumentParser(exit_on_error=False)
-        parser.add_argument("config")
-        add_run_options(parser)
-        words = [str(self.config)]
-        for option, values in (("--plugins", self.plugins), ("--cfg-options", self.cfg_options)):
-            words += [option, *map(str, values)] if values else []
         try:
-            return read_config(parser.parse_args(words))
-        except argparse.ArgumentError as error:
-            raise MapLLaVAError(str(error)) from error
+            options = read_options(self.cfg_options)
+        except ValueError as error:
+            raise MapLLaVAError(f"--cfg-options: {error}") from error
+        return read_config(str(self.config), options, self.plugins)
 
     @cached_property
     def cfg(self) -> Config:
         """The config as training builds from it, with ``map_spec`` in every component."""
         import copy
 
-        from mapllava.engine import inject_map_spec
+        from mapllava.config.resolve import inject_map_spec
 
         return inject_map_spec(copy.deepcopy(self.written))
 
     @cached_property
     def sources(self) -> list[Source]:
         """Data sets on GT caches, each once for training and once for the rest."""
-        from mapllava.engine.map_spec_injection import DATALOADERS, accepts, leaf_datasets
+        from mapllava.config.resolve import DATALOADERS, accepts, leaf_datasets
         from mapllava.registry import DATASETS
 
         found: dict[tuple[bool, Path, Path], Source] = {}

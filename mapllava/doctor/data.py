@@ -17,7 +17,7 @@ from mapllava.datasets.fit import crowded, mounted_elsewhere
 from mapllava.datasets.transforms.loading import LoadMultiViewImages
 from mapllava.doctor.context import Context, Source
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error, gigabytes
-from mapllava.engine.data_check import check_data
+from mapllava.engine.runner.data_check import check_data
 from mapllava.errors import MapLLaVAError
 from mapllava.models.necks.bev_grid import heights_in_frame
 from mapllava.sources.nuscenes.map_layers import map_version

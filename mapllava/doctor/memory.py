@@ -13,14 +13,14 @@ from mmengine.config import Config
 from torch import nn
 
 from mapllava.checkpoint import stored_bytes
+from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 from mapllava.config.hooks import hooks_of
+from mapllava.config.without_pretrained import without_pretrained
 from mapllava.doctor.context import RUNS, Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, gigabytes
 from mapllava.doctor.weights import KEY, absent, local_folder, localised, weight_files
 from mapllava.engine import state_memory
-from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
 from mapllava.registry import MODELS
-from mapllava.testing import without_pretrained
 
 _TIGHT = 0.9  # of the memory, state alone: activations come on top
 _SMALL = 2 * 10**9  # bytes of weights that are read for the exact shapes

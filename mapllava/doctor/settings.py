@@ -11,18 +11,18 @@ from typing import Any, cast
 import torch
 from mmengine.config import Config
 
+from mapllava.checkpoint.checkpoint_loader import checkpoint_file, load_from_disk
 from mapllava.config.components import Component, candidates, components
+from mapllava.config.resolve import DATALOADERS, EVALUATORS
 from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error
-from mapllava.engine.accumulation import accumulative_counts
-from mapllava.engine.builder import check_schedule_unit
-from mapllava.engine.checkpoint_loader import checkpoint_file, load_from_disk
-from mapllava.engine.data_check import check_transforms, check_validation
-from mapllava.engine.map_spec_injection import DATALOADERS, EVALUATORS
-from mapllava.engine.resume_changes import check_resume
-from mapllava.engine.training_check import check_saving
+from mapllava.engine.optim.accumulation import accumulative_counts
+from mapllava.engine.runner.builder import check_schedule_unit
+from mapllava.engine.runner.data_check import check_transforms, check_validation
+from mapllava.engine.runner.resume_changes import check_resume
+from mapllava.engine.runner.training_check import check_saving
 from mapllava.errors import MapLLaVAError
-from mapllava.models.trainability import check_trainability
+from mapllava.models.backbones.trainability import check_trainability
 from mapllava.registry import HOOKS, METRICS
 
 _EXTRAS = {"lora": ("peft", "lora"), "quantization": ("bitsandbytes", "quant")}

@@ -21,7 +21,7 @@ from mapllava.doctor.context import Context
 from mapllava.doctor.finding import FAIL, OK, WARN, Finding, gigabytes
 from mapllava.doctor.memory import Device, device
 from mapllava.doctor.weights import absent, localised
-from mapllava.engine.accumulation import accumulative_counts
+from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mapllava.models.map_queries import BaseMapQueries, InstanceMapQueries, PointMapQueries
 from mapllava.models.necks.base import MapNeck, NeckOutput
-from mapllava.testing.rig import surround_cameras
+from mapllava.models.surround_rig import surround_cameras
 
 BATCH = 2
 

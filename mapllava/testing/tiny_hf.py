@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mapllava.models.hf_backbone import RANDOM_STD
+from mapllava.models.backbones.hf_backbone import RANDOM_STD
 
 TINY_VISION: dict[str, Any] = {
     "hidden_size": 32,

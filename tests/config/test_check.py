@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from mapllava.cli.command_line import add_run_options, config_of
 from mapllava.doctor import Context, examine
 from mapllava.doctor.examination import select
-from mapllava.engine.command_line import add_run_options, load_config
 from mapllava.errors import MapLLaVAError
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -31,7 +31,7 @@ def load(path, *options):
     parser.add_argument("config")
     add_run_options(parser)
     words = ["--cfg-options", *options] if options else []
-    return load_config(parser.parse_args([str(path), *words]))
+    return config_of(parser.parse_args([str(path), *words]))
 
 
 REACH_NOTHING = {

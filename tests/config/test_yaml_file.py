@@ -1,17 +1,13 @@
 """Configs in YAML, JSON and Python that cannot be read, or would run something."""
 
-import argparse
-
 import pytest
 
-from mapllava.engine.command_line import read_config
+from mapllava.config.read import read_config
 from mapllava.errors import MapLLaVAError
 
 
 def read(path):
-    return read_config(
-        argparse.Namespace(config=str(path), plugins=[], cfg_options={}, launcher="none", local_rank=0)
-    )
+    return read_config(path)
 
 
 @pytest.mark.parametrize("suffix", ["yaml", "yml"])

@@ -7,10 +7,10 @@ import torch
 from extras import need_extras
 from mmengine.config import Config
 
-from mapllava.engine import inject_map_spec
-from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
+from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
+from mapllava.config.resolve import inject_map_spec
+from mapllava.config.without_pretrained import without_pretrained
 from mapllava.registry import MODELS
-from mapllava.testing import without_pretrained
 
 STAGE2 = Path(__file__).parents[2] / "configs" / "stage2"
 FULL_SIZE = [path for path in sorted(STAGE2.glob("*.py")) if not path.name.startswith("synthetic")]

@@ -9,10 +9,10 @@ from mmengine.config import Config
 
 from mapllava.checkpoint import count_parameters, stored_bytes
 from mapllava.config.hooks import hooks_of
-from mapllava.engine import MapOptimWrapperConstructor, inject_map_spec
-from mapllava.engine.map_spec_injection import leaf_datasets
+from mapllava.config.resolve import inject_map_spec, leaf_datasets
+from mapllava.config.without_pretrained import without_pretrained
+from mapllava.engine import MapOptimWrapperConstructor
 from mapllava.registry import DATASETS, METRICS, MODELS, TRANSFORMS
-from mapllava.testing import without_pretrained
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LEAVES = sorted(path for path in CONFIGS.rglob("*.py") if "_base_" not in path.parts)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from mapllava.engine.command_line import add_run_options, load_config
+from mapllava.cli.command_line import add_run_options, config_of
 from tests.documents.blocks import PAIRS, ROOT, all_commands, blocks
 
 PAGES = [page for page, _ in PAIRS]
@@ -104,7 +104,7 @@ def test_a_config_snippet_is_a_config_without_a_mistake(block, tmp_path):
     parser = argparse.ArgumentParser()
     parser.add_argument("config")
     add_run_options(parser)
-    load_config(parser.parse_args([str(path)]))
+    config_of(parser.parse_args([str(path)]))
 
 
 OPTIONS = [command for command in PYTHON if re.search("configs/.* --cfg-options", command.text)]
@@ -120,12 +120,12 @@ def test_config_options_of_a_document_reach_something(command):
     parser = argparse.ArgumentParser()
     parser.add_argument("config")
     add_run_options(parser)
-    load_config(parser.parse_args([str(ROOT / config), "--cfg-options", *after]))
+    config_of(parser.parse_args([str(ROOT / config), "--cfg-options", *after]))
 
 
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_the_doctors_report_of_slips_is_what_it_prints(language, tmp_path, monkeypatch, capsys):
-    from mapllava.doctor.command import main
+    from mapllava.cli.doctor import main
 
     page = ROOT / "docs" / language / "doctor.md"
     snippet = next(block for block in blocks(page, "python") if "optim_wraper" in block.text)

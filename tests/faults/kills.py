@@ -34,7 +34,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "engine")]
 from toy import toy_config  # noqa: E402
 
 from mapllava import gt_cache  # noqa: E402
-from mapllava.engine.command_line import run_tool  # noqa: E402
+from mapllava.cli.command_line import run_tool  # noqa: E402
 from mapllava.synthetic import create_city  # noqa: E402
 from tools import train as train_tool  # noqa: E402
 

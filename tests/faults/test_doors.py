@@ -17,25 +17,25 @@ import torch
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "engine"), str(ROOT / "tests" / "diagnostics")]
+sys.path[:0] = [str(ROOT / "tests" / "engine"), str(ROOT / "tests" / "analysis" / "diagnosis")]
 
 from tiny import SPEC, tiny_config, write_run  # noqa: E402
 from toy import toy_config  # noqa: E402
 
 import mapllava  # noqa: E402
 from mapllava import gt_cache  # noqa: E402
+from mapllava.analysis.diagnosis import open_checkpoint  # noqa: E402
+from mapllava.analysis.run.run_record import read_run  # noqa: E402
 from mapllava.checkpoint import write_model_file  # noqa: E402
 from mapllava.checkpoint.model_file import FORMAT_VERSION  # noqa: E402
-from mapllava.diagnostics import open_checkpoint  # noqa: E402
+from mapllava.checkpoint.plain_state import plain_config  # noqa: E402
 from mapllava.doctor.settings import start  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
-from mapllava.engine.plain_state import plain_config  # noqa: E402
-from mapllava.engine.resume import resume_point  # noqa: E402
+from mapllava.engine.runner.resume import resume_point  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
 from mapllava.gt_cache.store import seal  # noqa: E402
 from mapllava.registry import MODELS, TOKENIZERS  # noqa: E402
 from mapllava.testing import write_tiny_llama  # noqa: E402
-from mapllava.visualization.run_record import read_run  # noqa: E402
 from tools.convert_checkpoint import main as convert  # noqa: E402
 from tools.convert_results import main as convert_results  # noqa: E402
 from tools.create_gt_cache import main as create_gt_cache  # noqa: E402

@@ -17,7 +17,7 @@ from toy import toy_config  # noqa: E402
 from mapllava.checkpoint import read_model_file  # noqa: E402
 from mapllava.checkpoint.plain_file import read_plain  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
-from mapllava.engine.resume import resume_point  # noqa: E402
+from mapllava.engine.runner.resume import resume_point  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
 from mapllava.whole_file import remove_partial_files, whole_file, write_json  # noqa: E402
 
@@ -183,7 +183,7 @@ from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "engine")!r}]
 from toy import toy_config
 from mapllava.engine import build_runner
-from mapllava.engine.command_line import run_tool
+from mapllava.cli.command_line import run_tool
 raise SystemExit(run_tool(lambda: build_runner(toy_config(Path({str(work_dir)!r}))).train() and 0))
 """
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)

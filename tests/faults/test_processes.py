@@ -17,8 +17,8 @@ sys.path.insert(0, str(ROOT / "tests" / "engine"))
 
 from toy import ToyModel, ToyNoise, toy_config  # noqa: E402
 
+from mapllava.cli.command_line import run_tool  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
-from mapllava.engine.command_line import run_tool  # noqa: E402
 from mapllava.engine.hooks import StepTimeoutHook  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
 from mapllava.registry import MODELS, TRANSFORMS  # noqa: E402

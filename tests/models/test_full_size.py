@@ -6,9 +6,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mapllava.engine import inject_map_spec
+from mapllava.config.resolve import inject_map_spec
+from mapllava.config.without_pretrained import without_pretrained
 from mapllava.registry import MODELS
-from mapllava.testing import without_pretrained
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "stage2"
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mapllava.visualization.run_curves import running_mean
-from mapllava.visualization.run_record import read_run
+from mapllava.analysis.run.run_curves import running_mean
+from mapllava.analysis.run.run_record import read_run
 from tools import analyze_run
 
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "apis"))
 from trained import train_tiny
 
 import mapllava
-from mapllava.engine.command_line import run_tool
+from mapllava.cli.command_line import run_tool
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.registry import MODELS
 from tools import convert_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "diagnostics"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "analysis" / "diagnosis"))
 
 from tiny import tiny_config, write_run
 

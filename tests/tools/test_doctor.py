@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from mapllava import __main__ as program
-from mapllava.doctor import command, packages
-from mapllava.doctor.command import PASSED, main
+from mapllava.cli import doctor as command
+from mapllava.cli.doctor import PASSED, main
+from mapllava.doctor import packages
 from tests.doctor.set_up import SetUp, make_set_up
 
 ROOT = Path(__file__).parents[2]

@@ -42,7 +42,7 @@ def config(tmp_path):
 
 def test_trains_into_a_dated_folder_and_resumes_there(tool, config, tmp_path, monkeypatch):
     arguments = (config, "--plugins", TOY)
-    monkeypatch.setattr("mapllava.engine.run_folder.RUNS", tmp_path / "outputs")
+    monkeypatch.setattr("mapllava.engine.runner.run_folder.RUNS", tmp_path / "outputs")
     assert tool(*arguments, "--cfg-options", "train_cfg.max_epochs=1")[0] == 0
     (run,) = (tmp_path / "outputs").iterdir()
     assert run.name.startswith("map_detection_stage2_20")
@@ -57,7 +57,7 @@ def test_trains_into_a_dated_folder_and_resumes_there(tool, config, tmp_path, mo
 
 @pytest.mark.parametrize("fault", ["model.type=NoSuchModel", "load_from=none.pth", "model.depth=3"])
 def test_a_failed_start_says_why_and_leaves_nothing(tool, config, tmp_path, monkeypatch, fault):
-    monkeypatch.setattr("mapllava.engine.run_folder.RUNS", tmp_path / "outputs")
+    monkeypatch.setattr("mapllava.engine.runner.run_folder.RUNS", tmp_path / "outputs")
     options = ["--cfg-options", fault, "log_level=INFO"]
     for folder in ([], ["--work-dir", tmp_path / "named"]):
         status, text = tool(config, "--plugins", TOY, *folder, *options)

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mapllava.engine.bare_model import bare_model
+from mapllava.engine.distributed.unwrap_model import bare_model
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 

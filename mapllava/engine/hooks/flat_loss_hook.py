@@ -11,8 +11,8 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mapllava.engine.bare_model import bare_model
-from mapllava.engine.second_look import look_again
+from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.runner.second_look import look_again
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data.dataloader import _BaseDataLoaderIter
 
-from mapllava.engine.fsdp2_wrapper import FSDP2Wrapper
+from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook, latest_checkpoint
 from mapllava.registry import HOOKS
 

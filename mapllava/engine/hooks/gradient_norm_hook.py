@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from mapllava.engine.accumulation import accumulative_counts
-from mapllava.engine.autocast_optim_wrapper import AutocastOptimWrapper, group_label
+from mapllava.engine.optim.accumulation import accumulative_counts
+from mapllava.engine.optim.autocast_optim_wrapper import AutocastOptimWrapper, group_label
 from mapllava.registry import HOOKS
 
 

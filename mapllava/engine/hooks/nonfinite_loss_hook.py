@@ -13,9 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 
-from mapllava.engine.plain_state import to_plain
-from mapllava.engine.second_look import look_again
-from mapllava.engine.sharding import local_part
+from mapllava.checkpoint.plain_state import to_plain
+from mapllava.engine.distributed.sharding import local_part
+from mapllava.engine.runner.second_look import look_again
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 from mapllava.whole_file import whole_file

@@ -5,8 +5,8 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from mapllava.engine.seeding import derive_seed, seed_all
-from mapllava.engine.visits import visits_of
+from mapllava.engine.runner.seeding import derive_seed, seed_all
+from mapllava.engine.runner.visits import visits_of
 from mapllava.registry import HOOKS
 
 
@@ -20,7 +20,7 @@ class ReproducibleEpochsHook(Hook):
     whether they persist, and of everything that ran before, what the model draws of everything before
     the step; so a run resumed anywhere goes on exactly as the one that was not stopped, and no
     generator's state need be saved, in any process. The visits are numbered by
-    :class:`~mapllava.engine.visits.VisitSampler`, which :class:`~mapllava.engine.MapRunner` puts in.
+    :class:`~mapllava.engine.runner.visits.VisitSampler`, which :class:`~mapllava.engine.MapRunner` puts in.
     """
 
     priority = "VERY_HIGH"

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mapllava.checkpoint import count_parameters
-from mapllava.engine.bare_model import bare_model
+from mapllava.engine.distributed.unwrap_model import bare_model
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS

@@ -8,13 +8,13 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
+from mapllava.checkpoint.base_weights import IDENTITY, base_differences, base_weight_modules, reloadable_keys
 from mapllava.checkpoint.fit import check_fit
 from mapllava.checkpoint.model_file import FORMAT_VERSION
-from mapllava.engine.bare_model import bare_model
-from mapllava.engine.base_weights import IDENTITY, base_differences, base_weight_modules, reloadable_keys
+from mapllava.checkpoint.plain_state import restore_message_hub, to_plain
+from mapllava.checkpoint.self_description import describe_model
+from mapllava.engine.distributed.unwrap_model import bare_model
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
-from mapllava.engine.plain_state import restore_message_hub, to_plain
-from mapllava.engine.self_description import describe_model
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 

@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from mapllava.engine.bare_model import bare_model
-from mapllava.engine.sharding import gather, local_part, shard_like
+from mapllava.engine.distributed.sharding import gather, local_part, shard_like
+from mapllava.engine.distributed.unwrap_model import bare_model
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 

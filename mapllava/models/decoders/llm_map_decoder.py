@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint import WeightSource, decoder_table
 from mapllava.errors import MapLLaVAError
-from mapllava.models.decoders.decoder_only import decoder_only
-from mapllava.models.hf_backbone import (
+from mapllava.models.backbones.hf_backbone import (
     RANDOM_STD,
     build_backbone,
     config_of,
@@ -28,9 +27,10 @@ from mapllava.models.hf_backbone import (
     settle,
     without_dropout,
 )
+from mapllava.models.backbones.trainability import check_trainability
+from mapllava.models.decoders.decoder_only import decoder_only
 from mapllava.models.map_queries import BaseMapQueries, beside_padding
 from mapllava.models.prompt import Prompt
-from mapllava.models.trainability import check_trainability
 from mapllava.registry import MODELS
 
 _ATTENTION = {"sdpa": "sdpa", "flex": "flex_attention"}  # ours to transformers' names

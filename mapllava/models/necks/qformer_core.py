@@ -14,7 +14,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, WeightSource, load_tensor
-from mapllava.models.hf_backbone import (
+from mapllava.models.backbones.hf_backbone import (
     RANDOM_STD,
     build_backbone,
     configure,
@@ -25,7 +25,7 @@ from mapllava.models.hf_backbone import (
     settle,
     without_dropout,
 )
-from mapllava.models.trainability import check_trainability
+from mapllava.models.backbones.trainability import check_trainability
 from mapllava.registry import MODELS
 
 _BERT_DIMS = 768  # the width that a standard deviation of 0.02 is meant for

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint import KeyTable, WeightSource
 from mapllava.errors import MapLLaVAError
-from mapllava.models.hf_backbone import (
+from mapllava.models.backbones.hf_backbone import (
     RANDOM_STD,
     build_backbone,
     configure,
@@ -24,7 +24,7 @@ from mapllava.models.hf_backbone import (
     settle,
     without_dropout,
 )
-from mapllava.models.trainability import check_trainability
+from mapllava.models.backbones.trainability import check_trainability
 from mapllava.models.vision_encoders.position_embeddings import KeptPositionEmbeddings
 
 

@@ -59,7 +59,7 @@ def test_frozen_weights_that_nothing_reloads_are_kept(tmp_path):
 
 
 def test_pretrained_in_the_config_counts_as_reloadable(tmp_path):
-    from mapllava.engine.base_weights import base_weight_modules, reloadable_keys
+    from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 
     model = torch.nn.ModuleDict({"decoder": torch.nn.Linear(2, 2), "head": torch.nn.Linear(2, 2)})
     model["decoder"].requires_grad_(False)

@@ -6,7 +6,8 @@ import torch
 from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.necks import QFormerNeck
-from mapllava.testing import check_neck, surround_cameras, write_tiny_blip2
+from mapllava.models.surround_rig import surround_cameras
+from mapllava.testing import check_neck, write_tiny_blip2
 from mapllava.testing.tiny_hf import TINY_QFORMER
 
 C, GRID, SIZE = 32, (3, 5), (42, 70)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mapllava.models.necks.ray_encoding import RayEncoding, depth_samples
-from mapllava.testing import surround_cameras
+from mapllava.models.surround_rig import surround_cameras
 
 GRID, SIZE = (3, 5), (42, 70)
 

@@ -1,0 +1,1 @@
+"""What a model costs, what a run did, what a model learned."""

@@ -1,0 +1,154 @@
+"""Parameters of a model, part by part, and the bytes that they, their gradients and the optimiser take."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mapllava.analysis.cost.training_step import build_optimizer
+from mapllava.config.build_errors import arguments_of
+from mapllava.registry import MODELS, OPTIMIZERS
+
+# bytes of a linear weight: NF4 has an 8-bit scale per 64 weights, a float32 scale per 256 of those;
+# 8-bit has a float32 scale per row, which is left out here
+QUANTIZED_BYTES = {4: 0.5 + 1 / 64 + 4 / (64 * 256), 8: 1.0}
+_STAND_IN = 64  # side of the parameters that show how much state an optimiser keeps
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the model.
+
+    Attributes:
+        name: the detector's attribute.
+        total: parameters.
+        trainable: those that train.
+        weight_bytes: bytes of the weights as the config asks for them, quantised ones included.
+    """
+
+    name: str
+    total: int
+    trainable: int
+    weight_bytes: float
+
+
+def components(model_cfg: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted place and dict of every part that may start from pretrained weights."""
+    if isinstance(model_cfg, dict):
+        if path and ("architecture" in model_cfg or "pretrained" in model_cfg):
+            yield path, model_cfg
+        for key, value in model_cfg.items():
+            if key != "architecture":
+                yield from components(value, f"{path}.{key}" if path else key)
+
+
+def without_quantization(model_cfg: Any) -> tuple[Any, dict[str, int]]:
+    """The model's config with plain weights, and the bits of each part that has quantised ones.
+
+    Quantised weights need a library and a GPU to be built; their bytes are arithmetic.
+    """
+    plain = copy.deepcopy(model_cfg)
+    bits = {}
+    for path, component in components(plain):
+        quantization = component.pop("quantization", None)
+        if quantization:
+            bits[path] = int(quantization.get("bits", 4))
+    return plain, bits
+
+
+def with_checkpointing(model_cfg: Any, enabled: bool) -> tuple[Any, list[str]]:
+    """The model's config with gradient checkpointing switched in every part that offers it.
+
+    Returns:
+        the changed copy, and the places whose setting changed.
+    """
+    changed, places = copy.deepcopy(model_cfg), []
+    for path, component in components(changed):
+        if not _offers_checkpointing(component) or bool(component.get("gradient_checkpointing")) == enabled:
+            continue
+        component["gradient_checkpointing"] = enabled
+        places.append(path)
+    return changed, places
+
+
+def _offers_checkpointing(component: Any) -> bool:
+    """Frozen vision encoders see no gradient and keep nothing that could be recomputed."""
+    cls = MODELS.get(component["type"])
+    if cls is None or (component.get("frozen") and not component.get("lora") and hasattr(cls, "grid_size")):
+        return False
+    return "gradient_checkpointing" in arguments_of(cls)
+
+
+def model_parts(model: nn.Module, bits: dict[str, int]) -> list[Part]:
+    """The model's children, a tensor that two of them share counting for the first.
+
+    Args:
+        model: the detector, on any device.
+        bits: place of a component to the bits of its backbone's linear weights.
+    """
+    quantized = {id(weight): QUANTIZED_BYTES[width] for weight, width in _linear_weights(model, bits)}
+    parts, seen = [], set()
+    for name, child in model.named_children():
+        own = [p for p in child.parameters() if id(p) not in seen]
+        seen |= {id(p) for p in own}
+        if own:
+            size = sum(p.numel() * quantized.get(id(p), p.element_size()) for p in own)
+            trainable = sum(p.numel() for p in own if p.requires_grad)
+            parts.append(Part(name, sum(p.numel() for p in own), trainable, size))
+    return parts
+
+
+def dequantized_bytes(model: nn.Module, bits: dict[str, int]) -> int:
+    """Bytes of the largest quantised weight unpacked to 16 bits, which a matrix product needs."""
+    return max((2 * weight.numel() for weight, _ in _linear_weights(model, bits)), default=0)
+
+
+def buffer_bytes(model: nn.Module) -> int:
+    """Bytes of all buffers."""
+    return sum(b.numel() * b.element_size() for b in model.buffers())
+
+
+def optimizer_bytes(model: nn.Module, optim_wrapper: dict) -> tuple[float, float]:
+    """Bytes of the optimiser's state, and of its scratch memory during a step on a GPU.
+
+    The optimiser is built from its config and then again over small parameters, one per group,
+    whose real step shows how many values it keeps per parameter. Scratch memory is that of
+    PyTorch's default implementation on a GPU (``foreach``): one value per parameter of a group.
+    """
+    built = build_optimizer(model, optim_wrapper)
+    cfg, state, scratch = dict(optim_wrapper["optimizer"]), 0.0, 0.0
+    groups = []
+    for group in built.param_groups:
+        stand_in = nn.Parameter(torch.zeros([_STAND_IN] * max(min(group["params"][0].ndim, 2), 1)))
+        stand_in.grad = torch.ones_like(stand_in)
+        options = {key: value for key, value in group.items() if key not in ("params", "param_names")}
+        groups.append({**options, "params": [stand_in]})
+        fused = group.get("fused") or group.get("foreach") is False
+        size = sum(p.numel() * p.element_size() for p in group["params"])
+        scratch = max(scratch, 0.0 if fused else size)
+    kind = cfg.pop("type")
+    small: Any
+    if isinstance(kind, str) and hasattr(torch.optim, kind):
+        small = getattr(torch.optim, kind)(groups, **cfg)
+    else:
+        small = OPTIMIZERS.build({**cfg, "type": kind, "params": groups})
+    small.step()
+    for group, original in zip(small.param_groups, built.param_groups, strict=True):
+        kept = small.state[group["params"][0]].values() if group["params"][0] in small.state else ()
+        tensors = [v for v in kept if isinstance(v, torch.Tensor) and v.ndim]
+        per_value = sum(t.numel() * t.element_size() for t in tensors) / group["params"][0].numel()
+        state += per_value * sum(p.numel() for p in original["params"])
+    return state, scratch
+
+
+def _linear_weights(model: nn.Module, bits: dict[str, int]) -> Iterator[tuple[Tensor, int]]:
+    for path, width in bits.items():
+        component: Any = model.get_submodule(path)
+        for module in getattr(component, "backbone", component).modules():
+            if isinstance(module, nn.Linear):
+                yield module.weight, width

@@ -1,0 +1,60 @@
+"""What a checkpoint says about the model in it, so that it can be built from the file alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+from torch import nn
+
+from mapllava.checkpoint.plain_state import plain_config
+from mapllava.config.resolve import leaf_datasets
+from mapllava.version import __version__
+
+
+def describe_model(model: nn.Module, cfg: Config) -> dict[str, Any]:
+    """The parts of ``meta`` that stay the same for a whole run; see :mod:`mapllava.checkpoint.model_file`.
+
+    Args:
+        model: The bare model.
+        cfg: The run's config, with ``map_spec`` injected.
+
+    Raises:
+        MapLLaVAError: If the config holds what is no plain value.
+    """
+    config = plain_config(cfg.to_dict())
+    describe_prompt = getattr(getattr(model, "decoder", None), "describe_prompt", None)
+    return {
+        "mapllava_version": __version__,
+        "full_config": config,
+        "map_spec": config.get("map_spec"),
+        "prompt": None if describe_prompt is None else describe_prompt(),
+        "architectures": _architectures(model),
+    }
+
+
+def inference_pipeline(config: Mapping[str, Any]) -> list[Any]:
+    """The transforms of the data that the model is tested on, or else validated.
+
+    Args:
+        config: A full config, plain or not.
+
+    Returns:
+        The first data set's; empty if there is none.
+    """
+    for name in ("test_dataloader", "val_dataloader"):
+        for _, dataset in leaf_datasets(config, name):
+            return list(dataset.get("pipeline") or [])
+    return []
+
+
+def _architectures(model: nn.Module) -> dict[str, Any]:
+    """The Hugging Face config of every part that keeps such a model as its ``backbone``."""
+    found = {}
+    for path, module in model.named_modules():
+        config: Any = getattr(getattr(module, "backbone", None), "config", None)
+        if hasattr(config, "to_json_string"):
+            found[path] = json.loads(config.to_json_string(use_diff=False))
+    return found

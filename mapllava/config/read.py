@@ -1,0 +1,106 @@
+"""From a config file and a command line's options to a config."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mmengine.config import Config
+from mmengine.config.utils import ConfigParsingError
+from mmengine.registry import init_default_scope
+
+import mapllava.config.yaml_file  # noqa: F401  (for what Config.fromfile opens)
+from mapllava.config.check import check_config
+from mapllava.config.options import apply_options
+from mapllava.config.trusted import read_sent_config
+from mapllava.errors import MapLLaVAError
+from mapllava.plugins import import_plugins
+from mapllava.registry import SCOPE
+
+_UNREADABLE = (
+    OSError, SyntaxError, KeyError, NameError, TypeError, AttributeError, ImportError, ValueError,
+    ArithmeticError, RecursionError, ConfigParsingError, yaml.YAMLError,
+)  # fmt: skip
+
+
+def load_config(
+    path: str | Path,
+    options: Mapping[str, Any] | None = None,
+    plugins: Iterable[str] = (),
+    sent: bool = False,
+) -> Config:
+    """:func:`read_config`, of a config without a mistake that can be seen in it.
+
+    Raises:
+        MapLLaVAError: If it cannot be read, or something in it would come to nothing.
+    """
+    cfg = read_config(path, options, plugins, sent)
+    check_config(cfg, None if sent else Path(path), options or ())
+    return cfg
+
+
+def read_config(
+    path: str | Path,
+    options: Mapping[str, Any] | None = None,
+    plugins: Iterable[str] = (),
+    sent: bool = False,
+) -> Config:
+    """Import the plug-ins, read the config and apply the options to it.
+
+    A top-level ``data_root`` among the options reaches every data set that had the config's.
+
+    Args:
+        path: The config's file.
+        options: Dotted key to value, as :class:`mapllava.config.options.OptionsAction` reads them.
+        plugins: Modules or ``.py`` files to import first.
+        sent: Whether the config was found beside a file that may be somebody else's, and not named by the
+            user: it is read as values then, and may name registered components only.
+
+    Raises:
+        MapLLaVAError: If a plug-in cannot be imported, the config not be read, or an option does not fit it.
+    """
+    import_plugins(plugins)
+    path = Path(path)
+    if not path.is_file():
+        known = ", ".join(sorted(str(entry) for entry in Path("configs").glob("stage*/*.py")))
+        raise MapLLaVAError(
+            f"config '{path}' is not there" + (f"; the repository has {known}" if known else "")
+        )
+    try:
+        cfg = Config(read_sent_config(path), filename=path) if sent else Config.fromfile(path)
+    except _UNREADABLE as error:
+        raise MapLLaVAError(f"config '{path}' cannot be read: {type(error).__name__}: {error}") from error
+    cfg.setdefault("default_scope", SCOPE)
+    init_default_scope(cfg.default_scope)
+    _move_data_root(cfg, (options or {}).get("data_root"))
+    apply_options(cfg, options or {})
+    _expand_home(cfg._cfg_dict)
+    return cfg
+
+
+def _expand_home(node: Any) -> None:
+    """Write the home folder into every path that begins with ``~/``; the shell leaves it after a ``=``."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+        if isinstance(value, str) and value.startswith("~/"):
+            node[key] = os.path.expanduser(value)
+        elif isinstance(value, (dict, list)):
+            _expand_home(value)
+
+
+def _move_data_root(cfg: Config, new: str | None) -> None:
+    """A base-level variable does not reach the dicts that used it, so each is told."""
+    if new is None:
+        return
+    old = cfg.get("data_root")
+    pending: list = [cfg.get(f"{name}_dataloader") for name in ("train", "val", "test")]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, dict):
+            if "data_root" in node and node["data_root"] == old:
+                node["data_root"] = new
+            pending.extend(node.values())
+        elif isinstance(node, (list, tuple)):
+            pending.extend(node)

@@ -1,0 +1,1 @@
+"""Sharded models and the model below its wrapper."""

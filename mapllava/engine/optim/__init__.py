@@ -1,0 +1,1 @@
+"""Optimiser wrapper with mixed precision, accumulation, parameter groups, Muon."""

@@ -1,0 +1,139 @@
+"""Computes a batch once more, to see in which module what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
+from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.hooks.reproducible_epochs_hook import seed_step
+
+
+@dataclass
+class SecondLook:
+    """What a batch does to a model.
+
+    Attributes:
+        forward: the first module whose output is not finite, in the order of computation; None: all are.
+        backward: the first module, in the order of the backward pass, at whose output, or in whose
+            parameters, the gradient is not finite; None: there is none.
+        norms: L2 norm of the gradient per group of the optimiser, by its name or number; unscaled, of this
+            process and batch alone. Empty for a sharded model.
+    """
+
+    forward: str | None = None
+    backward: str | None = None
+    norms: dict[str, float] = field(default_factory=dict)
+
+
+def look_again(runner: Runner, batch_idx: int, batch: Any) -> SecondLook:
+    """Compute losses and gradients of a batch; weights, buffers and gradients stay as they were.
+
+    Every process must call it, with its own batch, since losses may count over all of them.
+
+    Args:
+        runner: The runner, in ``after_train_iter``.
+        batch_idx: Number of the batch within the epoch; what the model draws is drawn as before.
+        batch: As the dataloader gave it.
+    """
+    model: Any = bare_model(runner.model)
+    found = SecondLook()
+    seed_step(runner, batch_idx)
+    with _buffers_kept(model), _observed(model, found):
+        with runner.optim_wrapper.optim_context(runner.model):
+            losses = model._run_forward(model.data_preprocessor(batch, True), mode="loss")
+            total, _ = model.parse_losses(losses)
+        if not isinstance(runner.model, FSDP2Wrapper):
+            gradients = _gradients(total, model)
+            found.norms = _norms(gradients, runner.optim_wrapper.optimizer.param_groups)
+            found.backward = found.backward or _last_broken(gradients, model)
+    return found
+
+
+def _gradients(total: Tensor, model: nn.Module) -> dict[int, Tensor | None]:
+    """By the parameter's id; ``autograd.grad`` leaves ``parameter.grad`` and DDP's exchange alone."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    found = torch.autograd.grad(total, trained, allow_unused=True)
+    return dict(zip(map(id, trained), found, strict=True))
+
+
+def _last_broken(gradients: dict[int, Tensor | None], model: nn.Module) -> str | None:
+    """The last module, the first of the backward pass, with parameters whose gradient is not finite."""
+    broken = [
+        name.rpartition(".")[0]
+        for name, parameter in model.named_parameters()
+        if (gradient := gradients.get(id(parameter))) is not None and not bool(gradient.isfinite().all())
+    ]
+    return broken[-1] if broken else None
+
+
+def _norms(gradients: dict[int, Tensor | None], groups: list[dict]) -> dict[str, float]:
+    norms: dict[str, float] = {}
+    for number, group in enumerate(groups):
+        name = str(group.get("name", number)).removesuffix("/no_decay")
+        squares = [
+            gradient.float().square().sum()
+            for parameter in group["params"]
+            if (gradient := gradients.get(id(parameter))) is not None
+        ]
+        norms[name] = norms.get(name, 0.0) + (float(torch.stack(squares).sum()) if squares else 0.0)
+    return {name: square**0.5 for name, square in norms.items()}
+
+
+@contextmanager
+def _buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Running statistics would count the batch twice."""
+    kept = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in kept:
+                buffer.copy_(value)
+
+
+@contextmanager
+def _observed(model: nn.Module, found: SecondLook) -> Iterator[None]:
+    handles = [
+        module.register_forward_hook(partial(_note_output, found, name))
+        for name, module in model.named_modules()
+        if name
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _note_output(found: SecondLook, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+    for value in _tensors(output):
+        if found.forward is None and not bool(value.detach().isfinite().all()):  # nothing is saved of it
+            found.forward = name
+        if value.requires_grad:
+            value.register_hook(partial(_note_gradient, found, name))
+
+
+def _note_gradient(found: SecondLook, name: str, gradient: Tensor) -> None:
+    if found.backward is None and not bool(gradient.isfinite().all()):
+        found.backward = name
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point():
+            yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _tensors(entry)
+    elif isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from _tensors(entry)

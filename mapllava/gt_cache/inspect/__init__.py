@@ -1,0 +1,1 @@
+"""Looking at a cache that is there: audit, comparison, lint, verification, report."""

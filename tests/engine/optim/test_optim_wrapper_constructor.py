@@ -1,0 +1,106 @@
+import pytest
+import torch
+from torch import nn
+
+from mapllava.engine import MapOptimWrapperConstructor
+from mapllava.errors import MapLLaVAError
+
+
+class Neck(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qformer = nn.Linear(4, 4)
+        self.query_tokens = nn.Parameter(torch.zeros(2, 4))
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.neck = Neck()
+        self.norm = nn.LayerNorm(4)
+        self.words = nn.Embedding(3, 4)
+        self.head = nn.Linear(4, 2)
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
+
+
+OPTIM = {"optimizer": {"type": "AdamW", "lr": 1e-4, "weight_decay": 0.01}}
+
+
+def build(model, **groups):
+    return MapOptimWrapperConstructor(OPTIM, {"groups": groups})(model).optimizer.param_groups
+
+
+def names(model, group):
+    known = {id(value): name for name, value in model.named_parameters()}
+    return {known[id(value)] for value in group["params"]}
+
+
+def test_groups_rates_and_decay():
+    model = Model()
+    groups = {
+        group["name"]: group for group in build(model, qformer={"prefix": "neck.qformer", "lr_mult": 0.1})
+    }
+    assert set(groups) == {"qformer", "qformer/no_decay", "new", "new/no_decay"}
+    assert names(model, groups["qformer"]) == {"neck.qformer.weight"}
+    assert names(model, groups["qformer/no_decay"]) == {"neck.qformer.bias"}
+    assert names(model, groups["new"]) == {"head.weight"}
+    assert names(model, groups["new/no_decay"]) == {
+        "norm.weight", "norm.bias", "words.weight", "head.bias", "neck.query_tokens",
+    }  # fmt: skip
+    assert groups["qformer"]["lr"] == pytest.approx(1e-5)
+    assert groups["new"]["lr"] == pytest.approx(1e-4)
+    assert [groups[name]["weight_decay"] for name in ("new", "new/no_decay")] == [0.01, 0.0]
+
+
+def test_the_longest_prefix_wins():
+    groups = build(Model(), neck={"prefix": "neck", "lr_mult": 2.0}, inner={"prefix": ["neck.qformer"]})
+    assert {group["name"].split("/")[0] for group in groups} == {"neck", "inner", "new"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"x": {"prefix": "nck"}}, "no parameter lies below 'nck'"),
+        ({"x": {"lr_mult": 1.0}}, "prefix"),
+        ({"x": {"prefix": "neck", "lr": 1.0}}, "prefix=…"),
+    ],
+)
+def test_mistyped_groups_are_refused(groups, message):
+    with pytest.raises(MapLLaVAError, match=message):
+        build(Model(), **groups)
+
+
+@pytest.mark.parametrize("rate", ["1e-3", None, float("nan")])
+def test_a_learning_rate_is_a_number(rate):
+    optim = {**OPTIM, "optimizer": {**OPTIM["optimizer"], "lr": rate}}
+    with pytest.raises(MapLLaVAError, match=r"optim_wrapper\.optimizer\.lr is"):
+        MapOptimWrapperConstructor(optim)(Model())
+
+
+def test_unknown_option_and_nothing_to_train_are_refused():
+    with pytest.raises(MapLLaVAError, match="norm_decay_mult"):
+        MapOptimWrapperConstructor(OPTIM, {"norm_decay_mult": 0.0})
+    with pytest.raises(MapLLaVAError, match="trainable"):
+        build(Model().requires_grad_(False))
+
+
+def test_a_group_that_is_frozen_is_said_to_be(monkeypatch):
+    lines = []
+    where = "mapllava.engine.optim.optim_wrapper_constructor.print_log"
+    monkeypatch.setattr(where, lambda text, _: lines.append(text))
+    groups = build(Model(), llm={"prefix": "frozen", "lr_mult": 0.01})
+    assert {group["name"].split("/")[0] for group in groups} == {"new"}
+    assert lines[-1] == "Parameter group llm: all of it is frozen"
+
+
+def test_adapters_have_the_group_of_the_model_they_are_in():
+    pytest.importorskip("peft")
+    from mapllava.models.backbones.trainability import add_lora
+
+    model = Model()
+    add_lora(model.neck, {"rank": 2, "alpha": 4, "targets": ["qformer"]}, "neck")
+    groups = {g["name"]: g for g in build(model, lora={"prefix": "neck", "lr_mult": 0.5})}
+    adapters = {f"neck.qformer.lora_{side}.default.weight" for side in "AB"}
+    assert names(model, groups["lora"]) == adapters
+    assert groups["lora"]["lr"] == pytest.approx(5e-5)
+    assert "lora/no_decay" not in groups

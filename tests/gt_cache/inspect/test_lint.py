@@ -1,0 +1,106 @@
+import os
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mapllava import gt_cache
+from mapllava.gt_cache.inspect.lint import ERROR, WARNING, lint, road_maps
+
+GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN") or Path(__file__).parents[3] / "shared" / "golden")
+GOLDEN = GOLDEN / "gt" / "dataset.tar.xz"
+
+
+def straight(points, label=0):
+    return {"label": label, "points": np.array(points, dtype=np.float64), "closed": False}
+
+
+@pytest.fixture
+def damaged(city_cache):
+    """Gives the validation cache with a change to its first sample."""
+
+    def write(change):
+        content = gt_cache.load(city_cache["val"])
+        change(content["data_list"][0])
+        return content, content["data_list"][0]["sample_token"]
+
+    return write
+
+
+def test_a_built_cache_has_no_errors(city, city_cache):
+    for path in city_cache.values():
+        assert [f for f in lint(gt_cache.load(path), city) if f.severity == ERROR] == []
+
+
+def add(line):
+    return lambda entry: entry["polylines"].append(line)
+
+
+def turn(entry):
+    entry["lidar2ego"] = entry["lidar2ego"] * np.array([[1.0], [1.1], [1], [1]])
+
+
+def mirror(entry):
+    entry["cams"]["CAM_BACK"]["lidar2cam"] = np.diag([-1.0, 1, 1, 1]) @ entry["cams"]["CAM_BACK"]["lidar2cam"]
+
+
+def no_focal(entry):
+    entry["cams"]["CAM_FRONT"]["cam2img"] = np.diag([0.0, 100, 1])
+
+
+def far(entry):
+    entry["ego2global"] = entry["ego2global"] + np.eye(4, k=3) * 1e5
+
+
+@pytest.mark.parametrize(
+    ("change", "severity", "check", "detail"),
+    [
+        (add(straight([[1, 1], [1, 1]])), ERROR, "zero length", "(divider)"),
+        (add(straight([[1, 1], [1, 2], [1, 2], [1, 3]])), WARNING, "repeated vertex", "vertex 2"),
+        (add(straight([[0, 0], [15.6, 0]], label=2)), ERROR, "outside the ROI", "[15.6, 0.0]"),
+        (add(straight([[0, 0], [4, 4], [4, 0], [0, 4]])), WARNING, "crosses itself", "(divider)"),
+        (lambda entry: entry["polylines"].clear(), WARNING, "empty sample", "no line"),
+        (turn, ERROR, "not a rigid transform", "lidar2ego"),
+        (mirror, ERROR, "not a rigid transform", "CAM_BACK"),
+        (no_focal, ERROR, "no camera matrix", "CAM_FRONT"),
+        (lambda entry: entry.update(timestamp=entry["timestamp"] + 10**9), ERROR, "out of order", "s back"),
+        (far, WARNING, "off the road", " m"),
+    ],
+)
+def test_each_check_finds_what_it_is_for(city, damaged, change, severity, check, detail):
+    cache, token = damaged(change)
+    found = [f for f in lint(cache, city) if f.check == check]
+    new = [f for f in found if f.sample_token == token or check == "out of order"]
+    assert new
+    assert any(f.severity == severity and detail in f.detail for f in new)
+
+
+@pytest.mark.parametrize(("reach", "count"), [(15.001, 0), (15.1, 1)])
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_no_class_reaches_beyond_the_roi(damaged, label, reach, count):
+    cache, _ = damaged(add(straight([[0, 0], [reach, 0]], label)))
+    assert len([f for f in lint(cache) if f.check == "outside the ROI"]) == count
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden cases in {GOLDEN}; set MAPLLAVA_GOLDEN")
+def test_the_ground_truth_that_equals_the_peers_has_no_errors(tmp_path):
+    with tarfile.open(GOLDEN) as archive:
+        archive.extractall(tmp_path, filter="data")
+    for split in ("train", "val"):
+        path = gt_cache.build(tmp_path / "dataset", "v1.0-mini", split)
+        found = lint(gt_cache.load(path), tmp_path / "dataset")
+        assert not [f for f in found if f.severity == ERROR]
+        assert {f.check for f in found} == {"repeated vertex"}  # as unions leave them
+
+
+def test_without_the_data_set_poses_are_not_judged(damaged):
+    cache, _ = damaged(far)
+    assert not [f for f in lint(cache) if f.check == "off the road"]
+
+
+def test_the_data_root_that_a_cache_records_has_the_maps(city, city_cache, tmp_path):
+    meta = gt_cache.load(city_cache["val"])["metainfo"]
+    assert road_maps(meta) == city
+    assert road_maps({**meta, "dataroot": str(tmp_path / "away")}) is None
+    assert road_maps({**meta, "dataroot": ""}) is None
