@@ -47,6 +47,11 @@ def explain_resources(error: BaseException, folder: str | os.PathLike[str] | Non
     return None
 
 
+def gigabytes(size: float) -> str:
+    """Bytes as a person reads them, e.g. ``3.2 GB``."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+
+
 def is_worker_lost(error: BaseException) -> bool:
     """Whether a data worker's connection broke off while it handed over a batch, as when it is killed."""
     if not isinstance(error, _CUT_OFF):

@@ -9,7 +9,17 @@ PACKAGE = Path(__file__).parents[1] / "mapllava"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # part of the package -> parts of it that it may import; root modules are free
-ROOTS = {"registry", "errors", "version", "whole_file", "claims", "startup", "resources", "plugins"}
+ROOTS = {
+    "registry",
+    "errors",
+    "version",
+    "whole_file",
+    "claims",
+    "startup",
+    "resources",
+    "plugins",
+    "finding",
+}
 LOWER = {"config", "structures", "geometry", "gt_cache", "checkpoint"}
 ALLOWED = {
     "config": {"structures"},

@@ -98,9 +98,8 @@ def run(args: argparse.Namespace) -> None:
         task = bar.add_task("looking at samples", total=len(diagnosis.samples))
         found = diagnosis.run(lambda count: bar.advance(task, count))
     print(diagnosis_text(found))
-    written = [
-        write_json(out_dir / "diagnosis.json", {**found, "findings": findings(found)}, allow_nan=False)
-    ]
+    said = [vars(finding) for finding in findings(found)]
+    written = [write_json(out_dir / "diagnosis.json", {**found, "findings": said}, allow_nan=False)]
     written += draw_diagnosis(found, out_dir)
     sys.stdout.write(f"\nwritten: {', '.join(str(path) for path in written)}\n")
 

@@ -15,9 +15,10 @@ from rich.console import Console
 
 from mapllava import gt_cache
 from mapllava.errors import exit_status
+from mapllava.finding import FAIL
 from mapllava.gt_cache.inspect import report
 from mapllava.gt_cache.inspect.compare import diff
-from mapllava.gt_cache.inspect.lint import ERROR, lint, road_maps
+from mapllava.gt_cache.inspect.lint import lint, road_maps
 from mapllava.gt_cache.inspect.verify import verify
 from mapllava.gt_cache.store import stale_reason
 
@@ -94,7 +95,7 @@ def run_lint(args: argparse.Namespace, cache: dict[str, Any], console: Console) 
     report.print_findings(console, found, args.cache, cache["metainfo"], maps)
     facts = {"poses_judged_by": maps and str(maps), "findings": report.as_json(found)}
     report.save(args.json, report.facts_of(args.cache, cache["metainfo"]) | facts)
-    return int(any(finding.severity == ERROR for finding in found))
+    return int(any(finding.status == FAIL for finding in found))
 
 
 def run_diff(args: argparse.Namespace, cache: dict[str, Any], console: Console) -> int:

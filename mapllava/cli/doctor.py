@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from mapllava.doctor.context import Context
 from mapllava.doctor.examination import CHECKS, Check, examine, select
-from mapllava.doctor.finding import FAIL, SKIP, WARN, Finding
 from mapllava.errors import exit_status
+from mapllava.finding import FAIL, SKIP, WARN, Finding
 
 PASSED = "all core checks passed"
 DESCRIPTION = """\

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mapllava.config.components import unknown_arguments, unregistered_types
 from mapllava.config.keys import unread_keys
 from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL
 
 
 def check_config(cfg: Config, path: Path | None, options: Iterable[str] = ()) -> None:
@@ -26,7 +27,7 @@ def check_config(cfg: Config, path: Path | None, options: Iterable[str] = ()) ->
     """
     written = cfg.to_dict()
     found = [*unread_keys(written, path, options), *unregistered_types(written)]
-    found = [each for each in found if each.grave] or list(unknown_arguments(written))
+    found = [each for each in found if each.status == FAIL] or list(unknown_arguments(written))
     if found:
-        lines = [f"{each.where.removeprefix('key ')}: {each.reason}: {each.remedy}" for each in found]
+        lines = [f"{each.name.removeprefix('key ')}: {each.reason}: {each.remedy}" for each in found]
         raise MapLLaVAError(f"config '{path or cfg.filename}': " + "\n  ".join(lines))

@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 from mapllava import registry
 from mapllava.config.hooks import hook_slips
 from mapllava.config.keys import known_keys
-from mapllava.config.mistake import Mistake, suggestion
+from mapllava.config.mistake import suggestion
+from mapllava.finding import FAIL, Finding
 
 _VALUES_ONLY = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
 _SCOPES = ("mapllava.", "mmengine.")
@@ -56,17 +57,17 @@ class Component:
         return set(self.node) - {"type", "_scope_"}
 
 
-def unregistered_types(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
+def unregistered_types(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     """Every ``type`` is a registered name, a class, or a dotted path that can be imported."""
     wrong = [component for component in components(cfg) if not candidates(component.kind)]
     names = {name for each in _REGISTRIES for level in _levels(each) for name in level.module_dict}
     for component in wrong:
         kind = str(component.kind)
         remedy = suggestion(kind, names) or "import the plug-in that registers it: --plugins MODULE"
-        yield Mistake(component.where, f"type '{kind}' is not registered", remedy)
+        yield Finding(component.where, FAIL, f"type '{kind}' is not registered", remedy)
 
 
-def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
+def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     """Every argument of a component is one that its constructor, or a parent's, knows."""
     for component in components(cfg):
         choices = [accepted_by(*candidate) for candidate in candidates(component.kind)]
@@ -82,9 +83,9 @@ def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
             yield _unknown(where, name, "there is no key", known)
 
 
-def _unknown(where: str, name: str, what: str, known: set[str]) -> Mistake:
+def _unknown(where: str, name: str, what: str, known: set[str]) -> Finding:
     remedy = suggestion(name, known) or f"take it out; there are {', '.join(sorted(known))}"
-    return Mistake(f"{where}.{name}", f"{what} '{name}'", remedy)
+    return Finding(f"{where}.{name}", FAIL, f"{what} '{name}'", remedy)
 
 
 def components(cfg: Mapping[str, Any]) -> Iterator[Component]:

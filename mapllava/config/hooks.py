@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mapllava.config.mistake import ALIKE, Mistake, suggestion
+from mapllava.config.mistake import ALIKE, suggestion
 from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL, Finding
 
 # MMEngine's Runner registers these wherever a config's default_hooks does not name them.
 MMENGINE_HOOKS: dict[str, dict[str, Any]] = {
@@ -40,7 +41,7 @@ def hooks_of(cfg: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [hook for hook in hooks if isinstance(hook, Mapping)]
 
 
-def hook_slips(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
+def hook_slips(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     """Names in ``default_hooks`` that were meant to be those of other hooks.
 
     Raises:
@@ -52,9 +53,9 @@ def hook_slips(cfg: Mapping[str, Any]) -> Iterator[Mistake]:
         meant = suggestion(name, there)
         if named[name] is not None:
             reason = f"default_hooks has no '{name}' that these arguments could go to, and no type is given"
-            yield Mistake(f"default_hooks.{name}", reason, meant or "give its type")
+            yield Finding(f"default_hooks.{name}", FAIL, reason, meant or "give its type")
         elif suggestion(name, there, ALIKE):
-            yield Mistake(f"default_hooks.{name}", f"there is no hook '{name}' to leave out", meant)
+            yield Finding(f"default_hooks.{name}", FAIL, f"there is no hook '{name}' to leave out", meant)
 
 
 def _named(cfg: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mapllava.config.assignments import Assignment, idle_assignments
-from mapllava.config.mistake import ALIKE, Mistake, suggestion
+from mapllava.config.mistake import ALIKE, suggestion
+from mapllava.finding import FAIL, WARN, Finding
 
 # What is read by name, beside the arguments of MMEngine's Runner.
 _OF_MMENGINE = {
@@ -32,7 +33,7 @@ def known_keys(cfg: Mapping[str, Any] | None = None) -> set[str]:
     return arguments | _OF_MMENGINE | _OF_MAPLLAVA | set((cfg or {}).get("read_by_plugins") or ())
 
 
-def unread_keys(cfg: Mapping[str, Any], path: Path | None, options: Iterable[str] = ()) -> Iterator[Mistake]:
+def unread_keys(cfg: Mapping[str, Any], path: Path | None, options: Iterable[str] = ()) -> Iterator[Finding]:
     """Top-level names set in a config, its bases or on the command line that nothing comes of.
 
     Args:
@@ -41,7 +42,7 @@ def unread_keys(cfg: Mapping[str, Any], path: Path | None, options: Iterable[str
         options: dotted keys of the command line's options.
 
     Yields:
-        Mistakes; those that are not ``grave`` may be meant, such as a note of one's own.
+        Failures, and warnings for what may be meant, such as a note of one's own.
     """
     known = known_keys(cfg)
     consumed = {key: value for key, value in cfg.items() if key in known}
@@ -52,29 +53,29 @@ def unread_keys(cfg: Mapping[str, Any], path: Path | None, options: Iterable[str
         own.add(name)
         yield _judge_option(name, Config.fromfile(path).to_dict() if path else {}, consumed, known)
     for each in idle_assignments(path, known) if path else ():
-        mistake = None if each.name in own or each.name not in cfg else _judge(each, cfg, consumed, known)
-        if mistake is not None:
-            yield mistake
+        finding = None if each.name in own or each.name not in cfg else _judge(each, cfg, consumed, known)
+        if finding is not None:
+            yield finding
 
 
-def _judge_option(name: str, written: Mapping, consumed: Mapping, known: set[str]) -> Mistake:
+def _judge_option(name: str, written: Mapping, consumed: Mapping, known: set[str]) -> Finding:
     reason = f"--cfg-options {name} reaches nothing: "
     if name in written:
         reason += f"the file has made its dicts of {_short(written[name])} already"
-        return Mistake(f"key {name}", reason, _remedy(name, list(places_of(written[name], consumed))))
+        return Finding(f"key {name}", FAIL, reason, _remedy(name, list(places_of(written[name], consumed))))
     meant = suggestion(name, known, ALIKE) or _in_its_place(name, consumed)
     remedy = meant or "name a key of the config, KEY.KEY=VALUE"
-    return Mistake(f"key {name}", f"{reason}nobody reads it", remedy)
+    return Finding(f"key {name}", FAIL, f"{reason}nobody reads it", remedy)
 
 
-def _judge(each: Assignment, cfg: Mapping, consumed: Mapping, known: set[str]) -> Mistake | None:
+def _judge(each: Assignment, cfg: Mapping, consumed: Mapping, known: set[str]) -> Finding | None:
     where, used = f"'{each.name}' of {each.path}", is_used(cfg[each.name], consumed)
     if each.overrides:
         places = list(places_of(each.old, consumed))
         if used and not places:
             return None
         reason = f"{where} reaches nothing: its base has made its dicts of {_short(each.old)} already"
-        return Mistake(f"key {each.name}", reason, _remedy(each.name, places))
+        return Finding(f"key {each.name}", FAIL, reason, _remedy(each.name, places))
     if used and not each.inherits:
         return None
     meant = suggestion(each.name, known, ALIKE)
@@ -83,7 +84,8 @@ def _judge(each: Assignment, cfg: Mapping, consumed: Mapping, known: set[str]) -
     reason = f"nothing reads {where}, and its value {_short(cfg[each.name])} is used nowhere"
     remedy = meant or "take it out, or name it in read_by_plugins=[…] if a plug-in reads it"
     grave = bool(meant) or (each.own and each.inherits and _has_component(cfg[each.name]))
-    return Mistake(f"key {each.name}", reason, remedy, grave=grave) if meant or each.own else None
+    status = FAIL if grave else WARN
+    return Finding(f"key {each.name}", status, reason, remedy) if meant or each.own else None
 
 
 def _remedy(name: str, places: list[str]) -> str:

@@ -1,31 +1,13 @@
-"""A mistake in a config, and what was meant."""
+"""What was meant by a word of a config, and numbers and names that nothing can be built with."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 from mapllava.errors import MapLLaVAError
 
 ALIKE = 0.8  # share of letters in common above which another word was meant
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """Something that a config says and that would not happen.
-
-    Attributes:
-        where: its place, e.g. ``model.neck.cell`` or ``key data_root``.
-        reason: what is wrong.
-        remedy: what to write instead.
-        grave: whether no run may start with it.
-    """
-
-    where: str
-    reason: str
-    remedy: str
-    grave: bool = True
 
 
 def suggestion(word: str, known: Iterable[str], alike: float = 0.6) -> str:

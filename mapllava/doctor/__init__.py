@@ -6,6 +6,6 @@ broken PyTorch is a line of the report and not the end of it.
 
 from mapllava.doctor.context import Context
 from mapllava.doctor.examination import CHECKS, Check, examine
-from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding
+from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 
 __all__ = ["CHECKS", "FAIL", "OK", "SKIP", "WARN", "Check", "Context", "Finding", "examine"]

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from mapllava.config.components import components, plain_dicts, unknown_arguments, unregistered_types
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import OK, Finding, from_mistake
+from mapllava.finding import OK, Finding
 
 
 def types(context: Context) -> Iterator[Finding]:
     """Every ``type`` is a registered name, a class, or a dotted path that can be imported."""
     written = context.written.to_dict()
-    wrong = [from_mistake(each) for each in unregistered_types(written)]
+    wrong = list(unregistered_types(written))
     yield from wrong
     if not wrong:
         yield Finding("types", OK, f"{len(list(components(written)))} components, all registered")
@@ -21,7 +21,7 @@ def types(context: Context) -> Iterator[Finding]:
 def arguments(context: Context) -> Iterator[Finding]:
     """Every argument of a component is one that its constructor, or a parent's, knows."""
     written = context.written.to_dict()
-    wrong = [from_mistake(each) for each in unknown_arguments(written)]
+    wrong = list(unknown_arguments(written))
     yield from wrong
     if not wrong:
         count = sum(len(each.arguments) for each in components(written))

@@ -16,10 +16,11 @@ from mapllava.config.components import argument
 from mapllava.datasets.fit import crowded, mounted_elsewhere
 from mapllava.datasets.transforms.loading import LoadMultiViewImages
 from mapllava.doctor.context import Context, Source
-from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error, gigabytes
 from mapllava.engine.runner.data_check import check_data
 from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.models.necks.bev_grid import heights_in_frame
+from mapllava.resources import gigabytes
 from mapllava.sources.nuscenes.map_layers import map_version
 from mapllava.sources.nuscenes.tables import check_layout
 from mapllava.structures.frames import MapSpec
@@ -46,7 +47,7 @@ def roots(context: Context) -> Iterator[Finding]:
             try:
                 check_data(context.cfg, (source.loader,))
             except MapLLaVAError as error:
-                yield from_error("data root", error)
+                yield Finding.from_error("data root", error)
             continue
         yield Finding("data root", OK, f"{source.root}{' (synthetic)' if is_synthetic(source) else ''}")
         yield _tables(source.root, version)
@@ -81,7 +82,7 @@ def caches(context: Context) -> Iterator[Finding]:
         try:
             content = context.cache(source)
         except MapLLaVAError as error:
-            yield from_error(label, error, "make it again: tools/create_gt_cache.py")
+            yield Finding.from_error(label, error, "make it again: tools/create_gt_cache.py")
             continue
         tokens[loader_name(source)] = {entry["sample_token"] for entry in content["data_list"]}
         yield _judge(label, source, content)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import FAIL, SKIP, Finding, from_error
 from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL, SKIP, Finding
 
 ENVIRONMENT, CONFIG, DATA, WEIGHTS, STEP = "environment", "config", "data", "weights", "step"
 
@@ -115,7 +115,9 @@ def _make(check: Check, context: Context) -> list[Finding]:
             for finding in getattr(imported, function)(context):
                 found.append(finding)
     except MapLLaVAError as error:
-        found.append(from_error(check.name, error, "put it right in the config or the data that it names"))
+        found.append(
+            Finding.from_error(check.name, error, "put it right in the config or the data that it names")
+        )
     except (Exception, SystemExit) as error:
         found.append(_unforeseen(check.name, error))
     return found or [Finding(check.name, SKIP, "nothing to look at")]

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import torch
 
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import FAIL, OK, WARN, Finding, gigabytes
+from mapllava.finding import FAIL, OK, WARN, Finding
+from mapllava.resources import gigabytes
 
 
 def gpu(context: Context) -> Iterator[Finding]:

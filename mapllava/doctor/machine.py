@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mapllava.doctor.context import RUNS, Context
-from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, gigabytes
 from mapllava.doctor.requirements import CHECKOUT, installed_version, python_versions, satisfies
+from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
+from mapllava.resources import gigabytes
 
 GB = 10**9
 FULL, SCARCE = 2 * GB, 20 * GB  # a run's checkpoints take about 10 GB at full size

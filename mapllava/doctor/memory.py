@@ -17,10 +17,11 @@ from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_key
 from mapllava.config.hooks import hooks_of
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.doctor.context import RUNS, Context
-from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, gigabytes
 from mapllava.doctor.weights import KEY, absent, local_folder, localised, weight_files
 from mapllava.engine import state_memory
+from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.registry import MODELS
+from mapllava.resources import gigabytes
 
 _TIGHT = 0.9  # of the memory, state alone: activations come on top
 _SMALL = 2 * 10**9  # bytes of weights that are read for the exact shapes

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.doctor.requirements import Requirement, installed_version, runtime_requirements, satisfies
+from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 
 _TIMEOUT = 180.0  # seconds for all imports together, from a cold network disk too
 _MODULES = {  # what shows that a distribution works, where it is not its own name

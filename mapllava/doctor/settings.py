@@ -15,13 +15,13 @@ from mapllava.checkpoint.checkpoint_loader import checkpoint_file, load_from_dis
 from mapllava.config.components import Component, candidates, components
 from mapllava.config.resolve import DATALOADERS, EVALUATORS
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import FAIL, OK, SKIP, WARN, Finding, from_error
 from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.engine.runner.builder import check_schedule_unit
 from mapllava.engine.runner.data_check import check_transforms, check_validation
 from mapllava.engine.runner.resume_changes import check_resume
 from mapllava.engine.runner.training_check import check_saving
 from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.models.backbones.trainability import check_trainability
 from mapllava.registry import HOOKS, METRICS
 
@@ -43,7 +43,9 @@ def validation(cfg: Config) -> Iterator[Finding]:
     try:
         check_validation(cfg)
     except MapLLaVAError as error:
-        yield from_error("validation", error, "set all three of val_dataloader, val_cfg and val_evaluator")
+        yield Finding.from_error(
+            "validation", error, "set all three of val_dataloader, val_cfg and val_evaluator"
+        )
         return
     train: Mapping[str, Any] = cfg.get("train_cfg") or {}
     begin, epochs = train.get("val_begin", 1), train.get("max_epochs")
@@ -69,7 +71,7 @@ def _unbuildable(cfg: Config) -> Iterator[Finding]:
                 registry.build({name: each for name, each in node.items() if name != "priority"})
             except (MapLLaVAError, ValueError, TypeError, KeyError) as error:
                 where = f"{key}.{index}" if isinstance(value, (list, tuple)) else key
-                yield from_error(where, error, f"put {where} ({node['type']}) right")
+                yield Finding.from_error(where, error, f"put {where} ({node['type']}) right")
 
 
 def saving(cfg: Config) -> Iterator[Finding]:
@@ -77,7 +79,7 @@ def saving(cfg: Config) -> Iterator[Finding]:
     try:
         check_saving(cfg)
     except MapLLaVAError as error:
-        yield from_error("saving", error, "inherit configs/_base_/default_runtime.py")
+        yield Finding.from_error("saving", error, "inherit configs/_base_/default_runtime.py")
     if cfg.get("without_checkpoints"):
         reason = "without_checkpoints is set: the run may save nothing"
         yield Finding("saving", WARN, reason, "take it out to have this looked at")
@@ -88,7 +90,7 @@ def transforms(cfg: Config) -> Iterator[Finding]:
     try:
         check_transforms(cfg)
     except MapLLaVAError as error:
-        yield from_error("pipeline", error, "change map_spec.roi or the pipeline")
+        yield Finding.from_error("pipeline", error, "change map_spec.roi or the pipeline")
 
 
 def loading(cfg: Config) -> Iterator[Finding]:
@@ -136,7 +138,7 @@ def freezing(cfg: Config) -> Iterator[Finding]:
             frozen = bool(node.get("frozen", _default(component, "frozen")))
             check_trainability(component.where, frozen, node.get("lora"), node.get("quantization"))
         except MapLLaVAError as error:
-            yield from_error(component.where, error, f"change {component.where} accordingly")
+            yield Finding.from_error(component.where, error, f"change {component.where} accordingly")
         for name in asked:
             package, extra = _EXTRAS[name]
             if importlib.util.find_spec(package) is None:
@@ -172,13 +174,15 @@ def start(cfg: Config) -> Iterator[Finding]:
     try:
         content = load_from_disk(str(checkpoint_file(cfg.load_from)))
     except MapLLaVAError as error:
-        yield from_error("load_from", error, "--cfg-options load_from=PATH, or None")
+        yield Finding.from_error("load_from", error, "--cfg-options load_from=PATH, or None")
         return
     if cfg.get("resume"):
         try:
             check_resume(cfg, content.get("meta", {}), cfg.load_from)
         except MapLLaVAError as error:
-            yield from_error("resume", error, "set the values back, or start a new run with resume=False")
+            yield Finding.from_error(
+                "resume", error, "set the values back, or start a new run with resume=False"
+            )
 
 
 def schedule(context: Context) -> Iterator[Finding]:
@@ -205,7 +209,7 @@ def schedule(context: Context) -> Iterator[Finding]:
     try:
         check_schedule_unit(cfg)
     except MapLLaVAError as error:
-        yield from_error("schedule", error)
+        yield Finding.from_error("schedule", error)
         return
     yield from _warm_up(cfg, updates, where)
     wanted = (cfg.get("auto_scale_lr") or {}).get("base_batch_size")

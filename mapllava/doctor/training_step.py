@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint import count_parameters, start_weights
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import FAIL, OK, WARN, Finding, gigabytes
 from mapllava.doctor.memory import Device, device
 from mapllava.doctor.weights import absent, localised
 from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL, OK, WARN, Finding
 from mapllava.registry import MODELS
+from mapllava.resources import gigabytes
 
 _NAMED = 5
 _TIGHT = 0.92  # of the GPU's memory

@@ -15,10 +15,11 @@ from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, KeyTable, Wei
 from mapllava.checkpoint.key_tables import UnknownKeyError
 from mapllava.config.components import Component, candidates, components
 from mapllava.doctor.context import Context
-from mapllava.doctor.finding import FAIL, OK, SKIP, Finding, from_error, gigabytes
 from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL, OK, SKIP, Finding
 from mapllava.models.tokenizers.vocabulary_files import vocabulary_file
 from mapllava.registry import MODELS
+from mapllava.resources import gigabytes
 
 KEY = "pretrained"
 _SECONDS = 8.0
@@ -110,7 +111,7 @@ def _prompt(label: str, node: Mapping[str, Any], reader: Any) -> Finding:
         folder = folders.get(asked)
         if folder is not None and not Path(asked).expanduser().exists() and vocabulary_file(folder) is None:
             return _on_the_hub(asked, label)  # weights alone have been downloaded
-        return from_error(label, error, "see model.decoder.prompt and model.decoder.tokenizer")
+        return Finding.from_error(label, error, "see model.decoder.prompt and model.decoder.tokenizer")
 
 
 def _users(cfg: Any) -> dict[str, list[Component]]:
@@ -165,7 +166,7 @@ def _complete(label: str, name: str, folder: Path, users: Sequence[Component]) -
         )
         digest = str(source.describe()["hash"])[:_HASH]
     except MapLLaVAError as error:
-        return from_error(label, error, again)
+        return Finding.from_error(label, error, again)
     except Exception as error:  # of safetensors, pickle or JSON, none of which share a class
         text = " ".join(str(error).split())
         reason = f"a file in {folder} is damaged or cut short ({type(error).__name__}: {text})"

@@ -66,7 +66,8 @@ def test_verify_lint_and_diff_report_by_exit_status(city, city_cache, tmp_path, 
     assert main(["lint", str(bad), "--json", str(found)]) == 1
     assert "zero length" in capsys.readouterr().out
     assert any(
-        f["is_error"] and f["check"] == "zero length" for f in json.loads(found.read_text())["findings"]
+        f["status"] == "fail" and f["name"] == "zero length"
+        for f in json.loads(found.read_text())["findings"]
     )
     assert {**named, "poses_judged_by": str(city)}.items() <= json.loads(found.read_text()).items()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mapllava.evaluation.report import text_table
+from mapllava.finding import WARN, Finding
 
 _SAME_INPUT = 1e-3  # share of the mean square below which tokens count as the same whatever the cameras see
 _NOTHING = 0.02  # mAP below which no ablation can tell anything
@@ -28,15 +29,21 @@ def diagnosis_text(found: Mapping[str, Any]) -> str:
         f"seed {found['seed']}"
     ]
     blocks += [table(found) for section, table in _TABLES.items() if section in found]
-    for title, lines in (("Notes", found["notes"]), ("What stands out", findings(found))):
+    said = [finding.reason for finding in findings(found)]
+    for title, lines in (("Notes", found["notes"]), ("What stands out", said)):
         if lines:
             blocks.append("\n".join([f"{title}:", *(f"  - {line}" for line in lines)]))
     return "\n\n".join(blocks)
 
 
-def findings(found: Mapping[str, Any]) -> list[str]:
-    """Sentences on what is unusual; none where nothing is."""
-    return [line for section, say in _FINDINGS.items() if section in found for line in say(found[section])]
+def findings(found: Mapping[str, Any]) -> list[Finding]:
+    """What is unusual, by section; nothing where nothing is."""
+    return [
+        Finding(section, WARN, sentence)
+        for section, say in _SAYS.items()
+        if section in found
+        for sentence in say(found[section])
+    ]
 
 
 def _points(value: float) -> float:
@@ -175,7 +182,7 @@ _TABLES = {
     "probes": _probes,
     "gradient": _gradient,
 }
-_FINDINGS: dict[str, Any] = {
+_SAYS: dict[str, Any] = {
     "ablations": _ablations_say,
     "attention": _attention_say,
     "rank": _rank_say,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,34 +11,17 @@ import numpy as np
 import shapely
 from rich.progress import track
 
+from mapllava.finding import FAIL, WARN, Finding
 from mapllava.geometry.clip import Window
 from mapllava.gt_cache import schema
 from mapllava.sources.nuscenes.map_layers import MapLayers
 from mapllava.structures.frames import ROI, MapSpec
 
-ERROR, WARNING = "error", "warning"
 _OUTSIDE = 0.01  # metres
 _SAME_VERTEX = 1e-9
 _RIGID = 1e-4
 _BESIDE_ROAD = 1.0  # metres around the car in which there must be road
 _ROAD_LAYERS = ("road_segment", "lane")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong in a cache.
-
-    Args:
-        severity: ``error`` (the ground truth is broken) or ``warning`` (it may be meant).
-        check: Name of the check.
-        sample_token: Where.
-        detail: What exactly.
-    """
-
-    severity: str
-    check: str
-    sample_token: str
-    detail: str
 
 
 def road_maps(metainfo: Mapping[str, Any]) -> Path | None:
@@ -82,22 +64,22 @@ def lint(
 def _lines(entry: Mapping[str, Any], spec: MapSpec) -> Iterator[Finding]:
     token = entry["sample_token"]
     if not entry["polylines"]:
-        yield Finding(WARNING, "empty sample", token, "no line at all")
+        yield Finding("empty sample", WARN, "no line at all", place=token)
     for index, line in enumerate(entry["polylines"]):
         points, name = line["points"], f"line {index} ({spec.classes[line['label']]})"
         steps = np.hypot(*np.diff(points, axis=0).T)
         if steps.sum() <= _SAME_VERTEX:
-            yield Finding(ERROR, "zero length", token, f"{name} at {points[0].round(2).tolist()}")
+            yield Finding("zero length", FAIL, f"{name} at {points[0].round(2).tolist()}", place=token)
             continue
         if (steps <= _SAME_VERTEX).any():
-            yield Finding(WARNING, "repeated vertex", token, f"{name}: vertex {int(np.argmin(steps)) + 1}")
+            yield Finding("repeated vertex", WARN, f"{name}: vertex {int(np.argmin(steps)) + 1}", place=token)
         inside = spec.roi.contains(points, margin=_OUTSIDE)
         if not inside.all():
             yield Finding(
-                ERROR, "outside the ROI", token, f"{name}: {points[~inside][0].round(2).tolist()} m"
+                "outside the ROI", FAIL, f"{name}: {points[~inside][0].round(2).tolist()} m", place=token
             )
         if not shapely.LineString(points).is_simple:
-            yield Finding(WARNING, "crosses itself", token, name)
+            yield Finding("crosses itself", WARN, name, place=token)
 
 
 def _rig(entry: Mapping[str, Any]) -> Iterator[Finding]:
@@ -108,10 +90,12 @@ def _rig(entry: Mapping[str, Any]) -> Iterator[Finding]:
         rotation = matrix[:3, :3]
         off = np.abs(rotation @ rotation.T - np.eye(3)).max()
         if off > _RIGID or np.linalg.det(rotation) < 0 or not np.array_equal(matrix[3], [0, 0, 0, 1]):
-            yield Finding(ERROR, "not a rigid transform", token, f"{name} (off by {off:.2g})")
+            yield Finding("not a rigid transform", FAIL, f"{name} (off by {off:.2g})", place=token)
     for name, camera in entry["cams"].items():
         if not (camera["cam2img"][[0, 1], [0, 1]] > 0).all() or camera["cam2img"][2, 2] != 1:
-            yield Finding(ERROR, "no camera matrix", token, f"{name}.cam2img {camera['cam2img'].tolist()}")
+            yield Finding(
+                "no camera matrix", FAIL, f"{name}.cam2img {camera['cam2img'].tolist()}", place=token
+            )
 
 
 class _Order:
@@ -126,7 +110,10 @@ class _Order:
         self._last[scene] = when
         if before is not None and when <= before:
             yield Finding(
-                ERROR, "out of order", entry["sample_token"], f"{scene}: {(before - when) / 1e6:.3f} s back"
+                "out of order",
+                FAIL,
+                f"{scene}: {(before - when) / 1e6:.3f} s back",
+                place=entry["sample_token"],
             )
 
 
@@ -142,4 +129,4 @@ class _Roads:
         layers = self._load(entry["location"]).layers
         if not any(len(layers[name].near(window)) for name in _ROAD_LAYERS):
             place = f"{entry['location']} at {window.x:.1f}, {window.y:.1f} m"
-            yield Finding(WARNING, "off the road", entry["sample_token"], place)
+            yield Finding("off the road", WARN, place, place=entry["sample_token"])

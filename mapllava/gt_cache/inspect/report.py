@@ -12,8 +12,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
+from mapllava.finding import FAIL, Finding
 from mapllava.gt_cache.inspect.compare import TIGHT, CacheDifference, LineDifference, SampleComparison
-from mapllava.gt_cache.inspect.lint import ERROR, Finding
 from mapllava.whole_file import write_json
 
 _SHOWN = 3
@@ -47,17 +47,17 @@ def print_findings(
         maps: The data root whose maps poses were judged by; None if they were not.
     """
     samples = metainfo["num_samples"]
-    table = Table("severity", "check", "findings", "samples", Column("first", overflow="fold"))
+    table = Table("status", "check", "findings", "samples", Column("first", overflow="fold"))
     groups: dict[tuple[str, str], list[Finding]] = defaultdict(list)
     for finding in findings:
-        groups[finding.severity, finding.check].append(finding)
-    for (severity, check), group in sorted(groups.items()):
-        tokens = {finding.sample_token for finding in group}
-        first = f"{group[0].sample_token}: {group[0].detail}"
-        table.add_row(severity, check, str(len(group)), f"{len(tokens)} of {samples}", first)
+        groups[finding.status, finding.name].append(finding)
+    for (status, check), group in sorted(groups.items()):
+        tokens = {finding.place for finding in group}
+        first = f"{group[0].place}: {group[0].reason}"
+        table.add_row(status, check, str(len(group)), f"{len(tokens)} of {samples}", first)
     if findings:
         console.print(table)
-    errors = sum(finding.severity == ERROR for finding in findings)
+    errors = sum(finding.status == FAIL for finding in findings)
     counts = f"{errors} errors, {len(findings) - errors} warnings"
     console.print(f"{title_of(path, metainfo)}: {counts}", highlight=False, soft_wrap=True)
     judged = f"judged by the maps in {maps}"
@@ -113,7 +113,7 @@ def as_json(value: Any) -> Any:
         return [as_json(item) for item in value]
     plain = asdict(value)
     if isinstance(value, Finding):
-        return {**plain, "is_error": value.severity == ERROR}
+        return plain
     comparison = plain.get("comparison", plain)
     distances = np.asarray(comparison.pop("distances"))
     comparison["lines_in_both"] = len(distances)

@@ -91,14 +91,14 @@ def test_what_stands_out_is_said_in_words():
         "rank": [tokens],
         "gradient": {"grows": True, "growth": 4.0, "on_references": [1.0, 2.0]},
     }
-    said = "\n".join(findings(found))
+    said = "\n".join(finding.reason for finding in findings(found))
     for text in ("blank costs +0.1 mAP", "averages", "hardly change", "one and the same", "x 4.00", "[1]"):
         assert text in said
     assert "nothing shows on 40 samples" in said
     row["interval"] = [-0.02, -0.01]
-    assert "better without" in findings(found)[0]
+    assert "better without" in findings(found)[0].reason
     found["ablations"]["mAP"] = 0.0
-    assert "nothing to lose" in findings(found)[0]
+    assert "nothing to lose" in findings(found)[0].reason
     row["interval"] = [0.1, 0.2]
     found["ablations"]["mAP"] = 0.5
     tokens.update(mean_cosine=0.2, varies_with_input=0.5)

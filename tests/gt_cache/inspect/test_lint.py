@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mapllava import gt_cache
-from mapllava.gt_cache.inspect.lint import ERROR, WARNING, lint, road_maps
+from mapllava.finding import FAIL, WARN
+from mapllava.gt_cache.inspect.lint import lint, road_maps
 
 GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN") or Path(__file__).parents[3] / "shared" / "golden")
 GOLDEN = GOLDEN / "gt" / "dataset.tar.xz"
@@ -30,7 +31,7 @@ def damaged(city_cache):
 
 def test_a_built_cache_has_no_errors(city, city_cache):
     for path in city_cache.values():
-        assert [f for f in lint(gt_cache.load(path), city) if f.severity == ERROR] == []
+        assert [f for f in lint(gt_cache.load(path), city) if f.status == FAIL] == []
 
 
 def add(line):
@@ -54,33 +55,33 @@ def far(entry):
 
 
 @pytest.mark.parametrize(
-    ("change", "severity", "check", "detail"),
+    ("change", "status", "check", "detail"),
     [
-        (add(straight([[1, 1], [1, 1]])), ERROR, "zero length", "(divider)"),
-        (add(straight([[1, 1], [1, 2], [1, 2], [1, 3]])), WARNING, "repeated vertex", "vertex 2"),
-        (add(straight([[0, 0], [15.6, 0]], label=2)), ERROR, "outside the ROI", "[15.6, 0.0]"),
-        (add(straight([[0, 0], [4, 4], [4, 0], [0, 4]])), WARNING, "crosses itself", "(divider)"),
-        (lambda entry: entry["polylines"].clear(), WARNING, "empty sample", "no line"),
-        (turn, ERROR, "not a rigid transform", "lidar2ego"),
-        (mirror, ERROR, "not a rigid transform", "CAM_BACK"),
-        (no_focal, ERROR, "no camera matrix", "CAM_FRONT"),
-        (lambda entry: entry.update(timestamp=entry["timestamp"] + 10**9), ERROR, "out of order", "s back"),
-        (far, WARNING, "off the road", " m"),
+        (add(straight([[1, 1], [1, 1]])), FAIL, "zero length", "(divider)"),
+        (add(straight([[1, 1], [1, 2], [1, 2], [1, 3]])), WARN, "repeated vertex", "vertex 2"),
+        (add(straight([[0, 0], [15.6, 0]], label=2)), FAIL, "outside the ROI", "[15.6, 0.0]"),
+        (add(straight([[0, 0], [4, 4], [4, 0], [0, 4]])), WARN, "crosses itself", "(divider)"),
+        (lambda entry: entry["polylines"].clear(), WARN, "empty sample", "no line"),
+        (turn, FAIL, "not a rigid transform", "lidar2ego"),
+        (mirror, FAIL, "not a rigid transform", "CAM_BACK"),
+        (no_focal, FAIL, "no camera matrix", "CAM_FRONT"),
+        (lambda entry: entry.update(timestamp=entry["timestamp"] + 10**9), FAIL, "out of order", "s back"),
+        (far, WARN, "off the road", " m"),
     ],
 )
-def test_each_check_finds_what_it_is_for(city, damaged, change, severity, check, detail):
+def test_each_check_finds_what_it_is_for(city, damaged, change, status, check, detail):
     cache, token = damaged(change)
-    found = [f for f in lint(cache, city) if f.check == check]
-    new = [f for f in found if f.sample_token == token or check == "out of order"]
+    found = [f for f in lint(cache, city) if f.name == check]
+    new = [f for f in found if f.place == token or check == "out of order"]
     assert new
-    assert any(f.severity == severity and detail in f.detail for f in new)
+    assert any(f.status == status and detail in f.reason for f in new)
 
 
 @pytest.mark.parametrize(("reach", "count"), [(15.001, 0), (15.1, 1)])
 @pytest.mark.parametrize("label", [0, 1, 2])
 def test_no_class_reaches_beyond_the_roi(damaged, label, reach, count):
     cache, _ = damaged(add(straight([[0, 0], [reach, 0]], label)))
-    assert len([f for f in lint(cache) if f.check == "outside the ROI"]) == count
+    assert len([f for f in lint(cache) if f.name == "outside the ROI"]) == count
 
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden cases in {GOLDEN}; set MAPLLAVA_GOLDEN")
@@ -90,13 +91,13 @@ def test_the_ground_truth_that_equals_the_peers_has_no_errors(tmp_path):
     for split in ("train", "val"):
         path = gt_cache.build(tmp_path / "dataset", "v1.0-mini", split)
         found = lint(gt_cache.load(path), tmp_path / "dataset")
-        assert not [f for f in found if f.severity == ERROR]
-        assert {f.check for f in found} == {"repeated vertex"}  # as unions leave them
+        assert not [f for f in found if f.status == FAIL]
+        assert {f.name for f in found} == {"repeated vertex"}  # as unions leave them
 
 
 def test_without_the_data_set_poses_are_not_judged(damaged):
     cache, _ = damaged(far)
-    assert not [f for f in lint(cache) if f.check == "off the road"]
+    assert not [f for f in lint(cache) if f.name == "off the road"]
 
 
 def test_the_data_root_that_a_cache_records_has_the_maps(city, city_cache, tmp_path):
