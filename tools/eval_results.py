@@ -13,15 +13,17 @@ from pathlib import Path
 
 from mapllava import gt_cache
 from mapllava.errors import exit_status
-from mapllava.evaluation.evaluate import MEASURES, Evaluation, busy, compare, evaluate_maps
 from mapllava.evaluation.formats import KINDS, read_results
 from mapllava.evaluation.functional import PROTOCOLS
-from mapllava.evaluation.offline import pair_with_cache, read_scene_names
-from mapllava.evaluation.report_evaluation import (
-    comparison_text,
-    comparison_values,
-    evaluation_text,
-    evaluation_values,
+from mapllava.evaluation.report import comparison_text, comparison_values, evaluation_text, evaluation_values
+from mapllava.evaluation.scoring import (
+    MEASURES,
+    Evaluation,
+    busy,
+    compare,
+    evaluate_maps,
+    pair_with_cache,
+    read_scene_names,
 )
 from mapllava.whole_file import write_json
 

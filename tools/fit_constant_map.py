@@ -15,7 +15,7 @@ from mapllava.errors import exit_status
 from mapllava.evaluation import MapResults, save_results, score_results, score_table
 from mapllava.evaluation.constant_map import fit_constant_map
 from mapllava.evaluation.functional import PROTOCOLS
-from mapllava.structures import MapSpec
+from mapllava.gt_cache.schema import spec_of
 
 EPILOG = """\
 examples:
@@ -45,7 +45,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> None:
     """Fit, score, print, and write if asked to."""
     train = gt_cache.load(args.train)
-    spec = MapSpec.from_config({key: train["metainfo"][key] for key in ("frame", "roi", "classes")})
+    spec = spec_of(train["metainfo"])
     val = gt_cache.load(args.val, expected=spec)
     constant = fit_constant_map(
         [entry["polylines"] for entry in train["data_list"]],

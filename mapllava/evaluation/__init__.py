@@ -1,12 +1,18 @@
 """Scoring of vector maps: the score itself, MMEngine's adapter, results files and what they tell."""
 
-from mapllava.evaluation.evaluate import Comparison, Evaluation, compare, evaluate_maps
 from mapllava.evaluation.formats import read_results, write_results
 from mapllava.evaluation.functional import PROTOCOLS, chamfer_average_precision
 from mapllava.evaluation.metrics import VectorMapMetric
-from mapllava.evaluation.offline import pair_with_cache, score_results
 from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults, load_results, save_results
+from mapllava.evaluation.scoring import (
+    Comparison,
+    Evaluation,
+    compare,
+    evaluate_maps,
+    pair_with_cache,
+    score_results,
+)
 
 __all__ = [
     "PROTOCOLS",

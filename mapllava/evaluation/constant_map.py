@@ -15,7 +15,7 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.functional import Protocol, get_protocol
 from mapllava.evaluation.functional.chamfer import chamfer_lower_bound, chamfer_of_pairs
-from mapllava.evaluation.ground_truth import prepare_ground_truth
+from mapllava.evaluation.scoring import prepare_ground_truth
 from mapllava.geometry import resample_many
 from mapllava.structures.map_elements import Polyline
 

@@ -9,7 +9,9 @@ Form (metres in the named frame; ``points`` is L lines of n vertices; no protoco
 
 from __future__ import annotations
 
+import json
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +20,17 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.json_file import read_object, short
+from mapllava.gt_cache.schema import spec_of
 from mapllava.structures.frames import MapSpec
 from mapllava.whole_file import write_json
 
 FORMAT_VERSION = 1
 COMPACT: dict[str, Any] = {"indent": None, "separators": (",", ":"), "allow_nan": False}
 """How results files are written, ours and others': large, and finite numbers only."""
+
+NO_PREDICTION: dict[str, Any] = {"points": [], "labels": [], "scores": []}
+UNKNOWN = "unknown"
+"""Split of results whose file names none."""
 
 _KEYS = ("format_version", "frame", "roi", "classes", "split", "results")
 
@@ -98,7 +104,7 @@ def parse_results(body: Mapping[str, Any], path: str | Path, expected: MapSpec |
     """
     _check_head(body, path)
     try:
-        spec = MapSpec.from_config({key: body[key] for key in ("frame", "roi", "classes")})
+        spec = spec_of(body)
     except MapLLaVAError as error:
         raise MapLLaVAError(f"results file '{path}': {error}; predict again, or repair this") from error
     if expected is not None and spec != expected:
@@ -203,3 +209,93 @@ def _line(value: Any, name: str) -> np.ndarray:
 
 def _is_number(value: Any) -> bool:
     return type(value) is float or (type(value) is int and abs(value) < 1 << 53)
+
+
+def check_fits(results: MapResults, cache: Mapping[str, Any]) -> MapSpec:
+    """Check that predicted maps are about what a GT cache holds.
+
+    Args:
+        results: What :func:`load_results` returns.
+        cache: What :func:`mapllava.gt_cache.load` returns.
+
+    Returns:
+        Frame, region and classes of both.
+
+    Raises:
+        MapLLaVAError: If the two are about different maps, splits or versions, or the results hold
+            no sample or samples that the cache does not.
+    """
+    meta = cache["metainfo"]
+    spec = spec_of(meta)
+    if spec != results.map_spec:
+        raise MapLLaVAError(
+            f"{results.name}: it holds maps of {results.map_spec}, but the GT cache holds {spec}: use the "
+            "cache whose frame, region and classes the model was trained on"
+        )
+    if results.split not in (UNKNOWN, meta.get("split", results.split)):
+        raise MapLLaVAError(
+            f"{results.name}: it was predicted on split {results.split}, the GT cache holds split "
+            f"{meta['split']}: use the cache of the same split"
+        )
+    version = meta.get("version")
+    if None not in (results.version, version) and results.version != version:
+        raise MapLLaVAError(
+            f"{results.name}: it was predicted on version {results.version}, the GT cache holds {version}: "
+            "use the cache of the same version"
+        )
+    foreign = sorted(set(results.results) - {entry["sample_token"] for entry in cache["data_list"]})
+    if foreign:
+        raise MapLLaVAError(
+            f"{results.name}: {len(foreign)} samples (split {results.split}) are not in the GT cache "
+            f"(split {meta.get('split')}), the first of them {foreign[0]}: use the cache of the same split"
+        )
+    if not results.results:
+        raise MapLLaVAError(f"{results.name}: it holds no sample at all: predict again")
+    return spec
+
+
+def read_object(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    ``json`` keeps the last of two equal keys and says nothing; two maps for one sample would become
+    one. Here that is an error.
+
+    Raises:
+        MapLLaVAError: If the file cannot be read, is not JSON, holds no object, or an object in it
+            has a key twice; names the file, and the key with its remedy.
+    """
+    path = Path(path)
+    try:
+        body = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
+    except OSError as error:
+        raise MapLLaVAError(f"results file '{path}' cannot be read: {error.strerror}") from error
+    except _TwiceError as error:
+        raise MapLLaVAError(
+            f"results file '{path}' holds the key {str(error)!r} twice: every sample has one map, so write "
+            "the file again from one run"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise MapLLaVAError(f"results file '{path}' is not JSON ({error}); write it again") from error
+    if not isinstance(body, dict):
+        raise MapLLaVAError(f"results file '{path}' must hold a JSON object, not a {type(body).__name__}")
+    return body
+
+
+def short(value: Any) -> str:
+    """A value as errors show it: its representation, of large ones the beginning."""
+    return reprlib.repr(value)
+
+
+class _TwiceError(ValueError):
+    """A key that comes twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _TwiceError(key)
+            seen.add(key)
+    return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from mapllava.errors import MapLLaVAError
@@ -79,3 +81,15 @@ def prompts_of(samples: Sequence[MapDataSample] | None) -> list[str | None] | No
                 "sets one gives a text, or leaves it out for the decoder's own"
             )
     return prompts if any(prompt is not None for prompt in prompts) else None
+
+
+def to_numpy(values: Any) -> np.ndarray:
+    """A tensor of any shape, dtype and device, or anything array-like, as an array of that shape.
+
+    Floating-point tensors become float32, so that half precisions that numpy lacks pass too.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+        return values.numpy()
+    return np.asarray(values)

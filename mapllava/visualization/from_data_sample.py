@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from mapllava.evaluation.arrays import to_numpy
-from mapllava.structures.map_data_sample import MapDataSample
+from mapllava.structures.map_data_sample import MapDataSample, to_numpy
 from mapllava.visualization.sample_picture import CameraView, MapLines
 
 

@@ -5,7 +5,7 @@ from mapllava.errors import MapLLaVAError
 from mapllava.evaluation import chamfer_average_precision
 from mapllava.evaluation.constant_map import fit_constant_map
 from mapllava.evaluation.functional import get_protocol
-from mapllava.evaluation.ground_truth import prepare_ground_truth
+from mapllava.evaluation.scoring import prepare_ground_truth
 
 NAMES = ("divider", "ped_crossing", "boundary")
 

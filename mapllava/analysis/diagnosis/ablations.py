@@ -10,19 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from mapllava.engine.hooks.ablation_hook import spoil
-from mapllava.evaluation import compare, evaluate_maps
-from mapllava.evaluation.arrays import to_numpy
+from mapllava.evaluation import Evaluation, compare, evaluate_maps
 from mapllava.evaluation.functional import Protocol
-from mapllava.evaluation.ground_truth import prepare_ground_truth
-from mapllava.evaluation.offline import PairedMaps
+from mapllava.evaluation.scoring import PairedMaps, prepare_ground_truth
 from mapllava.models.map_llava import MapLLaVA
 from mapllava.models.necks.base import NeckOutput
-from mapllava.structures.map_data_sample import MapDataSample, prompts_of
+from mapllava.structures.map_data_sample import MapDataSample, prompts_of, to_numpy
 
 INPUTS: dict[str, str] = {
     "blank": "all images are the mean grey",
@@ -40,7 +37,6 @@ PARTS: dict[str, str] = {
 """Ablations of what the neck hands on; the last two only where it gives a BEV map."""
 
 WHOLE = "none"
-_DRAWS = 1000
 
 
 def ablated_outputs(
@@ -120,22 +116,17 @@ class Ablations:
             list with ``name``, ``what``, ``mAP``, ``cost`` (positive where the model needs what was
             taken) and ``interval`` (95 %, of the cost; None with one scene).
         """
-        names = list(dict.fromkeys(self._scenes))
-        groups = np.array([names.index(scene) for scene in self._scenes])
-        draws = _DRAWS if len(names) > 1 else 0
 
-        def score(mode: str) -> Any:
+        def score(mode: str) -> Evaluation:
             maps = PairedMaps(
                 self.model.map_spec,
                 split,
                 self.protocol,
                 self._predictions[mode],
                 self._truth,
-                names,
-                groups,
-                num_missing=0,
+                self._scenes,
             )
-            return evaluate_maps(maps, mode, num_draws=draws, seed=seed)
+            return evaluate_maps(maps, mode, num_draws=None, seed=seed)
 
         whole = score(WHOLE)
         rows = []
@@ -156,7 +147,7 @@ class Ablations:
             "split": split,
             "protocol": self.protocol.title,
             "samples": len(self._truth),
-            "scenes": len(names),
+            "scenes": len(whole.maps.scenes),
             "mAP": float(whole.score["mAP"]),
             "ablations": rows,
         }

@@ -11,9 +11,7 @@ from mmengine.config import Config
 from mapllava import gt_cache
 from mapllava.config.resolve import leaf_datasets
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation import score_results
-from mapllava.evaluation.report import score_table
-from mapllava.evaluation.results_file import MapResults
+from mapllava.evaluation import MapResults, score_results, score_table
 from mapllava.registry import DATASETS
 from mapllava.structures.frames import MapSpec
 

@@ -12,10 +12,19 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.formats import maptr, submission
 from mapllava.evaluation.formats.planar import FORWARD, between
-from mapllava.evaluation.json_file import read_object
-from mapllava.evaluation.offline import NO_PREDICTION, UNKNOWN, check_fits
-from mapllava.evaluation.results_file import COMPACT, MapResults, check_map, parse_results, save_results
+from mapllava.evaluation.results_file import (
+    COMPACT,
+    NO_PREDICTION,
+    UNKNOWN,
+    MapResults,
+    check_fits,
+    check_map,
+    parse_results,
+    read_object,
+    save_results,
+)
 from mapllava.geometry.frame_change import change_lines
+from mapllava.gt_cache.schema import spec_of
 from mapllava.structures.frames import ROI, MapSpec
 from mapllava.whole_file import write_json
 
@@ -89,7 +98,7 @@ def read_results(path: str | Path, cache: Mapping[str, Any], kind: str | None = 
             f"{name} is {submission.detect(body)}'s by its keys, not {found}'s, and the two have different "
             "origins: leave --from out"
         )
-    spec = MapSpec.from_config({key: cache["metainfo"][key] for key in ("frame", "roi", "classes")})
+    spec = spec_of(cache["metainfo"])
     parse = maptr.parse if found == "maptr" else submission.parse
     entries = {entry["sample_token"]: entry for entry in cache["data_list"]}
     maps = {}

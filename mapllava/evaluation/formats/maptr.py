@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.json_file import short
+from mapllava.evaluation.results_file import short
 
 TYPES = ("divider", "ped_crossing", "boundary", "centerline")
 """Class of each ``type`` in MapTR's and MapTRv2's configs."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.json_file import short
+from mapllava.evaluation.results_file import short
 
 LABELS = ("ped_crossing", "divider", "boundary")
 """Class of each label in the file."""

@@ -1,15 +1,12 @@
 """The score itself: numpy and shapely, no framework."""
 
-from mapllava.evaluation.functional.average_precision import average_precision
-from mapllava.evaluation.functional.best_f1 import best_f1
 from mapllava.evaluation.functional.bootstrap import bootstrap_ap, bootstrap_interval, draw_groups
-from mapllava.evaluation.functional.calibration import calibration_error
 from mapllava.evaluation.functional.chamfer import chamfer_distance, chamfer_of_pairs
-from mapllava.evaluation.functional.chamfer_ap import chamfer_average_precision, score_of
-from mapllava.evaluation.functional.matched_chamfer import matched_chamfer
+from mapllava.evaluation.functional.chamfer_ap import chamfer_average_precision, matched_chamfer, score_of
 from mapllava.evaluation.functional.matches import Matches, match_maps
+from mapllava.evaluation.functional.measures import average_precision, best_f1, calibration_error
 from mapllava.evaluation.functional.protocols import PROTOCOLS, Protocol, get_protocol
-from mapllava.evaluation.functional.raster_iou import draw_lines, raster_iou
+from mapllava.evaluation.functional.raster_iou import raster_iou
 
 __all__ = [
     "PROTOCOLS",
@@ -24,7 +21,6 @@ __all__ = [
     "chamfer_distance",
     "chamfer_of_pairs",
     "draw_groups",
-    "draw_lines",
     "get_protocol",
     "match_maps",
     "matched_chamfer",

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.evaluation.functional.average_precision import average_precision
 from mapllava.evaluation.functional.lines import Lines, gather_lines
 from mapllava.evaluation.functional.matching import nearest_ground_truth, pairs_of_groups, true_positives
+from mapllava.evaluation.functional.measures import average_precision
 from mapllava.evaluation.functional.protocols import Protocol, get_protocol
 from mapllava.geometry import resample_many
 

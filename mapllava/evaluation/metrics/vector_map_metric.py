@@ -11,13 +11,13 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.arrays import to_numpy
 from mapllava.evaluation.functional import chamfer_average_precision, get_protocol
-from mapllava.evaluation.ground_truth import prepare_ground_truth
 from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults, save_results
+from mapllava.evaluation.scoring import prepare_ground_truth
 from mapllava.registry import METRICS
 from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_data_sample import to_numpy
 
 
 @METRICS.register_module()

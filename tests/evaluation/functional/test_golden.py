@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mapllava.evaluation.functional import chamfer_distance, match_maps, score_of
-from mapllava.evaluation.functional.prefilter import strips_meet
+from mapllava.evaluation.functional.matching import strips_meet
 from mapllava.geometry import resample_many
 
 GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN") or Path(__file__).parents[4] / "shared" / "golden") / "eval"

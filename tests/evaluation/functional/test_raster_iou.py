@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import shapely
 
-from mapllava.evaluation.functional import draw_lines, raster_iou
+from mapllava.evaluation.functional import raster_iou
+from mapllava.geometry.raster import draw_lines
 from mapllava.structures import ROI
 
 BOX = ROI(-15, -30, 15, 30)

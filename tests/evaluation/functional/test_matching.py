@@ -1,7 +1,7 @@
 import numpy as np
 import shapely
 
-from mapllava.evaluation.functional.prefilter import strips_meet
+from mapllava.evaluation.functional.matching import strips_meet
 from mapllava.geometry import resample_many
 
 

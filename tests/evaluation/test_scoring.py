@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation import MapResults
-from mapllava.evaluation.evaluate import MEASURES, compare, evaluate_maps
-from mapllava.evaluation.offline import pair_with_cache, read_scene_names
-from mapllava.evaluation.report_evaluation import (
-    comparison_text,
-    comparison_values,
-    evaluation_text,
-    evaluation_values,
+from mapllava.evaluation import MapResults, score_results
+from mapllava.evaluation.functional import get_protocol
+from mapllava.evaluation.report import comparison_text, comparison_values, evaluation_text, evaluation_values
+from mapllava.evaluation.scoring import (
+    MEASURES,
+    compare,
+    evaluate_maps,
+    pair_with_cache,
+    prepare_ground_truth,
+    read_scene_names,
 )
-from mapllava.structures import ROI, MapSpec
+from mapllava.structures import ROI, MapSpec, Polyline
 
 
 def line(x, low=0.0):
@@ -235,3 +237,56 @@ def test_a_file_without_split_is_taken_at_its_tokens():
     results = predicted(0.4)
     results.split, results.version = "unknown", None
     assert pair_with_cache(results, CACHE).num_missing == 0
+
+
+def two_samples():
+    lines = [{"label": 0, "points": line(0.0), "closed": False}]
+    entries = [{"sample_token": token, "polylines": lines} for token in "ab"]
+    return {"metainfo": {**MapSpec().to_config(), "split": "val"}, "data_list": entries}
+
+
+def at(x, *tokens):
+    entry = {"points": [line(x)], "labels": [0], "scores": [0.5]}
+    return MapResults(MapSpec(), "val", dict.fromkeys(tokens, entry))
+
+
+def test_samples_are_paired_by_token_and_a_missing_one_is_an_empty_map():
+    assert score_results(at(0.0, "b", "a"), two_samples())["ap"][0, 0] == 1.0
+    result = score_results(at(0.0, "b"), two_samples())
+    assert result["ap"][0, 0] == 0.5
+    assert result["num_samples"] == 2
+
+
+def test_protocol_and_thresholds():
+    results = at(0.3, "a", "b")
+    assert score_results(results, two_samples(), "strict")["ap"][:, 0].tolist() == [0.0, 1.0, 1.0]
+    assert score_results(results, two_samples(), thresholds=[0.25])["ap"][:, 0].tolist() == [0.0]
+
+
+RING = np.array([[0, 0], [2, 0.05], [4, 0], [4, 4], [0, 4], [0, 0]], dtype=float)
+
+
+def test_maptr_takes_lines_as_they_are():
+    truth = prepare_ground_truth([Polyline(1, RING, closed=True)], get_protocol("maptr"), "a")
+    np.testing.assert_array_equal(truth["points"][0], RING)
+    assert truth["labels"].tolist() == [1]
+    assert truth["sample_token"] == "a"
+
+
+def test_streammapnet_drops_vertices_nearer_than_20_cm_and_keeps_rings_closed():
+    lines = [{"label": 1, "points": RING, "closed": True}]
+    (points,) = prepare_ground_truth(lines, get_protocol("streammapnet"), "a")["points"]
+    assert points.tolist() == [[0, 0], [4, 0], [4, 4], [0, 4], [0, 0]]
+
+
+def test_an_empty_sample():
+    truth = prepare_ground_truth([], get_protocol("streammapnet"), "a")
+    assert truth["points"] == []
+    assert truth["labels"].shape == (0,)
+
+
+def test_a_broken_line_names_the_sample():
+    with pytest.raises(ValueError, match="ground truth of sample abc"):
+        prepare_ground_truth(
+            [{"label": 0, "points": RING[:1], "closed": False}], get_protocol("maptr"), "abc"
+        )
