@@ -67,6 +67,19 @@ def test_a_training_that_would_leave_nothing_behind_is_refused(changes):
     assert [finding.status for finding in saving(cfg)] == ["fail"], "doctor agrees"
 
 
+@pytest.mark.parametrize("other", ["EMAHook", "WarmupEMAHook"])
+def test_two_hooks_that_average_the_weights_are_refused(other):
+    hooks = {"checkpoint": {"type": "RunCheckpointHook"}, "safe_checkpoint": {"type": "SafeCheckpointHook"}}
+    one = Config(
+        {"train_cfg": {"max_epochs": 1}, "default_hooks": {**hooks, "ema": {"type": "WarmupEMAHook"}}}
+    )
+    check_saving(one)
+    two = Config({**one.to_dict(), "custom_hooks": [{"type": other}]})
+    with pytest.raises(MapLLaVAError, match=f"WarmupEMAHook and {other} both average the weights"):
+        check_saving(two)
+    assert [finding.status for finding in saving(two)] == ["fail"], "doctor agrees"
+
+
 def test_a_training_that_saves_nothing_on_purpose_says_so():
     cfg = Config(
         {"train_cfg": {"max_epochs": 1}, "default_hooks": {"checkpoint": None}, "without_checkpoints": True}

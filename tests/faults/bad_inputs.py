@@ -193,7 +193,7 @@ CASES = [
     Case("config", "unknown frame", lambda w: w.map(map_spec__frame="world"), ("world", "lidar")),
     Case("config", "class twice", lambda w: w.map(map_spec__classes=["divider", "divider"]), ("classes", "distinct")),  # noqa: E501
     Case("config", "unknown key of map_spec", lambda w: w.map(map_spec__range=1), ("map_spec", "range")),
-    Case("config", "EMA out of range", lambda w: w.toy(default_hooks__ema={"type": "WarmupEMAHook", "decay": 2.0}), ("decay=2.0", "0 < decay < 1")),  # noqa: E501
+    Case("config", "EMA out of range", lambda w: w.toy(custom_hooks=[{"type": "SafeCheckpointHook"}, {"type": "WarmupEMAHook", "decay": 2.0}]), ("decay=2.0", "0 < decay < 1")),  # noqa: E501
     Case("data", "no data root", lambda w: w.map(root=w.folder / "none_synthetic"), ("none_synthetic", "create_synthetic_nuscenes.py")),  # noqa: E501
     Case("data", "cache of a missing data root", lambda w: ["create_gt_cache", "--dataroot", w.folder / "none"], ("none", "dataroot")),  # noqa: E501
     Case("data", "version that is not there", _gt("--version", "v9"), ("v9", "v1.0-mini")),

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
 
 from mapllava.config.hooks import hooks_of
 from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook
 from mapllava.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
+from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 
@@ -36,18 +37,24 @@ def check_saving(cfg: Config) -> None:
     """Make sure that a training ends with files that can be loaded, unless the config says that it need not.
 
     Raises:
-        MapLLaVAError: If it would end before its first epoch, no hook writes checkpoints, or those written
-            could not be read again.
+        MapLLaVAError: If it would end before its first epoch, two hooks average its weights, no hook writes
+            checkpoints, or those written could not be read again.
     """
     loop = cfg.train_cfg
     for key, what in (("max_epochs", "trained"), ("max_iters", "trained"), ("val_interval", "validated")):
         if loop.get(key) is not None and not (type(loop[key]) is int and loop[key] > 0):  # True is none
             raise MapLLaVAError(f"train_cfg.{key} is {loop[key]!r}: nothing would be {what}; use 1 or more")
-    if cfg.get("without_checkpoints"):
-        return
     hooks = hooks_of(cfg)
     kinds = [HOOKS.get(hook["type"]) if isinstance(hook["type"], str) else hook["type"] for hook in hooks]
     found = [(kind, hook) for kind, hook in zip(kinds, hooks, strict=True) if isinstance(kind, type)]
+    averaging = [kind.__name__ for kind, _ in found if issubclass(kind, (WarmupEMAHook, EMAHook))]
+    if len(averaging) > 1:
+        raise MapLLaVAError(
+            f"{' and '.join(averaging)} both average the weights, and would swap each other's: leave one "
+            "out, for instance default_hooks = dict(ema=None)"
+        )
+    if cfg.get("without_checkpoints"):
+        return
     if not any(_saves(kind, hook, loop) for kind, hook in found):
         raise MapLLaVAError(
             "the training would save nothing, as no hook writes checkpoints: set "
