@@ -29,6 +29,7 @@ from mapllava.cli.command_line import config_of
 from mapllava.config.options import OptionsAction
 from mapllava.config.resolve import inject_map_spec
 from mapllava.config.without_pretrained import without_pretrained
+from mapllava.engine.runner.out_of_memory import is_out_of_memory
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -138,11 +139,6 @@ def rows_of(cfg: Any, args: argparse.Namespace) -> list[dict[str, Any]]:
             give_back(trainer)
         rows.append(row)
     return rows
-
-
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether PyTorch found no memory, on a GPU or on the host."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def give_back(trainer: Trainer | None) -> None:

@@ -12,13 +12,13 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mapllava.checkpoint import stored_bytes
+from mapllava.analysis.cost.model_parts import averages_weights, kept_memory, without_quantization
 from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 from mapllava.config.hooks import hooks_of
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.doctor.context import RUNS, Context
-from mapllava.doctor.weights import KEY, absent, local_folder, localised, weight_files
-from mapllava.engine import state_memory
+from mapllava.doctor.weights import absent, local_folder, localised, users_of_weights, weight_files
+from mapllava.engine.runner.out_of_memory import memory_advice
 from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.registry import MODELS
 from mapllava.resources import gigabytes
@@ -27,10 +27,6 @@ _TIGHT = 0.9  # of the memory, state alone: activations come on top
 _SMALL = 2 * 10**9  # bytes of weights that are read for the exact shapes
 _MANY_FILES = 10**11  # bytes of checkpoints, ten times what a run should take
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
-_LESS = (
-    "freeze more, hold frozen parts in 4 bits (configs/stage2/trainval_4bit.py), or shard over several GPUs "
-    "(configs/_base_/sharding/fsdp2.py)"
-)
 
 
 @dataclass(frozen=True)
@@ -66,35 +62,26 @@ def device() -> Device:
 def memory(context: Context) -> Iterator[Finding]:
     """Parameters, gradients, optimiser and average against the device; checkpoints against the disk."""
     cfg, place = context.cfg, device()
+    processes = max(1, torch.cuda.device_count())
+    sharded = processes > 1 and (cfg.get("model_wrapper_cfg") or {}).get("type") == "FSDP2Wrapper"
+    plain, bits = without_quantization(_buildable(cfg))
     try:
         with torch.device("meta"):
-            model = MODELS.build(_buildable(cfg))
+            model = MODELS.build(plain)
+        kept = kept_memory(model, cfg, processes, sharded, bits)
     except Exception as error:  # a model that knows no meta device; one that cannot be built fails its step
         text = " ".join(str(error).split())
         yield Finding("memory", SKIP, f"not counted: the model does not build without memory ({text})")
         return
-    processes = max(1, torch.cuda.device_count())
-    sharded = processes > 1 and (cfg.get("model_wrapper_cfg") or {}).get("type") == "FSDP2Wrapper"
-    state = state_memory(model, processes, sharded)
-    weights = state.parameters if sharded else stored_bytes(model)
-    average = state.gradients if _averages(cfg) else 0
-    total = weights + state.gradients + state.optimizer + state.exchange + average
-    parts = {
-        "weights": weights,
-        "gradients": state.gradients,
-        "optimiser": state.optimizer,
-        "average": average,
-        "exchange": state.exchange,
-    }
-    listed = ", ".join(f"{name} {gigabytes(size)}" for name, size in parts.items() if size)
+    total = sum(kept.values())
+    listed = ", ".join(f"{name} {gigabytes(size)}" for name, size in kept.items() if size)
     reason = f"{gigabytes(total)} before activations ({listed}); {place.title} has {gigabytes(place.memory)}"
     reason += f", {gigabytes(place.free)} free"
+    less = "\n".join(memory_advice(cfg, activations=False))
     if total > _TIGHT * place.memory:
-        yield Finding(
-            "memory", FAIL, reason, f"{_LESS}; python tools/plan.py {context.config} tries them all"
-        )
+        yield Finding("memory", FAIL, reason, less)
     elif total > _TIGHT * place.free:
-        yield Finding("memory", FAIL, reason, f"end what else runs there (nvidia-smi, top), or {_LESS}")
+        yield Finding("memory", FAIL, reason, f"end what else runs there (nvidia-smi, top), or:\n{less}")
     else:
         yield Finding("memory", OK, reason)
     yield _checkpoints(cfg, model)
@@ -102,7 +89,7 @@ def memory(context: Context) -> Iterator[Finding]:
 
 def _buildable(cfg: Config) -> Any:
     """The model's config with weights whose shapes can be read at once, or with none."""
-    named = _pretrained(cfg.model)
+    named = users_of_weights(cfg)
     folders = [local_folder(name) for name in named]
     sizes = [sum(path.stat().st_size for path in weight_files(folder)) for folder in folders if folder]
     if len(sizes) < len(named) or sum(sizes) > _SMALL or absent(cfg):
@@ -110,23 +97,12 @@ def _buildable(cfg: Config) -> Any:
     return localised(cfg.model)
 
 
-def _pretrained(node: Any) -> set[str]:
-    if isinstance(node, Mapping):
-        own = {node[KEY]} if isinstance(node.get(KEY), str) else set()
-        return own.union(*(_pretrained(value) for value in node.values()))
-    return set().union(*map(_pretrained, node)) if isinstance(node, (list, tuple)) else set()
-
-
-def _averages(cfg: Config) -> bool:
-    return any("EMA" in str(hook.get("type")) for hook in hooks_of(cfg))
-
-
 def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
     """What a run's files take: epochs kept and one being written, the final and the best model."""
     left_out = reloadable_keys(model, base_weight_modules(model, cfg.model))
     kept = sum(value.nbytes for key, value in model.state_dict().items() if key not in left_out)
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
-    best = kept + (trained if _averages(cfg) else 0)
+    best = kept + (trained if averages_weights(cfg) else 0)
     epoch = best + 2 * trained
     ours = (each for each in hooks_of(cfg) if each.get("type") == "RunCheckpointHook")
     hook: Mapping[str, Any] = next(ours, {})

@@ -21,10 +21,13 @@ from mapllava.doctor.context import Context
 from mapllava.doctor.memory import Device, device
 from mapllava.doctor.weights import absent, localised
 from mapllava.engine.optim.accumulation import accumulative_counts
+from mapllava.engine.runner.out_of_memory import is_out_of_memory, memory_advice
+from mapllava.engine.runner.second_look import tensors_in, watch_nonfinite
 from mapllava.errors import MapLLaVAError
 from mapllava.finding import FAIL, OK, WARN, Finding
 from mapllava.registry import MODELS
 from mapllava.resources import gigabytes
+from mapllava.structures.map_data_sample import sample_names
 
 _NAMED = 5
 _TIGHT = 0.92  # of the GPU's memory
@@ -49,23 +52,11 @@ def step(context: Context) -> Iterator[Finding]:
         model = model.to(place.name).train()
         yield from _train(model, context, place)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         size = cfg.train_dataloader.get("batch_size", 1)
         reason = f"out of memory on {place.title} ({gigabytes(place.memory)}) with batches of {size}"
-        yield Finding("step", FAIL, reason, advice(cfg))
-
-
-def advice(cfg: Any) -> str:
-    """What to lower when memory runs out, for this config."""
-    size = cfg.train_dataloader.get("batch_size", 1)
-    half = max(1, size // 2)
-    every = accumulative_counts(cfg.optim_wrapper) * max(1, size // half)
-    lower = (
-        f"train_dataloader.batch_size={half} optim_wrapper.accumulative_counts={every}" if size > 1 else ""
-    )
-    more = "model.decoder.gradient_checkpointing=True model.decoder.quantization.bits=4"
-    return f"--cfg-options {' '.join(filter(None, (lower, more)))}"
+        yield Finding("step", FAIL, reason, "\n".join(memory_advice(cfg)))
 
 
 def _build(cfg: Any) -> nn.Module:
@@ -91,7 +82,8 @@ def _train(model: Any, context: Context, place: Device) -> Iterator[Finding]:
     wrong = [name for name, value in values.items() if not math.isfinite(value)]
     if wrong:
         where = _first_nonfinite(model, wrapper, data) or "the losses"
-        reason = f"not finite: {', '.join(wrong)}; first in {where}; samples {_list(_tokens(batch))}"
+        samples = _list(sample_names(batch)) or "unnamed"
+        reason = f"not finite: {', '.join(wrong)}; first in {where}; samples {samples}"
         remedy = "look at these samples' labels and at that part's settings; try optim_wrapper.dtype=None"
         if where.startswith(_BATCH):
             remedy = "look at model.data_preprocessor's mean and std, and at what the pipeline makes of them"
@@ -117,7 +109,7 @@ def _losses(model: Any, wrapper: Any, data: Mapping[str, Any]) -> tuple[dict[str
         with wrapper.optim_context(model):
             loss, terms = model.parse_losses(model(**data, mode="loss"))
     except Exception as error:
-        if _is_out_of_memory(error) or not _first_nonfinite(model, wrapper, data):
+        if is_out_of_memory(error) or not _first_nonfinite(model, wrapper, data):
             raise
         text = " ".join(str(error).split())
         return {f"forward pass ({type(error).__name__}: {text})": math.nan}, torch.tensor(math.nan)
@@ -158,37 +150,15 @@ def _gradients(model: nn.Module, wrapper: Any) -> Iterator[Finding]:
 
 def _first_nonfinite(model: nn.Module, wrapper: Any, data: Mapping[str, Any]) -> str:
     """The first module to give something that is no number, in a second pass; empty if none does."""
-    found: list[str] = []
-    inputs = [name for name, value in _tensors(data.get("inputs"), "inputs") if not value.isfinite().all()]
-    if inputs:
-        return f"{_BATCH} ({inputs[0]})"
-
-    def look(name: str) -> Any:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            if not found and any(not value.isfinite().all() for _, value in _tensors(output, "")):
-                found.append(name)
-
-        return hook
-
-    handles = [part.register_forward_hook(look(name)) for name, part in model.named_modules() if name]
-    try:
-        with torch.no_grad(), wrapper.optim_context(model), suppress(Exception):  # the first pass has told
-            model(**data, mode="loss")
-    finally:
-        for handle in handles:
-            handle.remove()
-    return found[0] if found else ""
-
-
-def _tensors(node: Any, where: str) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(node, Tensor):
-        yield where, node
-    elif isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _tensors(value, f"{where}.{key}")
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from _tensors(value, f"{where}.{index}")
+    inputs = data.get("inputs")
+    named = inputs.items() if isinstance(inputs, Mapping) else [("", inputs)]
+    for name, value in named:
+        if not all(each.isfinite().all() for each in tensors_in(value)):
+            return f"{_BATCH} (inputs.{name})"
+    quiet = suppress(Exception)  # the first pass has told
+    with watch_nonfinite(model) as found, quiet, torch.no_grad(), wrapper.optim_context(model):
+        model(**data, mode="loss")
+    return found.forward or ""
 
 
 def _cost(cfg: Any, place: Device, seconds: float) -> Finding:
@@ -199,7 +169,7 @@ def _cost(cfg: Any, place: Device, seconds: float) -> Finding:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     reason = f"{seconds:.1f} s for {size} samples, peak {gigabytes(peak)} of {gigabytes(place.memory)}"
     if peak > _TIGHT * place.memory:
-        return Finding("step", WARN, f"{reason}: other batches may not fit", advice(cfg))
+        return Finding("step", WARN, f"{reason}: other batches may not fit", "\n".join(memory_advice(cfg)))
     return Finding("step", OK, reason)
 
 
@@ -208,9 +178,7 @@ def _handing_over(cfg: Any, batch: Any) -> Iterator[Finding]:
     workers = int(cfg.train_dataloader.get("num_workers", 0))
     if not workers or not _SHM.is_dir():
         return
-    size = sum(
-        value.nbytes for _, value in _tensors(batch.get("inputs") if isinstance(batch, Mapping) else None, "")
-    )
+    size = sum(value.nbytes for value in tensors_in(batch["inputs"] if isinstance(batch, Mapping) else None))
     ahead = workers * int(cfg.train_dataloader.get("prefetch_factor") or _PREFETCH)
     needed = size * (ahead + accumulative_counts(cfg.optim_wrapper) - 1)
     free = shutil.disk_usage(_SHM).free
@@ -221,17 +189,6 @@ def _handing_over(cfg: Any, batch: Any) -> Iterator[Finding]:
     yield Finding("loading", FAIL if needed > free else OK, reason, remedy if needed > free else "")
 
 
-def _tokens(batch: Any) -> list[str]:
-    samples = batch.get("data_samples") if isinstance(batch, Mapping) else None
-    return [str(sample.get("sample_token", index)) for index, sample in enumerate(samples or [])] or [
-        "unnamed"
-    ]
-
-
 def _list(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)

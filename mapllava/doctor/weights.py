@@ -35,7 +35,7 @@ def weights(context: Context) -> Iterator[Finding]:
 
     The model is filled from them, without memory.
     """
-    users = _users(context.cfg)
+    users = users_of_weights(context.cfg)
     here = {name: on_this_disk(name, using) for name, using in users.items()}
     prompts = list(_prompts(context.cfg))
     if users and not any(finding.status == FAIL for finding in (*here.values(), *prompts)):
@@ -64,7 +64,7 @@ def _filled(cfg: Any, here: Mapping[str, Finding]) -> dict[str, Finding]:
 
 def absent(cfg: Any) -> list[str]:
     """Names of pretrained weights that are not complete on this disk."""
-    return [name for name, using in _users(cfg).items() if on_this_disk(name, using).status == FAIL]
+    return [name for name, using in users_of_weights(cfg).items() if on_this_disk(name, using).status == FAIL]
 
 
 def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
@@ -114,7 +114,8 @@ def _prompt(label: str, node: Mapping[str, Any], reader: Any) -> Finding:
         return Finding.from_error(label, error, "see model.decoder.prompt and model.decoder.tokenizer")
 
 
-def _users(cfg: Any) -> dict[str, list[Component]]:
+def users_of_weights(cfg: Any) -> dict[str, list[Component]]:
+    """Folders and hub ids of a full config, each with the components that name it."""
     users: dict[str, list[Component]] = {}
     for component in components(cfg.to_dict()):
         if isinstance(component.node.get(KEY), str):

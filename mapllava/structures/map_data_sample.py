@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,12 @@ class MapDataSample(BaseDataElement):
     @gt_bev.deleter
     def gt_bev(self) -> None:
         del self._gt_bev
+
+
+def sample_names(batch: Any) -> list[str]:
+    """Tokens of a collated batch's samples, or their numbers; empty where the batch has none."""
+    samples = batch.get("data_samples") if isinstance(batch, Mapping) else None
+    return [str(sample.get("sample_token", index)) for index, sample in enumerate(samples or [])]
 
 
 def prompts_of(samples: Sequence[MapDataSample] | None) -> list[str | None] | None:

@@ -181,7 +181,7 @@ def test_out_of_memory_says_what_to_lower(tmp_path, monkeypatch, kind):
     text = str(caught.value)
     assert text.startswith("out of memory at step 1: ")
     assert "weights, gradients and optimiser alone take 0.00 GiB" in text
-    assert "batch_size 2 -> 1 with optim_wrapper.accumulative_counts 1 -> 2" in text
+    assert "train_dataloader.batch_size=1 optim_wrapper.accumulative_counts=2" in text
     assert "gradient_checkpointing=True" in text
     assert "--amp" in text
 

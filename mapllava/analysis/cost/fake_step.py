@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
 from mapllava.analysis.cost.step_recorder import StepRecorder
-from mapllava.analysis.cost.training_step import training_step
+from mapllava.analysis.cost.training_step import exchanged, training_step
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
@@ -57,8 +56,8 @@ def gpu_rules() -> Iterator[None]:
         return attention(query, key, value, attn_mask, 0.0, **kwargs)
 
     with (
-        mock.patch.object(F, "layer_norm", layer_norm_in_float32),
-        mock.patch.object(F, "scaled_dot_product_attention", attention_without_dropout),
+        exchanged(F, "layer_norm", layer_norm_in_float32),
+        exchanged(F, "scaled_dot_product_attention", attention_without_dropout),
     ):
         yield
 

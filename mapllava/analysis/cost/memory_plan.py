@@ -12,18 +12,16 @@ from torch import nn
 from mapllava.analysis.cost.example_batch import SampleShape, example_batch
 from mapllava.analysis.cost.fake_step import build_meta, record_step
 from mapllava.analysis.cost.model_parts import (
-    buffer_bytes,
     components,
     dequantized_bytes,
+    kept_memory,
     model_parts,
     optimizer_bytes,
     with_checkpointing,
     without_quantization,
 )
 from mapllava.analysis.cost.step_recorder import StepRecorder
-from mapllava.config.hooks import hooks_of
 from mapllava.engine.distributed.fsdp2_wrapper import TRANSFORMER_BLOCKS
-from mapllava.engine.distributed.memory import StateMemory, state_memory
 from mapllava.errors import MapLLaVAError
 
 GIB = 2**30
@@ -182,25 +180,19 @@ class _Costs:
 
     def __init__(self, model: nn.Module, cfg: Any, options: PlanOptions) -> None:
         self.model, self.options = model, options
-        self.whole, self.buffers = state_memory(model, options.gpus), buffer_bytes(model)
-        self.state, self.scratch = optimizer_bytes(model, cfg["optim_wrapper"])
-        averages = any("EMA" in str(hook.get("type")) for hook in hooks_of(cfg))
-        self.average = self.whole.gradients if averages else 0
-        self.shards = self._shards(cfg.get("model_wrapper_cfg") or {}, cfg["optim_wrapper"])
+        self.whole = kept_memory(model, cfg, options.gpus)
+        self.scratch = optimizer_bytes(model, cfg["optim_wrapper"])[1]
+        self.shards = kept_memory(model, cfg, options.gpus, sharded=True) if self._shardable(cfg) else None
 
-    def _shards(self, wrapper: Any, optim_wrapper: Any) -> StateMemory | None:
-        """For a config that asks for FSDP2, or trains more than it keeps frozen and could be sharded."""
-        asked = wrapper.get("type") == "FSDP2Wrapper"
-        units = tuple(wrapper.get("units", TRANSFORMER_BLOCKS)) if asked else TRANSFORMER_BLOCKS
+    def _shardable(self, cfg: Any) -> bool:
+        """Whether a config asks for FSDP2, or trains more than it keeps frozen and could be sharded."""
+        wrapper = cfg.get("model_wrapper_cfg") or {}
         names = {base.__name__ for module in self.model.modules() for base in type(module).__mro__}
         total = sum(p.numel() for p in self.model.parameters())
         trainable = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
-        worthwhile = trainable > total / 2 and names.issuperset(units)
-        worthwhile &= optim_wrapper["optimizer"]["type"] != "MuonAdamW"  # which needs whole gradients
-        if self.options.gpus == 1 or not (asked or worthwhile):
-            return None
-        param_dtype = wrapper.get("param_dtype") if asked else optim_wrapper.get("dtype")
-        return state_memory(self.model, self.options.gpus, True, units, param_dtype)
+        worthwhile = trainable > total / 2 and names.issuperset(TRANSFORMER_BLOCKS)
+        worthwhile &= cfg["optim_wrapper"]["optimizer"]["type"] != "MuonAdamW"  # which needs whole gradients
+        return self.options.gpus > 1 and (wrapper.get("type") == "FSDP2Wrapper" or worthwhile)
 
     def replicated(self, record: StepRecorder, choice: tuple[str, str, int], bits: dict[str, int]) -> Plan:
         """Whole weights on every GPU; more than one exchange gradients through DDP's buckets.
@@ -211,42 +203,33 @@ class _Costs:
             bits: bits of the quantised parts.
         """
         memory = {
+            **self.whole,
             "weights": sum(part.weight_bytes for part in model_parts(self.model, bits)),
-            "buffers": float(self.buffers),
-            "optimiser": self.state,
-            "average": float(self.average),
             **self._moment(record, self._accumulation(choice[2])),
-            "DDP buckets": float(self.whole.exchange),
             "unpacked weight": float(dequantized_bytes(self.model, bits)),
         }
         return self._plan("DDP" if self.options.gpus > 1 else "one GPU", choice, memory, record)
 
     def sharded(self, record: StepRecorder, choice: tuple[str, str, int]) -> Plan:
         """Weights, gradients and state divided over the GPUs; gradients exchanged with every micro-step."""
-        gpus, shards = self.options.gpus, self.shards
-        if shards is None:
+        if self.shards is None:
             raise ValueError("this config has no shards")
         moment = self._moment(record, self._accumulation(choice[2]))
-        divided = ("gradients", "optimiser's scratch")
-        memory = {
-            "weights": float(shards.parameters),
-            "buffers": float(self.buffers),
-            "optimiser": self.state / gpus,
-            "average": self.average / gpus,
-            **{name: size / gpus if name in divided else size for name, size in moment.items()},
-            "gathered units": float(shards.exchange),
-        }
-        return self._plan("FSDP2", choice, memory, record)
+        for name in ("gradients", "optimiser's scratch"):
+            if name in moment:
+                moment[name] /= self.options.gpus
+        return self._plan("FSDP2", choice, {**self.shards, **moment}, record)
 
     def _accumulation(self, batch: int) -> int:
         return math.ceil(self.options.total_batch / (self.options.gpus * batch))
 
     def _moment(self, record: StepRecorder, accumulation: int) -> dict[str, float]:
         """The fuller of two moments: inside of forward and backward, or the optimiser's step."""
-        kept = self.whole.gradients if accumulation > 1 else record.peak_grads
+        every = self.whole["gradients"]
+        kept = every if accumulation > 1 else record.peak_grads
         activations = record.peak_activations if accumulation > 1 else record.peak - record.held - kept
-        if self.whole.gradients + self.scratch > kept + activations:
-            return {"gradients": float(self.whole.gradients), "optimiser's scratch": self.scratch}
+        if every + self.scratch > kept + activations:
+            return {"gradients": every, "optimiser's scratch": self.scratch}
         return {"gradients": float(kept), "activations": float(activations)}
 
     def _plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from mapllava.analysis.cost.training_step import build_optimizer
 from mapllava.config.build_errors import arguments_of
+from mapllava.config.hooks import hooks_of
+from mapllava.engine.distributed.fsdp2_wrapper import TRANSFORMER_BLOCKS
+from mapllava.engine.distributed.memory import state_memory
 from mapllava.registry import MODELS, OPTIMIZERS
 
 # bytes of a linear weight: NF4 has an 8-bit scale per 64 weights, a float32 scale per 256 of those;
@@ -84,7 +87,7 @@ def _offers_checkpointing(component: Any) -> bool:
     return "gradient_checkpointing" in arguments_of(cls)
 
 
-def model_parts(model: nn.Module, bits: dict[str, int]) -> list[Part]:
+def model_parts(model: nn.Module, bits: Mapping[str, int]) -> list[Part]:
     """The model's children, a tensor that two of them share counting for the first.
 
     Args:
@@ -101,6 +104,48 @@ def model_parts(model: nn.Module, bits: dict[str, int]) -> list[Part]:
             trainable = sum(p.numel() for p in own if p.requires_grad)
             parts.append(Part(name, sum(p.numel() for p in own), trainable, size))
     return parts
+
+
+def kept_memory(
+    model: nn.Module, cfg: Any, gpus: int = 1, sharded: bool = False, bits: Mapping[str, int] | None = None
+) -> dict[str, float]:
+    """Bytes that every GPU holds in training whatever the batch, by what they are for.
+
+    Args:
+        model: the detector with plain weights, on any device.
+        cfg: the full config.
+        gpus: how many train together.
+        sharded: by FSDP2Wrapper, with its settings in the config, instead of DistributedDataParallel.
+        bits: place of a quantised component to the bits of its linear weights.
+
+    Returns:
+        ``weights``, ``buffers``, ``optimiser``, ``average``, ``gradients`` and, of several GPUs,
+        ``DDP buckets`` or ``gathered units``.
+    """
+    wrapper = cfg.get("model_wrapper_cfg") or {}
+    asked, share = wrapper.get("type") == "FSDP2Wrapper", gpus if sharded else 1
+    state = state_memory(
+        model,
+        gpus,
+        sharded,
+        tuple(wrapper.get("units", TRANSFORMER_BLOCKS)) if asked else TRANSFORMER_BLOCKS,
+        wrapper.get("param_dtype") if asked else cfg["optim_wrapper"].get("dtype"),
+    )
+    whole = sum(part.weight_bytes for part in model_parts(model, bits or {}))
+    gradients = state_memory(model).gradients
+    return {
+        "weights": float(state.parameters) if sharded else whole,
+        "buffers": float(buffer_bytes(model)),
+        "optimiser": optimizer_bytes(model, cfg["optim_wrapper"])[0] / share,
+        "average": gradients / share if averages_weights(cfg) else 0.0,
+        "gradients": gradients / share,
+        "gathered units" if sharded else "DDP buckets": float(state.exchange),
+    }
+
+
+def averages_weights(cfg: Any) -> bool:
+    """Whether a hook of a full config keeps averaged weights beside those that train."""
+    return any("EMA" in str(hook.get("type")) for hook in hooks_of(cfg))
 
 
 def dequantized_bytes(model: nn.Module, bits: dict[str, int]) -> int:
@@ -146,7 +191,7 @@ def optimizer_bytes(model: nn.Module, optim_wrapper: dict) -> tuple[float, float
     return state, scratch
 
 
-def _linear_weights(model: nn.Module, bits: dict[str, int]) -> Iterator[tuple[Tensor, int]]:
+def _linear_weights(model: nn.Module, bits: Mapping[str, int]) -> Iterator[tuple[Tensor, int]]:
     for path, width in bits.items():
         component: Any = model.get_submodule(path)
         for module in getattr(component, "backbone", component).modules():

@@ -6,12 +6,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields, is_dataclass
 from typing import Any
-from unittest import mock
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from mapllava.analysis.cost.training_step import exchanged
+from mapllava.engine.runner.second_look import tensors_in
 
 LOSSES, REST = "matching and losses", "rest"
 
@@ -48,7 +49,7 @@ class StepTimer:
                     stack.callback(handle.remove)
                 loss: Any = getattr(child, "loss", None)
                 if loss is not None:
-                    stack.enter_context(mock.patch.object(child, "loss", self.timed(loss, LOSSES)))
+                    stack.enter_context(exchanged(child, "loss", self.timed(loss, LOSSES)))
             yield self
 
     def start(self) -> None:
@@ -98,22 +99,8 @@ class StepTimer:
         def hook(_module: nn.Module, _args: Any, output: Any) -> None:
             self._open.pop()
             self.mark(self._open[-1])
-            for tensor in _tensors(output):
+            for tensor in tensors_in(output):
                 if tensor.requires_grad:
                     tensor.register_hook(lambda _gradient: self.mark(name))
 
         return hook
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """Tensors in a nested structure of tuples, dicts and dataclasses."""
-    if isinstance(value, Tensor):
-        yield value
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _tensors(getattr(value, field.name))
-    elif isinstance(value, (tuple, list)):
-        for entry in value:
-            yield from _tensors(entry)
-    elif isinstance(value, Mapping):
-        yield from _tensors(tuple(value.values()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -38,6 +38,20 @@ def autocast(device: str, dtype: str | None, cache: bool = True) -> AbstractCont
     if dtype is None:
         return nullcontext()
     return torch.autocast(device, dtype=getattr(torch, dtype), cache_enabled=cache)
+
+
+@contextmanager
+def exchanged(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Another attribute of a module or an object for the while."""
+    own = vars(owner).get(name)  # an object may have it of its class alone
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, own)
 
 
 def training_step(

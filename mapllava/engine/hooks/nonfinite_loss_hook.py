@@ -18,6 +18,7 @@ from mapllava.engine.distributed.sharding import local_part
 from mapllava.engine.runner.second_look import look_again
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
+from mapllava.structures.map_data_sample import sample_names
 from mapllava.whole_file import whole_file
 
 SKIPPED = "nonfinite_skipped"
@@ -70,7 +71,7 @@ class NonFiniteLossHook(Hook):
             bad.append(f"{stopped or 'a value'} of another process")
         elif stopped and stopped not in bad:
             bad.append(stopped)
-        samples = _sample_names(data_batch)
+        samples = sample_names(data_batch)
         where = f"not finite at epoch {runner.epoch + 1}, step {runner.iter + 1}: {', '.join(bad)}"
         if stopped and self._skip(runner, f"{where}; samples: {', '.join(samples) or 'unnamed'}"):
             self._left_out = not runner.optim_wrapper.should_update()
@@ -137,11 +138,6 @@ def _first_module(runner: Runner, batch_idx: int, batch: Any) -> str:
 
 def _trainable(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, value) for name, value in model.named_parameters() if value.requires_grad]
-
-
-def _sample_names(batch: Any) -> list[str]:
-    samples = batch.get("data_samples") if isinstance(batch, Mapping) else None
-    return [str(sample.get("sample_token", index)) for index, sample in enumerate(samples or [])]
 
 
 def _plain_batch(value: Any) -> Any:

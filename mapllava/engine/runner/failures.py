@@ -5,21 +5,16 @@ from __future__ import annotations
 import re
 import time
 
-import torch
 import torch.distributed as dist
 from mmengine.evaluator import Evaluator
 from mmengine.runner import Runner
 
-from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
-from mapllava.engine.distributed.memory import state_memory
-from mapllava.engine.distributed.unwrap_model import bare_model
-from mapllava.engine.optim.accumulation import accumulative_counts
+from mapllava.engine.runner.out_of_memory import explain_out_of_memory, is_out_of_memory
 from mapllava.errors import MapLLaVAError
 from mapllava.resources import explain_resources, is_worker_lost
 
 ROLL_CALL_SECONDS = 5.0
 _OWN_ERROR = re.compile(r"^mapllava\.errors\.MapLLaVAError: (.*)", re.MULTILINE | re.DOTALL)
-_CPU_MEMORY = ("DefaultCPUAllocator", "not enough memory", "Cannot allocate memory")
 _PROCESSES = (
     "Connection closed by peer",
     "Connection reset by peer",
@@ -51,8 +46,8 @@ def explain(error: Exception, runner: Runner) -> MapLLaVAError | None:
         return MapLLaVAError(found.group(1).strip()) if found else None
     if isinstance(error, (AttributeError, TypeError)) and (metric := _metric_without_dict(error)):
         return MapLLaVAError(metric)
-    if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _CPU_MEMORY):
-        return MapLLaVAError(out_of_memory(runner, text))
+    if is_out_of_memory(error):
+        return MapLLaVAError(explain_out_of_memory(runner, text))
     if is_worker_lost(error) or (isinstance(error, RuntimeError) and "DataLoader worker (pid" in text):
         return MapLLaVAError(_worker_died(text or type(error).__name__))
     exhausted = explain_resources(error, getattr(runner, "log_dir", None))
@@ -73,42 +68,6 @@ def _metric_without_dict(error: Exception) -> str:
         return ""
     kind, gave = type(local["metric"]).__name__, type(local["_results"]).__name__
     return f"{kind}.compute_metrics gave a {gave}; expected a dict of name to number"
-
-
-def out_of_memory(runner: Runner, reason: str) -> str:
-    """What was asked for, and what to lower, best first.
-
-    Args:
-        runner: The runner; its config says what is in use.
-        reason: The allocator's message.
-    """
-    cfg = runner.cfg
-    loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or {}
-    text = str(cfg.get("model"))
-    sharded = isinstance(runner.model, FSDP2Wrapper)
-    kept = state_memory(bare_model(runner.model), processes=runner.world_size, sharded=sharded)
-    advice = []
-    batch = int(loader.get("batch_size", 1))
-    counts = accumulative_counts(cfg.get("optim_wrapper"))
-    if batch > 1:
-        advice.append(
-            f"train_dataloader.batch_size {batch} -> {batch // 2} with optim_wrapper.accumulative_counts "
-            f"{counts} -> {counts * 2}, which trains the same"
-        )
-    if "'gradient_checkpointing': True" not in text:
-        advice.append(
-            "gradient_checkpointing=True in model.decoder and model.neck.qformer: less memory, a third slower"
-        )
-    if "quantization" not in text and "LLMMapDecoder" in text:
-        advice.append("a 4-bit base: see configs/stage2/trainval_4bit.py")
-    if (cfg.get("optim_wrapper") or {}).get("dtype") is None:
-        advice.append("--amp: bfloat16 activations take half")
-    advice.append("several GPUs with configs/_base_/sharding/fsdp2.py")
-    return (
-        f"out of memory at step {runner.iter + 1}: {reason.splitlines()[0]}\n"
-        f"  weights, gradients and optimiser alone take {kept.total / 2**30:.2f} GiB. Lower, in this "
-        "order:\n    " + "\n    ".join(advice)
-    )
 
 
 def absent_ranks(seconds: float = ROLL_CALL_SECONDS) -> list[int] | None:

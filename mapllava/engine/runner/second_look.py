@@ -1,10 +1,10 @@
-"""Computes a batch once more, to see in which module what went wrong."""
+"""Finds the first module that gives what is no number, and computes a batch once more for that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from typing import Any
 
@@ -45,9 +45,8 @@ def look_again(runner: Runner, batch_idx: int, batch: Any) -> SecondLook:
         batch: As the dataloader gave it.
     """
     model: Any = bare_model(runner.model)
-    found = SecondLook()
     seed_step(runner, batch_idx)
-    with _buffers_kept(model), _observed(model, found):
+    with _buffers_kept(model), watch_nonfinite(model) as found:
         with runner.optim_wrapper.optim_context(runner.model):
             losses = model._run_forward(model.data_preprocessor(batch, True), mode="loss")
             total, _ = model.parse_losses(losses)
@@ -101,21 +100,26 @@ def _buffers_kept(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _observed(model: nn.Module, found: SecondLook) -> Iterator[None]:
+def watch_nonfinite(model: nn.Module) -> Iterator[SecondLook]:
+    """Notes, of what is computed inside, the first module that gives something not finite, forward and back.
+
+    Without gradients, forward only.
+    """
+    found = SecondLook()
     handles = [
         module.register_forward_hook(partial(_note_output, found, name))
         for name, module in model.named_modules()
         if name
     ]
     try:
-        yield
+        yield found
     finally:
         for handle in handles:
             handle.remove()
 
 
 def _note_output(found: SecondLook, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
-    for value in _tensors(output):
+    for value in tensors_in(output):
         if found.forward is None and not bool(value.detach().isfinite().all()):  # nothing is saved of it
             found.forward = name
         if value.requires_grad:
@@ -127,13 +131,16 @@ def _note_gradient(found: SecondLook, name: str, gradient: Tensor) -> None:
         found.backward = name
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """Tensors in a nested structure of dicts, lists, tuples and dataclasses."""
     if isinstance(value, Tensor):
-        if value.is_floating_point():
-            yield value
+        yield value
+        return
+    if is_dataclass(value):
+        value = [getattr(value, each.name) for each in fields(value)]
     elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _tensors(entry)
-    elif isinstance(value, (list, tuple)):
-        for entry in value:
-            yield from _tensors(entry)
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return
+    for entry in value:
+        yield from tensors_in(entry)
