@@ -23,8 +23,7 @@ from mapllava.gt_cache.inspect.audit import (
     places_of_split,
 )
 from mapllava.sources.nuscenes.pose_tables import PoseTables
-from mapllava.visualization import write_picture
-from mapllava.visualization.distance_histogram import draw_distances
+from mapllava.visualization.charts import draw_distances
 from mapllava.whole_file import write_json
 
 DESCRIPTION = """\
@@ -107,8 +106,8 @@ def run(args: argparse.Namespace) -> None:
     if args.picture is not None:
         title = f"{found.val[0]} against {found.train[0]}"
         under = f"{found.val[1]:,} samples, {found.train[1]:,} for training"
-        picture = draw_distances(found.distances, (*RADII, 200.0), title, under)
-        console.print(str(write_picture(args.picture, picture)), highlight=False, soft_wrap=True)
+        path = draw_distances(args.picture, found.distances, (*RADII, 200.0), title, under)
+        console.print(str(path), highlight=False, soft_wrap=True)
     if args.json is not None:
         sets = {"train": train.presence(), "val": val.presence()}
         write_json(args.json, {**found.to_json(), "scenes": sets})

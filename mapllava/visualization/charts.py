@@ -1,247 +1,149 @@
-"""Plain charts: bars with intervals, grouped columns, and curves (numpy and OpenCV)."""
+"""Charts by Matplotlib, all in one style; pictures of maps and cameras are OpenCV's."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
-from mapllava.visualization.style import GRID, INK, MUTED, PAGE, PAPER, Color, put_text, stroke, text_width
+from mapllava.errors import MapLLaVAError
+from mapllava.visualization import style
+from mapllava.whole_file import whole_file
 
-PALETTE: tuple[Color, ...] = ((196, 132, 66), (60, 130, 235), (90, 160, 60), (160, 80, 150))  # BGR
-_UNSURE: Color = (190, 182, 176)
-_WIDTH = 1100
-_MARGIN, _HEAD = 36, 112
-_TICK = 13.0
+PALETTE = ("#2563c9", "#e0701a", "#2e9b46", "#b0338a", "#0e9aa7", "#8a6d1f", "#c8382e", "#6b5bd2")
+INK, MUTED, GRID, PAGE = (
+    "#{2:02x}{1:02x}{0:02x}".format(*bgr) for bgr in (style.INK, style.MUTED, style.GRID, style.PAGE)
+)
+UNSURE = "#b0b6be"
+"""Colour of what chance may have made."""
 
+STYLE: Any = {
+    "figure.facecolor": PAGE,
+    "savefig.facecolor": PAGE,
+    "text.color": INK,
+    "axes.prop_cycle": f"cycler('color', {list(PALETTE)})",
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 8,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9.5,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.spines.bottom": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "legend.borderpad": 0.2,
+    "legend.borderaxespad": 0.2,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.1,
+    "legend.fontsize": 9,
+}
+"""Matplotlib's settings of every chart."""
 
-@dataclass(frozen=True)
-class Bar:
-    """One bar of a chart.
-
-    Args:
-        name: Written beside it.
-        value: Its length.
-        low: Lower end of an interval, or None.
-        high: Upper end.
-        remark: Written in grey below the name.
-    """
-
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    remark: str = ""
-
-
-def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """About ``count`` round numbers that enclose a range; for a range without width, one to the next."""
-    span = high - low if high > low else 1.0
-    high = low + span
-    power = 10.0 ** math.floor(math.log10(span / count))
-    step = next(power * factor for factor in (1, 2, 5, 10) if span / (power * factor) <= count)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(index * step, 12) for index in range(first, last + 1)]
-
-
-def draw_bars(bars: Sequence[Bar], title: str, subtitle: str = "", unit: str = "") -> np.ndarray:
-    """Horizontal bars from zero, with their intervals as whiskers; grey where that includes zero.
-
-    Args:
-        bars: From top to bottom.
-        title: First line.
-        subtitle: Second line.
-        unit: Written below the axis.
-
-    Returns:
-        ``(H, 1100, 3)`` uint8 BGR.
-
-    Raises:
-        ValueError: If there is no bar.
-    """
-    if not bars:
-        raise ValueError("no bars to draw")
-    row, foot = 58, 70
-    ends = [end for bar in bars for end in (bar.value, bar.low, bar.high) if end is not None]
-    ticks = nice_ticks(min(0.0, *ends), max(0.0, *ends))
-    left = _MARGIN + max(
-        max(text_width(bar.name, 16) for bar in bars), max(text_width(bar.remark, 12) for bar in bars)
-    )
-    left, right = left + 24, _WIDTH - 110
-    picture = _page(_HEAD + row * len(bars) + foot, title, subtitle)
-    floor = _HEAD + row * len(bars)
-    scale = (right - left) / (ticks[-1] - ticks[0])
-
-    def x_of(value: float) -> int:
-        return round(left + (value - ticks[0]) * scale)
-
-    cv2.rectangle(picture, (left, _HEAD - 8), (right, floor), PAPER, -1)
-    for tick in ticks:
-        cv2.line(picture, (x_of(tick), _HEAD - 8), (x_of(tick), floor), MUTED if tick == 0 else GRID, 1)
-        put_text(picture, f"{tick:g}", (x_of(tick), floor + 22), MUTED, _TICK, "center")
-    put_text(picture, unit, ((left + right) / 2, floor + 48), MUTED, 14, "center")
-    for index, bar in enumerate(bars):
-        y = _HEAD + row * index + row // 2
-        put_text(picture, bar.name, (left - 14, y + (0 if bar.remark else 6)), INK, 16, "right")
-        put_text(picture, bar.remark, (left - 14, y + 19), MUTED, 12, "right")
-        start, end = sorted((x_of(0.0), x_of(bar.value)))
-        color = PALETTE[0] if bar.low is None or bar.high is None or bar.low * bar.high > 0 else _UNSURE
-        cv2.rectangle(picture, (start, y - 14), (max(end, start + 1), y + 14), color, -1)
-        if bar.low is not None and bar.high is not None:
-            low, high = x_of(bar.low), x_of(bar.high)
-            cv2.line(picture, (low, y), (high, y), INK, 2, cv2.LINE_AA)
-            for place in (low, high):
-                cv2.line(picture, (place, y - 6), (place, y + 6), INK, 2, cv2.LINE_AA)
-            end = max(end, high)
-        put_text(picture, f"{round(bar.value, 1) + 0.0:.1f}", (end + 12, y + 6), INK, 16)
-    return picture
+_DPI = 120
+_HEAD = 84  # pixels above the axes, for title and subtitle
 
 
-def draw_columns(
-    names: Sequence[str],
-    series: Mapping[str, Sequence[float]],
+@contextmanager
+def open_chart(
+    path: str | Path,
     title: str,
     subtitle: str = "",
-    unit: str = "",
-) -> np.ndarray:
-    """Groups of upright columns from zero, one of each series per group.
+    size: tuple[int, int] = (1100, 580),
+    panels: tuple[int, int] = (1, 1),
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """A figure to draw on, written as PNG on leaving, whole or not at all.
 
     Args:
-        names: Of the groups.
-        series: Name to one value per group, none negative.
+        path: The file; its folder is made.
         title: First line.
         subtitle: Second line.
-        unit: Put behind every number.
+        size: Width and height in pixels.
+        panels: Rows and columns of axes.
 
-    Returns:
-        ``(560, 1100, 3)`` uint8 BGR.
+    Yields:
+        Matplotlib's figure and its axes, an array of shape ``panels``.
 
     Raises:
-        ValueError: If there is no group or no series.
+        MapLLaVAError: If Matplotlib is missing, or the file cannot be written.
     """
-    if not len(names) or not series:
-        raise ValueError("no columns to draw")
-    picture = _page(580, title, subtitle)
-    area = _Area(left=_MARGIN + 54, right=_WIDTH - _MARGIN, top=_HEAD + 24, floor=580 - 60)
-    ticks = nice_ticks(0.0, max(max(values) for values in series.values()))
-    area.frame(picture, ticks, [f"{tick:g}{unit}" for tick in ticks])
-    _legend(picture, list(series), area)
-    step = (area.right - area.left) / len(names)
-    wide = 0.76 * step / len(series)
-    for group, name in enumerate(names):
-        begin = area.left + (group + 0.12) * step
-        for index, values in enumerate(series.values()):
-            x0, x1 = round(begin + index * wide + 1), round(begin + (index + 1) * wide - 1)
-            top = area.y_of(values[group], ticks)
-            cv2.rectangle(picture, (x0, min(top, area.floor - 1)), (x1, area.floor), PALETTE[index], -1)
-            label = f"{values[group]:.3g}"
-            put_text(picture, label, ((x0 + x1) / 2, top - 7), INK, 13, "center")
-        put_text(picture, name, (area.left + (group + 0.5) * step, area.floor + 26), INK, 14, "center")
-    return picture
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MapLLaVAError(f"charts need Matplotlib ({error}): pip install matplotlib") from error
+    width, height = size
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
+        set_top(figure, 1 - _HEAD / height)
+        figure.text(36 / width, 1 - 34 / height, title, fontsize=14, weight="bold", va="center")
+        figure.text(36 / width, 1 - 64 / height, subtitle, fontsize=9.5, color=MUTED, va="center")
+        yield figure, figure.subplots(*panels, squeeze=False)
+        with whole_file(path) as partial:
+            figure.savefig(partial, format="png")
 
 
-def draw_curves(
-    series: Mapping[str, Sequence[float]],
-    title: str,
-    subtitle: str = "",
-    axis: str = "",
-    decades: int = 0,
-    first: int = 1,
-) -> np.ndarray:
-    """Curves over whole numbers.
+def set_top(figure: Any, top: float) -> None:
+    """Let the axes of a figure reach up to ``top``, a share of its height."""
+    figure.get_layout_engine().set(rect=(0.02, 0.01, 0.96, top - 0.01), h_pad=0.06, w_pad=0.06)
+
+
+def place_legend(axis: Any, columns: int = 6) -> None:
+    """Name what is drawn on Matplotlib's axes, above their right end; nothing where nothing has a name."""
+    labels = axis.get_legend_handles_labels()[1]
+    if labels:
+        axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=min(len(labels), columns))
+
+
+def draw_distances(
+    path: str | Path, distances: np.ndarray, edges: Sequence[float], title: str, subtitle: str = ""
+) -> Path:
+    """Draw the share of samples per class of distance to the nearest training sample.
 
     Args:
-        series: Name to its values, none negative.
+        path: The PNG file, 1000 x 560 pixels.
+        distances: ``(n,)`` metres; inf counts into the last bar.
+        edges: Upper bounds of the bars in metres, ascending; one more bar takes what lies beyond.
         title: First line.
         subtitle: Second line.
-        axis: Written below the axis.
-        decades: 0 for a linear axis from zero; otherwise a logarithmic one that reaches so many
-            powers of ten below the largest value (smaller values lie on its floor).
-        first: Number of the first value.
 
     Returns:
-        ``(600, 1100, 3)`` uint8 BGR.
+        The path.
 
     Raises:
-        ValueError: If there is nothing to draw.
+        ValueError: If there is no distance.
+        MapLLaVAError: As :func:`open_chart`.
     """
-    longest = max((len(values) for values in series.values()), default=0)
-    if not longest:
-        raise ValueError("no curves to draw")
-    picture = _page(620, title, subtitle)
-    area = _Area(left=_MARGIN + 64, right=_WIDTH - _MARGIN, top=_HEAD + 24, floor=620 - 76)
-    largest = max(max(values) for values in series.values() if len(values))
-    if decades:
-        above = math.ceil(math.log10(largest) - 1e-9) if largest > 0 else 0
-        ticks = [float(power) for power in range(above - decades, above + 1)]
-        labels = [f"{10.0**tick:g}" for tick in ticks]
-    else:
-        ticks = nice_ticks(0.0, largest if largest > 0 else 1.0)
-        labels = [f"{tick:g}" for tick in ticks]
-    area.frame(picture, ticks, labels)
-    _legend(picture, list(series), area)
-    room = area.right - area.left - 40
-    every = max(1, math.ceil(longest / 20))
-
-    def x_of(index: int) -> float:
-        return area.left + 20 + room * (index / max(longest - 1, 1) if longest > 1 else 0.5)
-
-    for index in range(0, longest, every):
-        put_text(picture, f"{index + first}", (x_of(index), area.floor + 24), MUTED, _TICK, "center")
-    put_text(picture, axis, ((area.left + area.right) / 2, area.floor + 52), MUTED, 14, "center")
-    for number, values in enumerate(series.values()):
-        lowest = ticks[0]
-        heights = (
-            [max(math.log10(value), lowest) if value > 0 else lowest for value in values]
-            if decades
-            else values
-        )
-        points = np.array([[x_of(index), area.y_of(value, ticks)] for index, value in enumerate(heights)])
-        stroke(picture, points.reshape(-1, 2), PALETTE[number % len(PALETTE)], 3)
-        for x, y in points.reshape(-1, 2) if longest <= 20 else ():
-            place = (round(x * 16), round(y * 16))
-            cv2.circle(picture, place, 5 * 16, PALETTE[number % len(PALETTE)], -1, cv2.LINE_AA, 4)
-    return picture
-
-
-@dataclass(frozen=True)
-class _Area:
-    """The part of a picture between the axes, in pixels."""
-
-    left: int
-    right: int
-    top: int
-    floor: int
-
-    def y_of(self, value: float, ticks: Sequence[float]) -> int:
-        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
-        return round(self.floor - share * (self.floor - self.top))
-
-    def frame(self, picture: np.ndarray, ticks: Sequence[float], labels: Sequence[str]) -> None:
-        cv2.rectangle(picture, (self.left, self.top), (self.right, self.floor), PAPER, -1)
-        for tick, label in zip(ticks, labels, strict=True):
-            y = self.y_of(tick, ticks)
-            cv2.line(picture, (self.left, y), (self.right, y), MUTED if tick == ticks[0] else GRID, 1)
-            put_text(picture, label, (self.left - 10, y + 5), MUTED, _TICK, "right")
-
-
-def _page(height: int, title: str, subtitle: str) -> np.ndarray:
-    picture = np.full((height, _WIDTH, 3), PAGE, dtype=np.uint8)
-    put_text(picture, title, (_MARGIN, 42), INK, 22)
-    put_text(picture, subtitle, (_MARGIN, 72), MUTED, 15)
-    return picture
-
-
-def _legend(picture: np.ndarray, names: Sequence[str], area: _Area) -> None:
-    """Names and colours in one line above the area, smaller where they would not fit."""
-    key, gap, room = 26, 28, area.right - area.left
-    words = sum(text_width(name, 14) for name in names)
-    size = 14 * min(1.0, (room - len(names) * (key + gap)) / max(words, 1))
-    x, y = area.left, area.top - 14
-    for index, name in enumerate(names):
-        cv2.rectangle(picture, (x, y - 12), (x + 18, y + 1), PALETTE[index % len(PALETTE)], -1)
-        put_text(picture, name, (x + key, y), INK, size)
-        x += key + text_width(name, size) + gap
+    if not len(distances):
+        raise ValueError("no distances to draw")
+    bins = np.digitize(distances, edges, right=True)
+    shares = 100 * np.bincount(bins, minlength=len(edges) + 1) / len(distances)
+    names = [f"{low:g}-{high:g} m" for low, high in zip([0.0, *edges], edges, strict=False)]
+    with open_chart(path, title, subtitle, (1000, 560)) as (_, axes):
+        axis = axes[0, 0]
+        bars = axis.bar([*names, f"> {edges[-1]:g} m"], shares, width=0.76, color=PALETTE[0])
+        axis.bar_label(bars, fmt="%.1f %%", padding=3)
+        axis.grid(False, axis="x")
+        axis.set_ylim(0, 105)
+        axis.yaxis.set_major_formatter("{x:.0f} %")
+        axis.set_xlabel("distance to the nearest training sample on the same map")
+    return Path(path)

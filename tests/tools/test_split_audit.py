@@ -2,10 +2,7 @@ import json
 import shutil
 
 import cv2
-import numpy as np
-import pytest
 
-from mapllava.visualization.distance_histogram import draw_distances
 from tests.gt_cache import tiny_nuscenes
 from tools.split_audit import main
 
@@ -32,16 +29,6 @@ def test_mistakes_are_named(city, tmp_path, capsys):
     assert "unknown split 'trian'" in capsys.readouterr().err
     assert main([str(tmp_path / "gt_cache_x_y.pkl"), "val"]) == 2
     assert "gt_cache_x_y.pkl" in capsys.readouterr().err
-
-
-def test_bars_are_as_high_as_their_shares():
-    picture = draw_distances(np.array([0.5, 0.5, 3.0, np.inf]), (1.0, 5.0), "title")
-    bar = (picture == (196, 132, 66)).all(-1)
-    heights = [int(bar[:, x].sum()) for x in (220, 520, 820)]
-    assert heights[0] == pytest.approx(2 * heights[1], abs=2)
-    assert heights[1] == heights[2] > 0
-    with pytest.raises(ValueError, match="no distances"):
-        draw_distances(np.zeros(0), (1.0,), "title")
 
 
 def test_tables_of_two_versions_without_a_single_map_file(tmp_path, capsys):

@@ -1,61 +1,57 @@
+import sys
+
+import cv2
+import matplotlib
 import numpy as np
 import pytest
 
-from mapllava.visualization.charts import PALETTE, Bar, draw_bars, draw_columns, draw_curves, nice_ticks
+from mapllava.errors import MapLLaVAError
+from mapllava.visualization.charts import PALETTE, draw_distances, open_chart, place_legend
 
 
-def pixels(picture, color):
-    return int((picture == np.array(color)).all(axis=-1).sum())
+def pixels(path, color):
+    rgb = [int(color[place : place + 2], 16) for place in (1, 3, 5)]
+    return (cv2.imread(str(path))[..., ::-1] == rgb).all(axis=-1)
 
 
-def spread(picture, color, axis):
-    found = np.nonzero((picture == np.array(color)).all(axis=-1))[axis]
-    return int(found.max() - found.min())
+def test_a_chart_has_its_size_and_the_one_style_and_leaves_no_setting_behind(tmp_path):
+    before = dict(matplotlib.rcParams)
+    with open_chart(tmp_path / "new" / "a.png", "title", size=(640, 480)) as (_, axes):
+        axes[0, 0].plot([1, 2])
+    assert dict(matplotlib.rcParams) == before
+    assert cv2.imread(str(tmp_path / "new" / "a.png")).shape == (480, 640, 3)
+    assert pixels(tmp_path / "new" / "a.png", PALETTE[0]).any()
 
 
-def test_ticks_are_round_and_enclose():
-    assert nice_ticks(0, 60.7) == [0, 20, 40, 60, 80]
-    assert nice_ticks(-1.9, 60) == [-20, 0, 20, 40, 60]
-    assert nice_ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    assert len(nice_ticks(0, 0)) >= 2
-
-
-def test_a_bar_of_twice_the_value_is_twice_as_long():
-    widths = []
-    for value in (20.0, 40.0):
-        rest = Bar("scale", 100.0, -1.0, 101.0)  # grey: its interval includes zero
-        widths.append(spread(draw_bars([Bar("a", value, value - 1, value + 1), rest], "t"), PALETTE[0], 1))
-    assert widths[1] / widths[0] == pytest.approx(2.0, rel=0.02)
-
-
-def test_a_bar_that_is_not_told_from_zero_is_grey():
-    assert pixels(draw_bars([Bar("a", 5.0, 2.0, 8.0)], "t"), PALETTE[0]) > 1000
-    assert pixels(draw_bars([Bar("a", 5.0, -2.0, 8.0)], "t"), PALETTE[0]) == 0
-
-
-def test_columns_are_as_high_as_their_values():
-    picture = draw_columns(["x", "y"], {"one": [1.0, 2.0], "two": [4.0, 4.0]}, "t")
-    left = picture[:, : picture.shape[1] // 2]
-    heights = [spread(left[130:], PALETTE[index], 0) for index in (0, 1)]
-    assert heights[1] / heights[0] == pytest.approx(4.0, rel=0.05)
-
-
-def test_a_curve_of_one_decade_per_step_is_straight_and_small_values_lie_on_the_floor():
-    picture = draw_curves({"a": [1.0, 0.1, 0.01, 0.0]}, "t", decades=4)
-    rows, cols = np.nonzero((picture[140:] == np.array(PALETTE[0])).all(axis=-1))
-    lowest = [rows[cols == col].mean() for col in (300, 600)]
-    assert lowest[1] > lowest[0]
-    assert rows.max() > 395
-
-
-@pytest.mark.parametrize(
-    "draw", [lambda: draw_bars([], "t"), lambda: draw_columns([], {}, "t"), lambda: draw_curves({}, "t")]
-)
-def test_nothing_to_draw_is_an_error(draw):
-    with pytest.raises(ValueError, match="to draw"):
-        draw()
-
-
-def test_long_legends_stay_inside():
-    picture = draw_curves({f"a rather long name of series {i}": [1.0, 2.0] for i in range(4)}, "t")
+def test_long_legends_stay_inside(tmp_path):
+    with open_chart(tmp_path / "a.png", "title") as (_, axes):
+        for number in range(4):
+            axes[0, 0].plot([1, 2], label=f"{number}: a rather long name of a series, rank 12.3 of 768")
+        place_legend(axes[0, 0], columns=2)
+    picture = cv2.imread(str(tmp_path / "a.png"))
+    assert (picture[:, :8] == picture[0, 0]).all()
     assert (picture[:, -8:] == picture[0, 0]).all()
+
+
+def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MapLLaVAError, match=r"Matplotlib.*pip install matplotlib"), open_chart("a.png", ""):
+        pass
+
+
+def test_a_chart_that_fails_leaves_no_file(tmp_path):
+    with pytest.raises(KeyError), open_chart(tmp_path / "a.png", "title"):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+
+
+def test_bars_of_distances_are_as_high_as_their_shares(tmp_path):
+    path = draw_distances(tmp_path / "a.png", np.array([0.5, 0.5, 3.0, np.inf]), (1.0, 5.0), "title")
+    bar = pixels(path, PALETTE[0])
+    assert bar.shape == (560, 1000)
+    heights = [int(bar[:, x].sum()) for x in (230, 530, 830)]
+    assert heights[0] == pytest.approx(2 * heights[1], abs=2)
+    assert heights[1] == pytest.approx(heights[2], abs=1)
+    assert heights[1] > 50
+    with pytest.raises(ValueError, match="no distances"):
+        draw_distances(tmp_path / "b.png", np.zeros(0), (1.0,), "title")

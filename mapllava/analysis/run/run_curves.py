@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,9 @@ import numpy as np
 
 from mapllava.analysis.run.run_record import Curve, RunRecord
 from mapllava.errors import MapLLaVAError
-from mapllava.whole_file import whole_file
+from mapllava.visualization.charts import INK, MUTED, open_chart, place_legend, set_top
 
-_COLORS = ("#2563c9", "#e0701a", "#2e9b46", "#b0338a", "#0e9aa7", "#8a6d1f", "#c8382e", "#6b5bd2")
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
-_INK, _MUTED, _GRID, _PAGE = "#24282d", "#767d87", "#e0e4e8", "#f6f7f9"
 _SMOOTH = 25  # a smoothed point is a mean over a 25th of the curve
 _LETTERS = 150  # that fit the legend's width
 _PLACES = ((0, 9), (0, -17), (22, -4), (-22, -4))  # points from a mark to its number, so that runs differ
@@ -29,34 +28,25 @@ def draw_runs(runs: Sequence[RunRecord], path: str | Path, log_loss: bool = True
 
     Args:
         runs: One or more.
-        path: The PNG file, 1680 x 1120 pixels.
+        path: The PNG file, 1680 x 1116 pixels.
         log_loss: Logarithmic axis of the loss.
 
     Returns:
         The path.
 
     Raises:
-        MapLLaVAError: If there is no run, or the file cannot be written.
+        MapLLaVAError: If there is no run, Matplotlib is missing, or the file cannot be written.
     """
     if not runs:
         raise MapLLaVAError("no run to draw: give at least one run folder")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(14, 9.3), dpi=120, facecolor=_PAGE)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 2)
-    _draw_losses(axes[0, 0], runs, log_loss)
-    _draw_scores(axes[0, 1], runs)
-    _draw_groups(axes[1, 0], [run.norms for run in runs], "Gradient norm before clipping", smooth=True)
-    _draw_groups(axes[1, 1], [run.rates for run in runs], "Learning rate", smooth=False)
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
-    figure.text(0.045, 0.965, title, fontsize=15, color=_INK, weight="bold", va="center")
-    figure.text(0.045, 0.935, _subtitle(runs), fontsize=10, color=_MUTED, va="center")
-    top = _name_runs(figure, runs) if len(runs) > 1 else 0.88
-    figure.subplots_adjust(0.045, 0.06, 0.985, top, wspace=0.13, hspace=0.3)
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="png")
+    with open_chart(path, title, _subtitle(runs), (1680, 1116), (2, 2)) as (figure, axes):
+        _draw_losses(axes[0, 0], runs, log_loss)
+        _draw_scores(axes[0, 1], runs)
+        _draw_groups(axes[1, 0], [run.norms for run in runs], "Gradient norm before clipping", smooth=True)
+        _draw_groups(axes[1, 1], [run.rates for run in runs], "Learning rate", smooth=False)
+        if len(runs) > 1:
+            _name_runs(figure, runs)
     return Path(path)
 
 
@@ -77,51 +67,50 @@ def _subtitle(runs: Sequence[RunRecord]) -> str:
     )
 
 
-def _name_runs(figure: Any, runs: Sequence[RunRecord]) -> float:
-    """One legend of all runs below the title; returns the height that is left for the axes."""
+def _name_runs(figure: Any, runs: Sequence[RunRecord]) -> None:
+    """One legend of all runs between the titles and the axes."""
     from matplotlib.lines import Line2D
 
     different = len(set(map(protocol_line, runs))) > 1
     labels = [f"{run.name} ({protocol_line(run)})" if different else run.name for run in runs]
     columns = max(1, min(len(runs), _LETTERS // (max(map(len, labels)) + 6)))
-    handles = [Line2D([], [], color=_COLORS[i % len(_COLORS)], lw=3) for i in range(len(runs))]
+    handles = [Line2D([], [], color=f"C{index}", lw=3) for index in range(len(runs))]
     figure.legend(
-        handles, labels, ncols=columns, loc="upper left", bbox_to_anchor=(0.04, 0.923), fontsize=10,
-        frameon=False, labelcolor=_INK, borderpad=0, handlelength=1.4,
-    )  # fmt: skip
-    return 0.875 - 0.021 * -(-len(runs) // columns)
+        handles, labels, ncols=columns, loc="upper left", bbox_to_anchor=(0.018, 0.928), fontsize=10
+    )
+    set_top(figure, 0.92 - 0.021 * math.ceil(len(runs) / columns))
 
 
 def _draw_losses(axis: Any, runs: Sequence[RunRecord], log: bool) -> None:
-    _prepare(axis, "Loss", "step")
+    axis.set(title="Loss", xlabel="step")
     if len(runs) == 1:
         curves = runs[0].losses
         names = [name for name in curves if "." not in name]
         for index, name in enumerate(sorted(names, key=lambda name: name != "loss")):
-            color = _INK if name == "loss" else _COLORS[(index - 1) % len(_COLORS)]
+            color = INK if name == "loss" else f"C{index - 1}"
             label = "total" if name == "loss" else name.removeprefix("loss_")
             _plot(axis, curves[name], label, color, smooth=True)
     else:
         for index, run in enumerate(runs):
             if "loss" in run.losses:
-                _plot(axis, run.losses["loss"], "", _COLORS[index % len(_COLORS)], smooth=True)
+                _plot(axis, run.losses["loss"], "", f"C{index}", smooth=True)
     if log and _positive(axis):
         axis.set_yscale("log")
     _finish(axis, "no loss was logged")
 
 
 def _draw_scores(axis: Any, runs: Sequence[RunRecord]) -> None:
-    _prepare(axis, "mAP in percent", "epoch")
+    axis.set(title="mAP in percent", xlabel="epoch")
     names = list(dict.fromkeys(name for run in runs for name in run.scores))
     for index, run in enumerate(runs):
         for name, curve in run.scores.items():
             number = names.index(name)
-            color = _COLORS[(index if len(runs) > 1 else number) % len(_COLORS)]
+            color = f"C{index if len(runs) > 1 else number}"
             percent = Curve(curve.x, [100 * value for value in curve.y])
             dash = _DASHES[number % len(_DASHES)]
-            axis.plot(percent.x, percent.y, color=color, linestyle=dash, lw=1.8, marker="o", ms=4.5,
-                      label=name if len(runs) == 1 else "")  # fmt: skip
-            _mark_best(axis, percent, color, _PLACES[index % len(_PLACES)])
+            label = name if len(runs) == 1 else ""
+            axis.plot(percent.x, percent.y, color=color, linestyle=dash, marker="o", label=label)
+            _mark_best(axis, percent, color, _PLACES[(index + number) % len(_PLACES)])
     if len(runs) > 1:
         _name_dashes(axis, names)
     if axis.get_lines():
@@ -135,7 +124,7 @@ def _name_dashes(axis: Any, names: Sequence[str]) -> None:
     """In a comparison colours are runs, and dashes what lies within each."""
     if len(names) > 1:
         for number, name in enumerate(names):
-            axis.plot([], [], color=_MUTED, linestyle=_DASHES[number % len(_DASHES)], lw=1.8, label=name)
+            axis.plot([], [], color=MUTED, linestyle=_DASHES[number % len(_DASHES)], label=name)
 
 
 def _mark_best(axis: Any, curve: Curve, color: str, place: tuple[int, int]) -> None:
@@ -147,13 +136,13 @@ def _mark_best(axis: Any, curve: Curve, color: str, place: tuple[int, int]) -> N
 
 
 def _draw_groups(axis: Any, groups: Sequence[Mapping[str, Curve]], title: str, smooth: bool) -> None:
-    _prepare(axis, title, "step")
+    axis.set(title=title, xlabel="step")
     names = list(dict.fromkeys(name for curves in groups for name in curves))
     one = len(groups) == 1
     for index, curves in enumerate(groups):
         for name, curve in curves.items():
             number = names.index(name)
-            color = _INK if one and name == "all" else _COLORS[(number if one else index) % len(_COLORS)]
+            color = INK if one and name == "all" else f"C{number if one else index}"
             dash = "-" if one else _DASHES[number % len(_DASHES)]
             _plot(axis, curve, name if one else "", color, smooth, dash)
     if not one:
@@ -167,7 +156,7 @@ def _plot(axis: Any, curve: Curve, label: str, color: str, smooth: bool, dash: A
     if smooth and len(curve.y) > 2 * _SMOOTH:
         axis.plot(curve.x, curve.y, color=color, lw=0.8, alpha=_RAW)
     y = running_mean(curve.y) if smooth else curve.y
-    axis.plot(curve.x, y, color=color, linestyle=dash, lw=1.8, label=label, solid_capstyle="round")
+    axis.plot(curve.x, y, color=color, linestyle=dash, label=label)
 
 
 def running_mean(values: Sequence[float]) -> np.ndarray:
@@ -194,25 +183,10 @@ def _positive(axis: Any) -> bool:
     return bool(values) and all((value[np.isfinite(value)] > 0).all() for value in values)
 
 
-def _prepare(axis: Any, title: str, x_label: str) -> None:
-    axis.set_title(title, loc="left", fontsize=11.5, color=_INK, weight="bold", pad=8)
-    axis.set_xlabel(x_label, color=_MUTED, fontsize=9.5)
-    axis.grid(True, color=_GRID, lw=0.8)
-    axis.set_axisbelow(True)
-    axis.tick_params(colors=_MUTED, labelsize=9, length=0, which="both")
-    for side in axis.spines.values():
-        side.set_visible(False)
-
-
 def _finish(axis: Any, nothing: str) -> None:
     if not axis.get_lines():
-        axis.text(0.5, 0.5, nothing, transform=axis.transAxes, ha="center", color=_MUTED, fontsize=11)
+        axis.text(0.5, 0.5, nothing, transform=axis.transAxes, ha="center", color=MUTED)
         axis.set_xticks([])
         axis.set_yticks([])
         return
-    labels = axis.get_legend_handles_labels()[1]
-    if labels:
-        axis.legend(
-            loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=min(len(labels), 6), fontsize=8.5,
-            frameon=False, labelcolor=_INK, borderpad=0.2, handlelength=1.8, columnspacing=1.1,
-        )  # fmt: skip
+    place_legend(axis)
