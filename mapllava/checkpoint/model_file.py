@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mapllava.checkpoint.plain_file import read_plain
+from mapllava.config.resolve import DATALOADERS, leaf_datasets
 from mapllava.errors import MapLLaVAError
 from mapllava.version import __version__
 from mapllava.whole_file import whole_file
@@ -39,6 +40,7 @@ DESCRIPTION = (
 """Keys of ``meta`` that every model file of this format has."""
 
 _PROMPT_IN_PIPELINE = 2  # the format in which a transform made ids of the prompt
+_TOKENIZE = ("TokenizePrompt", "mapllava.TokenizePrompt")
 _CHOICE = ("best", "epoch", "iter")
 
 
@@ -122,28 +124,17 @@ def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
 def _move_prompt(meta: dict[str, Any]) -> None:
     """Rewrite a description of format 2: the prompt goes from the pipelines to the decoder that reads it."""
     config, step = meta["full_config"], None
-    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        step = _taken_out(config.get(name)) or step
+    for dataset in (each for name in DATALOADERS for _, each in leaf_datasets(config, name)):
+        steps = dataset.get("pipeline") or []
+        old = [each for each in steps if isinstance(each, dict) and each.get("type") in _TOKENIZE]
+        dataset["pipeline"] = [each for each in steps if each not in old]
+        step = old[0] if old else step
     decoder = config["model"].get("decoder") or {}
     if str(decoder.get("type")).rpartition(".")[2] != "LLMMapDecoder":
         meta["prompt"] = None
     elif step is not None:
         decoder["prompt"] = step.get("prompt")
-        decoder["tokenizer"] = step.get("tokenizer") or {"type": "ByteTokenizer"}
-
-
-def _taken_out(node: Any) -> dict[str, Any] | None:
-    """The ``TokenizePrompt`` of all pipelines below, which lose it."""
-    taken: dict[str, Any] | None = None
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if key == "pipeline" and isinstance(value, list):
-            steps = [step for step in value if isinstance(step, dict)]
-            old = [step for step in steps if str(step.get("type")).rpartition(".")[2] == "TokenizePrompt"]
-            taken = old[0] if old else taken
-            node[key] = [step for step in value if step not in old]
-        elif isinstance(value, (dict, list)):
-            taken = _taken_out(value) or taken
-    return taken
+        decoder["tokenizer"] = step.get("tokenizer")
 
 
 def _malformed(meta: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from mmengine.registry import build_functions
 
 from mapllava import registry
+from mapllava.config.mistake import GONE
 from mapllava.errors import MapLLaVAError
 
 _UNREGISTERED = re.compile(r"(\S+) is not in the (.+?) registry")
@@ -91,6 +92,7 @@ def unregistered(name: str, where: str) -> str:
         known |= set(value.module_dict) | set(value.parent.module_dict if value.parent else ())
     close = difflib.get_close_matches(name, known, 3)
     hint = f"did you mean {' or '.join(close)}?" if close else "is its module among --plugins?"
+    hint = GONE.get(name, hint)
     return f"config: type '{name}' is not registered as a {kind}: {hint}"
 
 

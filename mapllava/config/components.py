@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from mapllava import registry
 from mapllava.config.hooks import hook_slips
 from mapllava.config.keys import known_keys
-from mapllava.config.mistake import suggestion
+from mapllava.config.mistake import GONE, suggestion
 from mapllava.finding import FAIL, Finding
 
 _VALUES_ONLY = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
@@ -63,7 +63,8 @@ def unregistered_types(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     names = {name for each in _REGISTRIES for level in _levels(each) for name in level.module_dict}
     for component in wrong:
         kind = str(component.kind)
-        remedy = suggestion(kind, names) or "import the plug-in that registers it: --plugins MODULE"
+        remedy = GONE.get(kind.rpartition(".")[2]) or suggestion(kind, names)
+        remedy = remedy or "import the plug-in that registers it: --plugins MODULE"
         yield Finding(component.where, FAIL, f"type '{kind}' is not registered", remedy)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from mmengine.registry import Registry
 
 from mapllava import registry
+from mapllava.config.mistake import GONE
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS, SCOPE, TASK_UTILS, TOKENIZERS, TRANSFORMS, WEIGHT_INITIALIZERS
 
@@ -94,9 +95,12 @@ def check_components(config: Any, where: str, source: str, registries: Sequence[
             )
     for key in _COMPONENTS:
         if key in config and not _registered(config[key], registries):
+            remedy = GONE.get(
+                str(config[key]).rpartition(".")[2],
+                "if it is a plug-in's, import that first; otherwise do not trust the file",
+            )
             raise MapLLaVAError(
-                f"'{source}': {where}.{key} is '{config[key]}', which is no registered component. If it is a "
-                "plug-in's, import that first; otherwise do not trust the file"
+                f"'{source}': {where}.{key} is '{config[key]}', which is no registered component: {remedy}"
             )
     for key, value in config.items():
         if key != _VALUES_ONLY:

@@ -5,7 +5,6 @@ Shapes: B batch, T tokens of the batch's longest prompt, BOS among them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from logging import WARNING
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 from mapllava.checkpoint import WeightSource
 from mapllava.errors import MapLLaVAError
 from mapllava.models.tokenizers import HFTokenizer, RecordedTokenizer
-from mapllava.models.tokenizers.vocabulary_files import vocabulary_file
+from mapllava.models.tokenizers.vocabulary_files import read_settings, vocabulary_file
 from mapllava.registry import TOKENIZERS
 
 _MAX_UNKNOWN = 0.25  # of a prompt's tokens
@@ -36,13 +35,15 @@ class Prompt:
 
     Args:
         text: the decoder's own prompt.
-        tokenizer: config of the tokenizer; None for the one in the model's own folder.
+        tokenizer: config of the tokenizer; None for the one in the model's own folder, and for
+            ``ByteTokenizer`` where it starts from random weights.
         config: the language model's config of transformers.
         source: where the model's own files are, or None if it starts from random weights.
 
     Raises:
-        MapLLaVAError: if there is no text or tokenizer, or the tokenizer is not the model's: another BOS, ids
-            outside the vocabulary, other ids than the model's own tokenizer gives, words it does not know.
+        MapLLaVAError: if there is no text, no tokenizer in the folder, or the tokenizer is not the model's:
+            another BOS, ids outside the vocabulary, other ids than the model's own tokenizer gives, words it
+            does not know.
     """
 
     def __init__(
@@ -54,19 +55,14 @@ class Prompt:
         self._ids: dict[str, list[int]] = {}
         self._own: HFTokenizer | None = None
         folder = None if source is None else source.folder
-        if tokenizer is not None:
-            self.config = dict(tokenizer)
-            self.tokenizer: Any = TOKENIZERS.build(dict(tokenizer))
+        if tokenizer is None and source is not None:
+            self.config = {"type": "HFTokenizer", "pretrained": source.name}
+            self.tokenizer: Any = HFTokenizer(str(folder))
+        else:
+            self.config = dict(tokenizer or {"type": "ByteTokenizer"})
+            self.tokenizer = TOKENIZERS.build(dict(self.config))
             if folder is not None and not isinstance(self.tokenizer, RecordedTokenizer):
                 self._compare_with(folder)
-        elif source is not None:
-            self.config = {"type": "HFTokenizer", "pretrained": source.name}
-            self.tokenizer = HFTokenizer(str(folder))
-        else:
-            raise MapLLaVAError(
-                "a language model built from 'architecture' alone has no tokenizer: set "
-                "model.decoder.tokenizer=dict(type='ByteTokenizer'), or name a model in 'pretrained'"
-            )
         size = self.tokenizer.base_vocab_size
         if size > self.vocab_size:
             raise self._error(f"has {size:,} tokens, the model {self.vocab_size:,}: {_ANOTHER}")
@@ -210,13 +206,7 @@ def _bos_of(config: Any, folder: Path | None) -> int | None:
     """BOS of a language model as its config says it, or else its ``generation_config.json``."""
     if isinstance(config.bos_token_id, int):
         return config.bos_token_id
-    file = None if folder is None else folder / "generation_config.json"
-    if file is None or not file.is_file():
-        return None
-    try:
-        found = json.loads(file.read_text(encoding="utf-8")).get("bos_token_id")
-    except ValueError as error:
-        raise MapLLaVAError(f"{file} is damaged ({error}): copy it again") from error
+    found = None if folder is None else read_settings(folder / "generation_config.json").get("bos_token_id")
     return found if isinstance(found, int) else None
 
 

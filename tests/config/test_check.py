@@ -4,11 +4,15 @@ import argparse
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mapllava.cli.command_line import add_run_options, config_of
+from mapllava.config.build_errors import explain_config
+from mapllava.config.trusted import read_sent_config
 from mapllava.doctor import Context, examine
 from mapllava.doctor.examination import select
 from mapllava.errors import MapLLaVAError
+from mapllava.registry import TRANSFORMS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY, FULL = CONFIGS / "stage2" / "synthetic.py", CONFIGS / "stage2" / "trainval.py"
@@ -66,6 +70,27 @@ def test_what_comes_to_nothing_is_refused_and_named(base, text, words, child):
         assert word in str(error.value)
     checks = select(True, ("keys", "types", "arguments"))
     assert "fail" in {finding.status for _, finding in examine(Context(str(path)), checks)}, "doctor agrees"
+
+
+def test_a_step_that_made_ids_of_the_prompt_says_where_that_is_done_now(child, tmp_path):
+    """In a config, for doctor, in a config that came with a run, and where neither is looked at."""
+    step = "dict(type='TokenizePrompt', prompt='Draw.', tokenizer=dict(type='ByteTokenizer'))"
+    path = child(f"val_dataloader = dict(dataset=dict(pipeline=[*_base_.load_steps, {step}]))")
+    cfg = Config.fromfile(path)
+    cfg.dump(tmp_path / "config.json")
+    steps = cfg.val_dataloader.dataset.pipeline
+    with pytest.raises(MapLLaVAError) as of_config:
+        load(path)
+    with pytest.raises(MapLLaVAError) as of_sent_config:
+        read_sent_config(tmp_path / "config.json")
+    with pytest.raises(KeyError) as of_pipeline:
+        TRANSFORMS.build(steps[-1])
+    (_, finding) = next(iter(examine(Context(str(path)), select(True, ("types",)))))
+    said = [str(of_config.value), str(of_sent_config.value), f"{finding.name}: {finding.remedy}"]
+    for text in said:
+        assert f"val_dataloader.dataset.pipeline.{len(steps) - 1}" in text
+    for text in (*said, str(explain_config(of_pipeline.value))):
+        assert "take it out; a decoder with a language model tokenizes its own model.decoder.prompt" in text
 
 
 def test_a_base_in_the_middle_is_named(child):

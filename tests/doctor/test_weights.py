@@ -21,7 +21,7 @@ HUB_ID = "nobody/no-such-model-9"
 def llama(set_up, tmp_path):
     """The set-up's language model in a folder, which the config names."""
     folder = write_tiny_llama(tmp_path / "llama")
-    set_up.append(f"model['decoder'] = dict(pretrained='{folder}', tokenizer=None)")
+    set_up.append(f"model['decoder'] = dict(pretrained='{folder}')")
     return folder
 
 
@@ -135,7 +135,7 @@ def test_a_qformer_of_another_width(set_up, tmp_path):
 
 def test_a_file_where_a_folder_belongs(set_up, llama):
     file = llama / "model.safetensors"
-    set_up.append(f"model['decoder'] = dict(pretrained='{file}', tokenizer=None)")
+    set_up.append(f"model['decoder'] = dict(pretrained='{file}')")
     finding = report(set_up, file)
     assert finding.status == FAIL
     assert "is a file: name the model's folder" in finding.reason
@@ -208,7 +208,7 @@ def test_the_tokenizer_of_another_model(set_up, llama, tmp_path):
     vocabulary = settings["model"]["vocab"]
     vocabulary["D"], vocabulary["r"] = vocabulary["r"], vocabulary["D"]
     (other / "tokenizer.json").write_text(json.dumps(settings))
-    given = f"dict(_delete_=True, type='HFTokenizer', pretrained='{other}')"
+    given = f"dict(type='HFTokenizer', pretrained='{other}')"
     set_up.append(f"model['decoder'].update(tokenizer={given}, prompt='rD')")
     report_of = set_up.report("weights")
     assert report_of[f"tokenizer {other}"].status == OK

@@ -164,8 +164,8 @@ def pair_model(blip2: Path, dilations: tuple[int, ...] = ()) -> dict:
         ),
         map_queries=dict(type="InstanceMapQueries", num_instances=6),
         decoder=dict(
-            type="LLMMapDecoder", prompt="Map.", tokenizer=dict(type="ByteTokenizer"), frozen=False,
-            gradient_checkpointing=True, architecture=llama,
+            type="LLMMapDecoder", prompt="Map.", frozen=False, gradient_checkpointing=True,
+            architecture=llama,
         ),
         head=dict(
             type="VectorMapHead",

@@ -42,7 +42,6 @@ DECODERS = {
     "llm": dict(
         type="LLMMapDecoder",
         prompt="Draw the map.",
-        tokenizer=dict(type="ByteTokenizer"),
         frozen=False,
         architecture=dict(
             model_type="llama",

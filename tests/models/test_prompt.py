@@ -13,7 +13,6 @@ from mapllava.testing.tiny_hf import TINY_LLAMA
 
 D, S, C = 32, 6, 10
 TEXTS = ["Draw.", "Draw the map around the car, please.", None]
-BYTES = {"prompt": "Draw the map.", "tokenizer": {"type": "ByteTokenizer"}}
 LLAMA = {**TINY_LLAMA, "model_type": "llama"}
 GPT2 = {"model_type": "gpt2", "vocab_size": 320, "n_embd": D, "n_layer": 2, "n_head": 4, "bos_token_id": 1}
 OPT = {
@@ -30,7 +29,7 @@ OPT = {
 
 def make(architecture=LLAMA, **options) -> LLMMapDecoder:
     torch.manual_seed(0)
-    return LLMMapDecoder(C, **BYTES, architecture=architecture, **options).eval()
+    return LLMMapDecoder(C, prompt="Draw the map.", architecture=architecture, **options).eval()
 
 
 @pytest.fixture
@@ -76,7 +75,7 @@ def test_a_text_is_tokenised_once(monkeypatch):
     monkeypatch.setattr(
         ByteTokenizer, "__call__", lambda self, text: calls.append(text) or original(self, text)
     )
-    prompt = LLMMapDecoder.open_prompt(**BYTES, architecture=LLAMA)
+    prompt = LLMMapDecoder.open_prompt(prompt="Draw the map.", architecture=LLAMA)
     for _ in range(3):
         ids, padding = prompt.batch(["map", None], 2, "cpu")
     assert calls == ["Draw the map.", "map"]

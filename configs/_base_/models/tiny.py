@@ -38,11 +38,10 @@ model = dict(
     decoder=dict(
         type="LLMMapDecoder",
         prompt="Draw the map around the car.",
-        tokenizer=dict(type="ByteTokenizer"),
         frozen=False,
         architecture=dict(
             model_type="llama",
-            vocab_size=259,
+            vocab_size=259,  # of bytes, which are the tokens of a language model without files
             hidden_size=128,
             intermediate_size=384,
             num_hidden_layers=2,

@@ -8,7 +8,6 @@ columns moves it to ``u - left``, mirroring to ``W - 1 - u``; ``cam2img`` follow
 from mapllava.datasets.transforms.crop import CropMultiView
 from mapllava.datasets.transforms.flip import RandomLateralFlip
 from mapllava.datasets.transforms.formatting import PackMapInputs
-from mapllava.datasets.transforms.gone import tokenize_prompt
 from mapllava.datasets.transforms.loading import LoadMultiViewImages
 from mapllava.datasets.transforms.photometric import PhotoMetricDistortionMultiView
 from mapllava.datasets.transforms.rasterize import RasterizeBEV
@@ -24,5 +23,4 @@ __all__ = [
     "RasterizeBEV",
     "ResamplePolylines",
     "ResizeMultiView",
-    "tokenize_prompt",
 ]

@@ -122,8 +122,8 @@ class LLMMapDecoder(LanguageModel):
     Args:
         in_channels: channels of the scene tokens (given by the detector).
         prompt: the text before the scene tokens; a sample may bring another.
-        tokenizer: ``dict(type=…)``; by default the one among the files of ``pretrained``. Another must give
-            the same ids; one is needed where the model is built from ``architecture``.
+        tokenizer: ``dict(type=…)``; by default the one in ``pretrained``, whose ids another must give, and
+            ``ByteTokenizer`` for a model built from ``architecture``.
         **kwargs: the language model, see :class:`LanguageModel`.
 
     Raises:

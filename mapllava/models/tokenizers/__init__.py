@@ -7,6 +7,6 @@ BOS; a plain None leaves the question to the language model.
 """
 
 from mapllava.models.tokenizers.hf_tokenizer import HFTokenizer
-from mapllava.models.tokenizers.plain_tokenizers import ByteTokenizer, EstimatedTokenizer, RecordedTokenizer
+from mapllava.models.tokenizers.plain_tokenizers import ByteTokenizer, RecordedTokenizer
 
-__all__ = ["ByteTokenizer", "EstimatedTokenizer", "HFTokenizer", "RecordedTokenizer"]
+__all__ = ["ByteTokenizer", "HFTokenizer", "RecordedTokenizer"]

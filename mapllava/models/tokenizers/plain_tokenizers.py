@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,10 +28,6 @@ class ByteTokenizer:
     def describe(self) -> dict[str, Any]:
         """Identity, for a file that holds the ids it made."""
         return {"vocab_size": self.vocab_size, "bos_token_id": self.bos_token_id}
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """The text behind ``ids``; special ids are left out."""
-        return bytes(i - self._offset for i in ids if i >= self._offset).decode("utf-8", errors="replace")
 
 
 @TOKENIZERS.register_module()
@@ -69,26 +64,3 @@ class RecordedTokenizer:
     def describe(self) -> dict[str, Any]:
         """What the tokenizer said of itself."""
         return dict(self.identity)
-
-
-@TOKENIZERS.register_module()
-class EstimatedTokenizer:
-    """About as many tokens as a text would have, for sizes where the vocabulary is not at hand.
-
-    Args:
-        characters_per_token: of English under a vocabulary of 32,000 tokens by default.
-    """
-
-    bos_token_id = unk_token_id = None
-    vocab_size = base_vocab_size = 1
-
-    def __init__(self, characters_per_token: int = 4) -> None:
-        self.characters_per_token = characters_per_token
-
-    def __call__(self, text: str) -> list[int]:
-        """As many zeros."""
-        return [0] * math.ceil(len(text) / self.characters_per_token)
-
-    def describe(self) -> dict[str, Any]:
-        """That it is an estimate."""
-        return {"characters_per_token": self.characters_per_token}

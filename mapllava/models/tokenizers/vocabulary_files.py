@@ -166,14 +166,7 @@ def stated_tokens(folder: Path) -> dict[str, str | None]:
     """Special tokens that the files beside a vocabulary state, such as ``bos_token``; None where null."""
     stated: dict[str, str | None] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        file = folder / name
-        if not file.is_file():
-            continue
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise MapLLaVAError(f"{file} is damaged ({error}): copy it again") from error
-        for key, value in content.items():
+        for key, value in read_settings(folder / name).items():
             text = value.get("content") if isinstance(value, dict) else value
             if key.endswith("_token") and (text is None or isinstance(text, str)):
                 stated[key] = text
@@ -182,14 +175,22 @@ def stated_tokens(folder: Path) -> dict[str, str | None]:
 
 def added_tokens(folder: Path) -> frozenset[str]:
     """Tokens that the files beside a vocabulary add to it."""
-    added: set[str] = set()
-    for name in ("added_tokens.json", "tokenizer_config.json"):
-        file = folder / name
-        if file.is_file():
-            content = json.loads(file.read_text(encoding="utf-8"))
-            decoder = content.get("added_tokens_decoder", {})
-            added |= set(content) if name == "added_tokens.json" else {v["content"] for v in decoder.values()}
-    return frozenset(added)
+    decoder = read_settings(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
+    return frozenset(
+        {*read_settings(folder / "added_tokens.json"), *(token["content"] for token in decoder.values())}
+    )
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """A JSON file's dict; an empty one where there is no file.
+
+    Raises:
+        MapLLaVAError: if it is damaged.
+    """
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+    except (TypeError, ValueError) as error:
+        raise MapLLaVAError(f"{file} is damaged ({error}): copy it again") from error
 
 
 def _importable(module: str) -> bool:

@@ -47,7 +47,6 @@ DECODERS = {
         "type": "LLMMapDecoder",
         "frozen": True,
         "prompt": "Draw.",
-        "tokenizer": {"type": "ByteTokenizer"},
         "architecture": {
             "model_type": "llama",
             "vocab_size": 259,

@@ -8,7 +8,6 @@ import torch
 
 from mapllava.datasets.transforms import PackMapInputs, RasterizeBEV, ResamplePolylines
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import TRANSFORMS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -51,13 +50,6 @@ def test_targets_and_meta_information(rig):
     assert meta["num_degenerate"] == 0
     assert [Polyline.from_dict(line) for line in meta["polylines"]] == raw["polylines"]
     assert {meta[key].dtype for key in ("cam2img", "lidar2cam", "lidar2img")} == {np.dtype(np.float32)}
-
-
-def test_the_step_that_made_ids_says_where_the_prompt_went():
-    with pytest.raises(MapLLaVAError, match=r"take it out .* write model\.decoder\.prompt='Draw\.'"):
-        TRANSFORMS.build(
-            {"type": "TokenizePrompt", "prompt": "Draw.", "tokenizer": {"type": "ByteTokenizer"}}
-        )
 
 
 def test_lidar2img_projects(rig):

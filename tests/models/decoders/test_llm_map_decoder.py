@@ -14,7 +14,7 @@ from mapllava.models.map_queries import InstanceMapQueries, PointMapQueries
 from mapllava.testing import check_decoder, write_tiny_blip2, write_tiny_llama
 from mapllava.testing.tiny_hf import TINY_LLAMA
 from tests.models.decoders.causal import CausalQueries
-from tests.models.decoders.words import BYTES, IDS, WORDS
+from tests.models.decoders.words import IDS, WORDS
 
 ARCHITECTURE = {**TINY_LLAMA, "model_type": "llama"}
 D, S, C = 32, 6, 10
@@ -69,7 +69,7 @@ def test_parity_with_eager_attention_under_the_map_mask(llama, scene):
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_contract(frozen):
-    check_decoder(LLMMapDecoder(C, **BYTES, architecture=ARCHITECTURE, frozen=frozen), C)
+    check_decoder(LLMMapDecoder(C, prompt="Draw the map.", architecture=ARCHITECTURE, frozen=frozen), C)
 
 
 def test_frozen_language_model_gets_no_gradient_but_passes_it_on(scene):
@@ -153,15 +153,8 @@ def test_low_precision_backbone_takes_and_gives_full_precision(llama, scene):
 
 
 def test_language_model_of_a_blip2_folder(tmp_path, scene):
-    opt = {
-        **BYTES,
-        "tokenizer": {
-            "type": "RecordedTokenizer",
-            "ids": {BYTES["prompt"]: [2, 9]},
-            "identity": {"bos_token_id": 2},
-        },
-    }
-    decoder = LLMMapDecoder(C, **opt, pretrained=str(write_tiny_blip2(tmp_path)))
+    ids = {"type": "RecordedTokenizer", "ids": {"map": [2, 9]}, "identity": {"bos_token_id": 2}}
+    decoder = LLMMapDecoder(C, "map", ids, pretrained=str(write_tiny_blip2(tmp_path)))
     assert decoder.backbone.config.model_type == "opt"
     assert decoder(scene, InstanceMapQueries(decoder.embed_dims, 4)).shape == (2, 4, 16)
 

@@ -5,4 +5,3 @@ WORDS = {
     "prompt": "map",
     "tokenizer": {"type": "RecordedTokenizer", "ids": {"map": IDS}, "identity": {"bos_token_id": 1}},
 }
-BYTES = {"prompt": "Draw the map.", "tokenizer": {"type": "ByteTokenizer"}}

@@ -11,6 +11,7 @@ import sentencepiece
 from mmengine.config import Config
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from mapllava.config.options import apply_options
 from mapllava.errors import MapLLaVAError
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.models.tokenizers import ByteTokenizer, HFTokenizer
@@ -18,6 +19,7 @@ from mapllava.registry import MODELS
 from mapllava.testing import write_tiny_llama
 from tests.models.tokenizers.layouts import PROMPT, save_json
 
+CONFIGS = Path(__file__).parents[3] / "configs"
 TEXTS = [PROMPT, " two  spaces ", "a\nb\tc", "地图 – Ⅷ ﬁ", "</s> is no end here"]
 STATED = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": {"content": "<unk>", "lstrip": False}}
 SETTINGS = [
@@ -44,10 +46,8 @@ def said(monkeypatch):
 def test_bytes_come_back():
     text, tokenizer = "Draw the map: 车道线 – dividers.", ByteTokenizer()
     made = tokenizer(text)
-    assert len(made) == len(text.encode())
-    assert min(made) >= 3
     assert max(made) < tokenizer.vocab_size == 259
-    assert tokenizer.decode([1, *made]) == text
+    assert bytes(index - 3 for index in made).decode() == text
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -122,9 +122,25 @@ def test_a_real_llama_gives_the_ids_of_sentencepiece(folder):
     assert len(ids(folder)) == 20
 
 
-def test_a_folder_for_each_model_is_all_that_the_full_size_config_needs(folder, sp_model, monkeypatch):
-    """README's offline command: three folders, and nobody is asked."""
-    cfg = Config.fromfile(Path(__file__).parents[3] / "configs" / "stage2" / "trainval.py")
+@pytest.mark.parametrize("name", ["trainval", "synthetic"])
+def test_another_language_model_is_one_option(name, folder, sp_model, monkeypatch):
+    """Its folder brings the tokenizer, also to a config of random weights, and nobody is asked."""
+    cfg = Config.fromfile(CONFIGS / "stage2" / f"{name}.py")
+    apply_options(cfg, {"model.decoder.pretrained": str(folder)})
+
+    def connect(*address):
+        raise AssertionError(f"{address} was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", connect)
+    (folder / "tokenizer.model").write_bytes(sp_model)
+    decoder = MODELS.build({**cfg.model.decoder, "in_channels": 8})
+    assert decoder.prompt.ids(decoder.prompt.text) == ids(folder, cfg.model.decoder.prompt)
+    assert decoder.describe_prompt()["tokenizer"]["pretrained"] == str(folder)
+
+
+def test_the_full_size_config_names_its_models_alone():
+    cfg = Config.fromfile(CONFIGS / "stage2" / "trainval.py")
 
     def named(node, where=""):
         items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
@@ -134,16 +150,6 @@ def test_a_folder_for_each_model_is_all_that_the_full_size_config_needs(folder, 
     parts = ("vision_encoder", "neck.qformer", "decoder")
     built = {key: cfg[key] for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader")}
     assert set(named(built)) == {f".model.{part}.pretrained" for part in parts}
-
-    def connect(*address):
-        raise AssertionError(f"{address} was asked")
-
-    monkeypatch.setattr(socket.socket, "connect", connect)
-    monkeypatch.setattr(socket, "getaddrinfo", connect)
-    (folder / "tokenizer.model").write_bytes(sp_model)
-    decoder = MODELS.build({**cfg.model.decoder, "in_channels": 8, "pretrained": str(folder)})
-    assert decoder.prompt.text == PROMPT
-    assert decoder.describe_prompt()["tokenizer"]["pretrained"] == str(folder)
 
 
 # --- refused
@@ -311,9 +317,12 @@ def test_a_tokenizer_that_contradicts_the_config(folder, converted, config, mess
         ids(folder)
 
 
-def test_random_weights_need_a_tokenizer_by_name():
-    with pytest.raises(MapLLaVAError, match=r"tokenizer=dict\(type='ByteTokenizer'\)"):
-        LLMMapDecoder.open_prompt(prompt="Draw.", architecture={"model_type": "llama"})
+def test_random_weights_spell_bytes():
+    architecture = {"model_type": "llama", "vocab_size": 259}
+    prompt = LLMMapDecoder.open_prompt(prompt="Draw.", architecture=architecture)
+    assert prompt.ids("Draw.") == [1, *ByteTokenizer()("Draw.")]
+    with pytest.raises(MapLLaVAError, match="'ByteTokenizer' has 259 tokens, the model 258"):
+        LLMMapDecoder.open_prompt(prompt="Draw.", architecture={**architecture, "vocab_size": 258})
 
 
 def test_the_identity_is_that_of_the_vocabulary(folder, sp_model, converted):
