@@ -19,7 +19,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mapllava.whole_file import write_json
+from mapllava.files import write_json
 
 PEAK = """
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))

@@ -30,6 +30,7 @@ from scipy.optimize import linear_sum_assignment
 from shapely import LineString
 
 from mapllava import gt_cache
+from mapllava.files import write_json
 from mapllava.sources.nuscenes.map_layers import MapLayers
 from mapllava.sources.nuscenes.tables import NuScenesTables
 from mapllava.structures import MapSpec
@@ -141,9 +142,8 @@ def split_file(dataroot: Path, version: str, folder: Path) -> tuple[dict[str, st
     for name in names:
         by_map.setdefault(tables.location(name), []).append(name)
     start = [name for scenes in by_map.values() for name in scenes[:2]]
-    path = folder / "lists.json"
     lists = {"all": names, "quarter": names[: max(1, len(names) // 4)], "start": start}
-    path.write_text(json.dumps(lists))
+    path = write_json(folder / "lists.json", lists)
     return {key: f"{path}:{key}" for key in lists}, len(names)
 
 

@@ -10,7 +10,6 @@ matrices.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from mapllava.apis import MapPredictor
 from mapllava.cli.command_line import run_tool
 from mapllava.datasets import MapDataset
 from mapllava.errors import MapLLaVAError
+from mapllava.files import write_json
 from mapllava.visualization import MapLines, camera_views, draw_sample, write_picture
 
 
@@ -78,7 +78,7 @@ def main() -> int:
     stem = args.out_dir / sample["sample_token"]
     path = write_picture(stem.with_suffix(".png"), picture)
     content = as_json(lines, sample, predictor.map_spec.classes)
-    stem.with_suffix(".json").write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_json(stem.with_suffix(".json"), content)
     drawn = len(lines.above(args.score).points)
     print(f"{len(lines.points)} lines, {drawn} of them scored {args.score:g} or more: {path} and .json")
     return 0

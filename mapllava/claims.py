@@ -14,7 +14,7 @@ from itertools import count
 from pathlib import Path
 
 from mapllava.errors import MapLLaVAError
-from mapllava.whole_file import cannot_write
+from mapllava.files import cannot_write
 
 logger = logging.getLogger(__name__)
 

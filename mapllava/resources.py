@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from pickle import UnpicklingError
 
-from mapllava.whole_file import cannot_write
+from mapllava.files import cannot_write
 
 SHARED_MEMORY = Path("/dev/shm")
 _NUMBER = re.compile(r"\[Errno (\d+)\]")

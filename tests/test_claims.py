@@ -11,7 +11,7 @@ import pytest
 
 from mapllava.claims import new_folder, sole_holder
 from mapllava.errors import MapLLaVAError
-from mapllava.whole_file import remove_partial_files, whole_folder
+from mapllava.files import atomic_write, remove_partial_files
 
 HOLDER = """
 import multiprocessing, sys, time
@@ -78,14 +78,15 @@ def test_those_who_wait_get_their_turn_one_by_one(tmp_path):
 
 
 def test_a_folder_appears_whole_and_does_not_replace_anothers(tmp_path):
-    with whole_folder(tmp_path / "a") as one:
+    with atomic_write(tmp_path / "a") as one:
+        one.mkdir()
         (one / "x").write_text("mine")
         assert not (tmp_path / "a").exists()
     with (
         pytest.raises(MapLLaVAError, match=r"a' cannot be written: .*is not empty"),
-        whole_folder(tmp_path / "a"),
+        atomic_write(tmp_path / "a") as two,
     ):
-        pass
+        two.mkdir()
     assert [path.name for path in tmp_path.rglob("*")] == ["a", "x"]
 
 

@@ -13,7 +13,7 @@ ROOTS = {
     "registry",
     "errors",
     "version",
-    "whole_file",
+    "files",
     "claims",
     "startup",
     "resources",

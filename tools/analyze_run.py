@@ -19,7 +19,7 @@ from rich.table import Table
 from mapllava.analysis.run.run_curves import draw_runs, protocol_line
 from mapllava.analysis.run.run_record import Curve, RunRecord, read_run
 from mapllava.errors import MapLLaVAError, exit_status
-from mapllava.whole_file import write_json
+from mapllava.files import write_json
 
 EPILOG = """\
 exit status: 0 done, 2 a folder or file is missing or damaged

@@ -25,7 +25,7 @@ from mapllava.analysis.diagnosis import (
 from mapllava.analysis.diagnosis.samples import SPLITS
 from mapllava.config.options import OptionsAction
 from mapllava.errors import MapLLaVAError, exit_status
-from mapllava.whole_file import write_json
+from mapllava.files import write_json
 
 DESCRIPTION = f"""\
 Look into a trained model. One pass over some samples of a split gives

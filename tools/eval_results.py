@@ -25,7 +25,7 @@ from mapllava.evaluation.scoring import (
     pair_with_cache,
     read_scene_names,
 )
-from mapllava.whole_file import write_json
+from mapllava.files import write_json
 
 DESCRIPTION = """\
 Score the maps of a results file against a GT cache: AP per class and threshold under a named

@@ -24,7 +24,7 @@ from mapllava.cli.command_line import config_of, run_tool
 from mapllava.config.options import OptionsAction
 from mapllava.config.resolve import inject_map_spec
 from mapllava.errors import MapLLaVAError
-from mapllava.whole_file import write_json
+from mapllava.files import write_json
 
 DESCRIPTION = """\
 Count parameters, memory and arithmetic of a config's training step, and try batch sizes, gradient

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from mapllava.errors import MapLLaVAError, exit_status
+from mapllava.files import write_json
 from mapllava.gt_cache.inspect.audit import (
     RADII,
     PlaceSet,
@@ -24,7 +25,6 @@ from mapllava.gt_cache.inspect.audit import (
 )
 from mapllava.sources.nuscenes.pose_tables import PoseTables
 from mapllava.visualization.charts import draw_distances
-from mapllava.whole_file import write_json
 
 DESCRIPTION = """\
 For every sample of VAL, the distance to the nearest sample of TRAIN on the same map. A set is a GT

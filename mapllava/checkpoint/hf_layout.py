@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint.model_file import ModelFile, write_model_file
 from mapllava.errors import MapLLaVAError
-from mapllava.whole_file import whole_folder
+from mapllava.files import atomic_write, write_json
 
 _CONFIG, _WEIGHTS, _KIND = "config.json", "model.safetensors", "mapllava"
 _QUERY_TOKENS = "query_tokens"
@@ -68,9 +68,10 @@ def to_hf(
         **_part_configs(file.meta["architectures"]),
         _KIND: {"meta": _to_json(file.description()), "tensors": origins, "merged": merged},
     }
-    with whole_folder(folder) as partial:
+    with atomic_write(folder) as partial:
+        partial.mkdir()
         save_file(tensors, str(partial / _WEIGHTS), metadata={"format": "pt"})
-        (partial / _CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        write_json(partial / _CONFIG, config)
     return folder
 
 

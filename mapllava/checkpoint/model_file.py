@@ -23,8 +23,8 @@ from torch import Tensor
 from mapllava.checkpoint.plain_file import read_plain
 from mapllava.config.resolve import DATALOADERS, leaf_datasets
 from mapllava.errors import MapLLaVAError
+from mapllava.files import atomic_write
 from mapllava.version import __version__
-from mapllava.whole_file import whole_file
 
 FORMAT_VERSION = 3
 DESCRIPTION = (
@@ -90,7 +90,7 @@ def read_model_file(path: str | Path) -> ModelFile:
 
 def write_model_file(path: str | Path, state: Mapping[str, Tensor], meta: Mapping[str, Any]) -> Path:
     """Write a model file whole or not at all; returns its path."""
-    with whole_file(path) as partial, partial.open("wb") as stream:
+    with atomic_write(path) as partial, partial.open("wb") as stream:
         torch.save({"meta": dict(meta), "state_dict": dict(state)}, stream)
     return Path(path)
 

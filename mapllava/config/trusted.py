@@ -8,7 +8,6 @@ somebody's weights.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from mmengine.registry import Registry
 from mapllava import registry
 from mapllava.config.mistake import GONE
 from mapllava.errors import MapLLaVAError
+from mapllava.files import read_json_object
 from mapllava.registry import MODELS, SCOPE, TASK_UTILS, TOKENIZERS, TRANSFORMS, WEIGHT_INITIALIZERS
 
 _PARTS = (MODELS, TASK_UTILS, TRANSFORMS, TOKENIZERS, WEIGHT_INITIALIZERS)
@@ -57,12 +57,7 @@ def read_sent_config(path: str | Path) -> dict[str, Any]:
     Raises:
         MapLLaVAError: if it cannot be read, or asks for more than registered components.
     """
-    try:
-        config = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise MapLLaVAError(f"config '{path}' cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise MapLLaVAError(f"config '{path}' holds a {type(config).__name__}, not a config")
+    config = read_json_object(path, "config")
     check_components(config, "config", str(path), _ALL)
     return config
 

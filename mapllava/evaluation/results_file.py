@@ -9,20 +9,19 @@ Form (metres in the named frame; ``points`` is L lines of n vertices; no protoco
 
 from __future__ import annotations
 
-import json
 import math
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.files import read_json_object, write_json
 from mapllava.gt_cache.schema import spec_of
 from mapllava.structures.frames import MapSpec
-from mapllava.whole_file import write_json
 
 FORMAT_VERSION = 1
 COMPACT: dict[str, Any] = {"indent": None, "separators": (",", ":"), "allow_nan": False}
@@ -91,7 +90,7 @@ def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResult
         MapLLaVAError: If the file is missing, is no results file, has another format version, is
             for another map than expected, or an entry does not fit; the text names file and key.
     """
-    return parse_results(read_object(path), path, expected)
+    return parse_results(read_json_object(path, "results file"), path, expected)
 
 
 def parse_results(body: Mapping[str, Any], path: str | Path, expected: MapSpec | None = None) -> MapResults:
@@ -252,50 +251,3 @@ def check_fits(results: MapResults, cache: Mapping[str, Any]) -> MapSpec:
     if not results.results:
         raise MapLLaVAError(f"{results.name}: it holds no sample at all: predict again")
     return spec
-
-
-def read_object(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    ``json`` keeps the last of two equal keys and says nothing; two maps for one sample would become
-    one. Here that is an error.
-
-    Raises:
-        MapLLaVAError: If the file cannot be read, is not JSON, holds no object, or an object in it
-            has a key twice; names the file, and the key with its remedy.
-    """
-    path = Path(path)
-    try:
-        body = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
-    except OSError as error:
-        raise MapLLaVAError(f"results file '{path}' cannot be read: {error.strerror}") from error
-    except _TwiceError as error:
-        raise MapLLaVAError(
-            f"results file '{path}' holds the key {str(error)!r} twice: every sample has one map, so write "
-            "the file again from one run"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise MapLLaVAError(f"results file '{path}' is not JSON ({error}); write it again") from error
-    if not isinstance(body, dict):
-        raise MapLLaVAError(f"results file '{path}' must hold a JSON object, not a {type(body).__name__}")
-    return body
-
-
-def short(value: Any) -> str:
-    """A value as errors show it: its representation, of large ones the beginning."""
-    return reprlib.repr(value)
-
-
-class _TwiceError(ValueError):
-    """A key that comes twice."""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _TwiceError(key)
-            seen.add(key)
-    return found

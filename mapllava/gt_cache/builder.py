@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mapllava.claims import sole_holder
 from mapllava.errors import MapLLaVAError
+from mapllava.files import cannot_write
 from mapllava.geometry.clip import EDGE_MARGIN
 from mapllava.geometry.frame_change import map_pose
 from mapllava.gt_cache import schema, store
@@ -34,7 +35,6 @@ from mapllava.sources.nuscenes.splits import (
 )
 from mapllava.sources.nuscenes.tables import TABLES, NuScenesTables, check_layout
 from mapllava.structures.frames import ROI, MapSpec
-from mapllava.whole_file import cannot_write
 
 logger = logging.getLogger(__name__)
 

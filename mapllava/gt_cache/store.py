@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.files import atomic_write
 from mapllava.gt_cache.schema import (
     FORMAT_VERSION,
     changed_tables,
@@ -24,7 +25,6 @@ from mapllava.gt_cache.schema import (
 )
 from mapllava.sources.nuscenes.splits import split_label
 from mapllava.structures.frames import MapSpec
-from mapllava.whole_file import whole_file
 
 _FOREIGN_ORDER = re.compile(
     rb"\x01\x00{0,3}%s(?:\x94|q.|r.{4})?NNNJ\xff{4}J\xff{4}" % (b">" if sys.byteorder == "little" else b"<"),
@@ -99,7 +99,7 @@ def dump_plain(path: Path, value: Any) -> None:
         MapLLaVAError: If the file cannot be written.
     """
     data = pickle.dumps(value, protocol=4)
-    with whole_file(path) as partial, partial.open("wb") as stream:
+    with atomic_write(path) as partial, partial.open("wb") as stream:
         stream.write(data)
         stream.write(seal(data))  # a pickle ends where it says, so that others can read the file as well
 

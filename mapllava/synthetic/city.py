@@ -19,11 +19,11 @@ import numpy as np
 
 from mapllava.claims import sole_holder
 from mapllava.errors import MapLLaVAError
+from mapllava.files import atomic_write, remove_partial_files, write_json
 from mapllava.synthetic.map_json import MapWriter
 from mapllava.synthetic.options import CityOptions
 from mapllava.synthetic.scene import LOCATIONS, Scene, SceneKey, build_scene, placed
 from mapllava.synthetic.tables import LIDAR_FILE, image_path, map_mask_path, tables
-from mapllava.whole_file import remove_partial_files, whole_folder
 
 MARKER = "synthetic_city.json"
 """File in the data root that says the city is complete, and what it was made from."""
@@ -110,11 +110,12 @@ def _make(out: Path, options: CityOptions, workers: int, progress: bool) -> City
     """Make the city, whole or not at all; a city with other options that is there gives way."""
     began, keys = time.perf_counter(), options.scene_keys()
     remove_partial_files(out.parent, of=out.name)
-    with whole_folder(out) as partial:
+    with atomic_write(out) as partial:
+        partial.mkdir()
         _build(partial, options, keys, workers, progress)
         summary = _summary(out, options, keys, time.perf_counter() - began)
         marker = {"options": options.to_dict(), "summary": {**asdict(summary), "path": "", "seconds": 0.0}}
-        _write_json(partial / MARKER, marker, indent=1)
+        write_json(partial / MARKER, marker, indent=1)
         if out.exists():
             shutil.rmtree(out)
     return summary
@@ -213,7 +214,7 @@ def _write_map(root: Path, scenes: list[Scene]) -> list[Scene]:
         for scene in here:
             writer.add(scene.district)
             where[scene.key.name] = scene
-        _write_json(root / "maps" / "expansion" / f"{location}.json", writer.document())
+        write_json(root / "maps" / "expansion" / f"{location}.json", writer.document(), indent=None)
         cv2.imwrite(str(root / map_mask_path(location)), np.zeros((16, 16), np.uint8))
     return [where[scene.key.name] for scene in scenes]
 
@@ -221,14 +222,10 @@ def _write_map(root: Path, scenes: list[Scene]) -> list[Scene]:
 def _write_tables(folder: Path, scenes: list[Scene]) -> None:
     folder.mkdir(parents=True)
     for name, records in tables(scenes).items():
-        _write_json(folder / f"{name}.json", records)
+        write_json(folder / f"{name}.json", records, indent=None)
     lidar = folder.parent / LIDAR_FILE
     lidar.parent.mkdir(parents=True)
     lidar.write_bytes(np.zeros(5, np.float32).tobytes())
-
-
-def _write_json(path: Path, value: Any, indent: int | None = None) -> None:
-    path.write_text(json.dumps(value, indent=indent) + "\n", encoding="utf-8")
 
 
 def _bar(progress: bool) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mapllava.files import write_json
 from mapllava.models.backbones.hf_backbone import RANDOM_STD
 
 TINY_VISION: dict[str, Any] = {
@@ -217,7 +218,7 @@ def write_tiny_llava(
     _write(folder, text, state, num_shards=2, suffix="bin")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config.update(model_type="llava", mm_vision_tower="clip", mm_hidden_size=vision.hidden_size)
-    (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    write_json(folder / "config.json", config)
     return folder
 
 
@@ -260,7 +261,7 @@ def _write(
         _save(part, folder / name)
         weight_map.update(dict.fromkeys(part, name))
     index = {"metadata": {"total_size": sum(t.nbytes for t in state.values())}, "weight_map": weight_map}
-    (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
+    write_json(folder / f"{stem}.{suffix}.index.json", index)
     return folder
 
 
@@ -286,4 +287,4 @@ def _write_tokenizer(folder: Path) -> None:
         "eos_token": "</s>",
         "unk_token": "<unk>",
     }
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2), encoding="utf-8")
+    write_json(folder / "tokenizer_config.json", settings)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.files import atomic_write
 from mapllava.visualization import style
-from mapllava.whole_file import whole_file
 
 PALETTE = ("#2563c9", "#e0701a", "#2e9b46", "#b0338a", "#0e9aa7", "#8a6d1f", "#c8382e", "#6b5bd2")
 INK, MUTED, GRID, PAGE = (
@@ -98,7 +98,7 @@ def open_chart(
         figure.text(36 / width, 1 - 34 / height, title, fontsize=14, weight="bold", va="center")
         figure.text(36 / width, 1 - 64 / height, subtitle, fontsize=9.5, color=MUTED, va="center")
         yield figure, figure.subplots(*panels, squeeze=False)
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             figure.savefig(partial, format="png")
 
 

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from mmengine.visualization import Visualizer
 
+from mapllava.files import atomic_write
 from mapllava.registry import VISUALIZERS
 from mapllava.structures.map_data_sample import MapDataSample
 from mapllava.visualization.from_data_sample import camera_views, ground_truth_lines, predicted_lines
 from mapllava.visualization.sample_picture import draw_sample
-from mapllava.whole_file import whole_file
 
 
 @VISUALIZERS.register_module()
@@ -91,6 +91,6 @@ def write_picture(path: str | Path, picture: np.ndarray) -> Path:
     """
     path = Path(path)
     done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 6])
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(data.tobytes() if done else b"")
     return path

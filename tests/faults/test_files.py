@@ -19,7 +19,7 @@ from mapllava.checkpoint.plain_file import read_plain  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
 from mapllava.engine.runner.resume import resume_point  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
-from mapllava.whole_file import remove_partial_files, whole_file, write_json  # noqa: E402
+from mapllava.files import atomic_write, remove_partial_files, write_json  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_a_write_that_fails_says_what_to_do_and_leaves_the_older_file(tmp_path, 
 
 
 def test_two_writers_do_not_share_a_partial_file(tmp_path):
-    with whole_file(tmp_path / "a") as one, whole_file(tmp_path / "a") as two:
+    with atomic_write(tmp_path / "a") as one, atomic_write(tmp_path / "a") as two:
         assert one != two
         one.touch()
         two.touch()

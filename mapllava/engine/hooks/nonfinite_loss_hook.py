@@ -17,9 +17,9 @@ from mapllava.checkpoint.plain_state import to_plain
 from mapllava.engine.distributed.sharding import local_part
 from mapllava.engine.runner.second_look import look_again
 from mapllava.errors import MapLLaVAError
+from mapllava.files import atomic_write
 from mapllava.registry import HOOKS
 from mapllava.structures.map_data_sample import sample_names
-from mapllava.whole_file import whole_file
 
 SKIPPED = "nonfinite_skipped"
 
@@ -78,7 +78,7 @@ class NonFiniteLossHook(Hook):
             return
         path = Path(runner.work_dir) / f"nonfinite_iter_{runner.iter + 1}_rank_{get_rank()}.pth"
         if here:
-            with whole_file(path) as partial:
+            with atomic_write(path) as partial:
                 torch.save(_evidence(runner, terms, samples, data_batch), partial)
         first = _first_module(runner, batch_idx, data_batch) if stopped else ""
         raise MapLLaVAError(

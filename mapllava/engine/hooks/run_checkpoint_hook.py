@@ -15,8 +15,8 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.engine.hooks.warmup_ema_hook import AVERAGE, RAW, RAW_WEIGHTS, average_of
 from mapllava.errors import MapLLaVAError
+from mapllava.files import atomic_write, remove_partial_files, write_json
 from mapllava.registry import HOOKS
-from mapllava.whole_file import remove_partial_files, whole_file, write_json
 
 _FILE = re.compile(r"checkpoint_epoch_(\d+)(?:_step_(\d+))?\.pth")
 _IN_WORDS = {AVERAGE: "averaged weights", RAW_WEIGHTS: "raw weights"}
@@ -168,7 +168,7 @@ class RunCheckpointHook(Hook):
         """The last epoch's checkpoint is the final model."""
         last = latest_checkpoint(runner.work_dir)
         if last is not None:
-            with whole_file(last.with_name(FINAL)) as partial:
+            with atomic_write(last.with_name(FINAL)) as partial:
                 shutil.copyfile(last, partial)
 
     def _score(self, metrics: dict[str, float], main: str) -> tuple[str, float]:
@@ -194,7 +194,7 @@ class RunCheckpointHook(Hook):
             if not is_main_process():
                 runner.save_checkpoint(runner.work_dir, name, **options)
                 return
-            with whole_file(Path(runner.work_dir) / name) as partial:
+            with atomic_write(Path(runner.work_dir) / name) as partial:
                 runner.save_checkpoint(str(partial.parent), partial.name, **options)
         finally:
             self.is_saving = False

@@ -11,8 +11,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mapllava.errors import MapLLaVAError
+from mapllava.files import atomic_write, write_json
 from mapllava.registry import HOOKS
-from mapllava.whole_file import whole_file, write_json
 
 METRICS = "metrics.json"
 
@@ -43,7 +43,7 @@ class RunFolderHook(Hook):
     @staticmethod
     def _write_config(runner: Runner) -> None:
         name = Path(runner.cfg.filename or f"{runner.timestamp}.py").name
-        with whole_file(Path(runner.work_dir) / name) as partial:
+        with atomic_write(Path(runner.work_dir) / name) as partial:
             partial.write_text(runner.cfg.dump(), encoding="utf-8")
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

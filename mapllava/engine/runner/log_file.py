@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from mapllava.whole_file import cannot_write
+from mapllava.files import cannot_write
 
 
 class LogFile(logging.FileHandler):

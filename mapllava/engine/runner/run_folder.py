@@ -24,7 +24,7 @@ from mapllava.engine.hooks.run_checkpoint_hook import checkpoints, latest_checkp
 from mapllava.engine.runner.builder import prepare_processes
 from mapllava.engine.runner.resume import resume_point
 from mapllava.errors import MapLLaVAError
-from mapllava.whole_file import cannot_write, write_json
+from mapllava.files import cannot_write, write_json
 
 RUNS = Path("outputs")
 RECORD, LOCK = "run.json", ".lock"

@@ -20,13 +20,12 @@ from mapllava.evaluation.results_file import (
     check_fits,
     check_map,
     parse_results,
-    read_object,
     save_results,
 )
+from mapllava.files import read_json_object, write_json
 from mapllava.geometry.frame_change import change_lines
 from mapllava.gt_cache.schema import spec_of
 from mapllava.structures.frames import ROI, MapSpec
-from mapllava.whole_file import write_json
 
 FRAME_OF: dict[str, str] = {"maptr": "lidar", "streammapnet": "ego", "maptracker": FORWARD}
 """The frame in which each foreign kind of file is written."""
@@ -82,7 +81,7 @@ def read_results(path: str | Path, cache: Mapping[str, Any], kind: str | None = 
     Raises:
         MapLLaVAError: If the file does not fit; names file, key and remedy.
     """
-    body = read_object(path)
+    body = read_json_object(path, "results file")
     name = f"results file '{path}'"
     found = kind or detect_kind(body, name)
     if found not in KINDS:

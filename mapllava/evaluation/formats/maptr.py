@@ -8,12 +8,12 @@ its ground truth by position, samples ordered by time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.results_file import short
 
 TYPES = ("divider", "ped_crossing", "boundary", "centerline")
 """Class of each ``type`` in MapTR's and MapTRv2's configs."""

@@ -9,12 +9,12 @@ MapTracker ``props`` and ``track_*``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from reprlib import repr as short
 from typing import Any
 
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.results_file import short
 
 LABELS = ("ped_crossing", "divider", "boundary")
 """Class of each label in the file."""

@@ -12,9 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Column, Table
 
+from mapllava.files import write_json
 from mapllava.finding import FAIL, Finding
 from mapllava.gt_cache.inspect.compare import TIGHT, CacheDifference, LineDifference, SampleComparison
-from mapllava.whole_file import write_json
 
 _SHOWN = 3
 _LONG = 60
@@ -125,7 +125,7 @@ def as_json(value: Any) -> Any:
 
 
 def save(path: Path | None, found: dict[str, Any]) -> None:
-    """Write findings as JSON where a file was asked for; see :func:`mapllava.whole_file.write_json`."""
+    """Write findings as JSON where a file was asked for; see :func:`mapllava.files.write_json`."""
     if path is not None:
         write_json(path, found)
 

@@ -212,7 +212,7 @@ def test_two_maps_for_one_sample_are_refused(tmp_path):
     ):
         read_results(write(tmp_path, twice), CACHE)
     case = '{"vectors": [], "labels": [], "scores": [], "prop": []}'
-    with pytest.raises(MapLLaVAError, match=r"foreign\.json.*key 'late' twice.*every sample has one map"):
+    with pytest.raises(MapLLaVAError, match=r"foreign\.json.*key 'late' twice.*write the file again"):
         read_results(write(tmp_path, f'{{"results": {{"late": {case}, "late": {case}}}}}'), CACHE)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mapllava.errors import MapLLaVAError
-from mapllava.whole_file import whole_file, write_json
+from mapllava.files import atomic_write, read_json_object, write_json
 
 
 def names(folder):
@@ -14,7 +14,7 @@ def names(folder):
 
 def test_the_file_appears_at_the_end_and_alone(tmp_path):
     path = tmp_path / "new" / "a.bin"
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(b"content")
         assert partial.parent == path.parent
         assert not path.exists()
@@ -33,7 +33,7 @@ def test_what_is_raised_while_writing_leaves_the_older_file(tmp_path, error):
     path.write_text("old")
 
     def write():
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             partial.write_text("ne")
             raise error
 
@@ -79,3 +79,22 @@ def test_numbers_of_numpy_are_plain_and_other_things_are_refused(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, [float("nan")], allow_nan=False)
     assert names(tmp_path) == ["a.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ('{"a": {"b": 1, "b": 2}}', "'b' twice.*take one"),
+        ("[1]", "must hold a JSON object, not a list"),
+        ("{", "is not JSON"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_what_is_no_object_of_keys_that_come_once_is_named(tmp_path, text, wrong):
+    path = tmp_path / "a.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(MapLLaVAError, match=rf"record '.*a\.json'.*{wrong}"):
+        read_json_object(path, "record")
+    path.write_text('\ufeff{"a": [1]}', encoding="utf-8")
+    assert read_json_object(path) == {"a": [1]}

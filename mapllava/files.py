@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whoever reads, stops or kills in between."""
+"""Files that appear whole or not at all, whoever reads, stops or kills in between; and JSON."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _REMEDIES = {
 
 
 @contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
-    """Write to the path this gives; on leaving, that file takes the place of ``path``.
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Write a file, or make a folder, at the path this gives; on leaving, it takes the place of ``path``.
 
-    It lies in the same folder under a name of its own, is flushed to the disk before it is renamed (the
-    folder after), and is removed where anything is raised; the older ``path`` is then still there. What
-    a killed process has left, :func:`remove_partial_files` finds.
+    It lies in the same folder under a name of its own, a file is flushed to the disk before it is renamed
+    (the folder after), and it is removed where anything is raised; the older ``path`` is then still there.
+    What a killed process has left, :func:`remove_partial_files` finds.
 
     Args:
-        path: The file; its folder is made.
+        path: The file, or the folder, which must be absent or empty in the end; its parent is made.
 
     Yields:
         A path to write to and close.
 
     Raises:
-        MapLLaVAError: If the file cannot be written; names it.
+        MapLLaVAError: If it cannot be written, or is a folder that is filled meanwhile; names it.
     """
     path = Path(path)
     partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
@@ -52,38 +52,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
-            with partial.open("rb+") as stream:
-                os.fsync(stream.fileno())
+            if partial.is_file():
+                with partial.open("rb+") as stream:
+                    os.fsync(stream.fileno())
             os.replace(partial, path)
             _flush_folder(path.parent)
         finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
-
-
-@contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
-    """As :func:`whole_file`, for a folder: fill the new one that this gives.
-
-    Args:
-        path: The folder, which must be absent or empty in the end; those above it are made.
-
-    Yields:
-        A folder to write to.
-
-    Raises:
-        MapLLaVAError: If it cannot be written, or another process has filled ``path`` meanwhile; names it.
-    """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
-    try:
-        partial.mkdir(parents=True)
-        try:
-            yield partial
-            os.replace(partial, path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            _remove(partial)
     except OSError as error:
         raise cannot_write(path, error) from error
 
@@ -96,7 +71,7 @@ def cannot_write(path: str | Path, error: OSError) -> MapLLaVAError:
 
 
 def remove_partial_files(folder: str | Path, of: str | None = None) -> list[Path]:
-    """Delete what was being written whole in a folder when its process was killed.
+    """Delete what :func:`atomic_write` was writing in a folder when its process was killed.
 
     Args:
         folder: A folder that no other process writes to now.
@@ -112,15 +87,12 @@ def remove_partial_files(folder: str | Path, of: str | None = None) -> list[Path
         if _PARTIAL.fullmatch(path.name) and path.name.startswith(beginning)
     ]
     for path in found:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(path)
     return found
 
 
 def write_json(path: str | Path, value: Any, **options: Any) -> Path:
-    """Write a value as JSON.
+    """Write a value as JSON, whole or not at all.
 
     Args:
         path: The file; its folder is made.
@@ -136,9 +108,60 @@ def write_json(path: str | Path, value: Any, **options: Any) -> Path:
         ValueError: If a number is not finite and ``allow_nan`` is False.
     """
     text = json.dumps(value, **{"indent": 2, "default": _plain, **options})
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     return Path(path)
+
+
+def read_json_object(path: str | Path, what: str = "file") -> dict[str, Any]:
+    """Read a JSON object in which no key comes twice.
+
+    ``json`` keeps the last of two equal keys and says nothing; two maps for one sample would become
+    one. Here that is an error. A byte order mark, which some editors write, is left out.
+
+    Args:
+        path: The file.
+        what: What it is, for the message.
+
+    Raises:
+        MapLLaVAError: If the file cannot be read, is not JSON, holds no object, or an object in it
+            has a key twice; names the file, and the key with its remedy.
+    """
+    path = Path(path)
+    try:
+        body = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
+    except OSError as error:
+        raise MapLLaVAError(f"{what} '{path}' cannot be read: {error.strerror}") from error
+    except _TwiceError as error:
+        raise MapLLaVAError(
+            f"{what} '{path}' holds the key {error.args[0]!r} twice: write the file again from one run, or "
+            "take one of the two out"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise MapLLaVAError(f"{what} '{path}' is not JSON ({error}); write it again") from error
+    if not isinstance(body, dict):
+        raise MapLLaVAError(f"{what} '{path}' must hold a JSON object, not a {type(body).__name__}")
+    return body
+
+
+class _TwiceError(ValueError):
+    """A key that comes twice."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _TwiceError(key)
+        found[key] = value
+    return found
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush_folder(folder: Path) -> None:
