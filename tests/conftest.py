@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,14 @@ def city_cache(city: Path, shared_folder: Path) -> dict[str, Path]:
         return {
             split: gt_cache.build(city, CITY_OPTIONS["version"], split, folder) for split in ("train", "val")
         }
+
+
+@pytest.fixture(scope="session")
+def golden_dataset(shared_folder: Path) -> Path:
+    """Data root of the synthetic v1.0-mini of tests/data/golden/gt, maps without images. Read it only."""
+    folder = shared_folder / "golden"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            with tarfile.open(Path(__file__).parent / "data" / "golden" / "gt" / "dataset.tar.xz") as archive:
+                archive.extractall(folder, filter="data")
+    return folder / "dataset"

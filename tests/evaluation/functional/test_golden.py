@@ -1,23 +1,38 @@
 """Parity with what the peers' own code gives for the same inputs: scores, flags and distances."""
 
-import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mapllava.evaluation.functional import chamfer_distance, match_maps, score_of
+from mapllava.evaluation.functional.chamfer import chamfer_of_indices
 from mapllava.evaluation.functional.matching import strips_meet
 from mapllava.geometry import resample_many
 
-GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN") or Path(__file__).parents[4] / "shared" / "golden") / "eval"
-CASES = sorted(GOLDEN.glob("*.npz"))
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "eval"
+CASES = (
+    "closed_polygons",
+    "empty_samples",
+    "no_gt_at_all",
+    "no_gt_for_class",
+    "no_pred_at_all",
+    "preds_100_points",
+    "prefilter",
+    "random_60x30",
+    "ties_all_equal",
+    "ties_quantised",
+    "zero_length_preds",
+)
 PROTOCOLS = ("maptr", "maptrv2", "streammapnet")
 
-pytestmark = [
-    pytest.mark.skipif(not CASES, reason=f"no golden cases in {GOLDEN}; set MAPLLAVA_GOLDEN"),
-    pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem),
-]
+pytestmark = pytest.mark.parametrize("name", CASES)
+
+
+@cache
+def load(name):
+    return dict(np.load(GOLDEN / f"{name}.npz"))
 
 
 def line(case, kind, k):
@@ -40,8 +55,8 @@ def samples(case, kind):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_average_precision_and_true_positives(path, protocol):
-    case = dict(np.load(path))
+def test_average_precision_and_true_positives(name, protocol):
+    case = load(name)
     (preds, owners), (gts, _) = samples(case, "pred"), samples(case, "gt")
     matches = match_maps(preds, gts, [str(n) for n in case["class_names"]], protocol)
     score = score_of(matches)
@@ -53,24 +68,27 @@ def test_average_precision_and_true_positives(path, protocol):
     np.testing.assert_array_equal(flags, case[f"expect_{protocol}_stable_tp"])
 
 
+def resampled(case, kind, num_points):
+    """Every line of the case at equal steps (P or G, num_points, 2)."""
+    return resample_many([line(case, kind, k) for k in range(len(case[f"{kind}_label"]))], num_points)
+
+
 @pytest.mark.parametrize(("key", "num_points"), [("pair_maptr_dist", 100), ("pair_smn_dist", 200)])
-def test_distances_of_pairs(path, key, num_points):
-    case = dict(np.load(path))
-    expected = case[key]
-    ours = [
-        chamfer_distance(line(case, "pred", i), line(case, "gt", j), num_points)
-        for i, j in zip(case["pair_pred"], case["pair_gt"], strict=True)
-    ]
+def test_distances_of_pairs(name, key, num_points):
+    case = load(name)
+    i, j, expected = case["pair_pred"], case["pair_gt"], case[key]
     reached = np.isfinite(expected)
-    np.testing.assert_allclose(np.array(ours)[reached], expected[reached], atol=2e-6)
+    ours = chamfer_of_indices(resampled(case, "pred", num_points), resampled(case, "gt", num_points), i, j)
+    np.testing.assert_allclose(ours[reached], expected[reached], atol=2e-6)
+    for k in np.flatnonzero(reached)[:5]:
+        single = chamfer_distance(line(case, "pred", i[k]), line(case, "gt", j[k]), num_points)
+        assert single == pytest.approx(expected[k], abs=2e-6)
     if key == "pair_smn_dist":
         assert reached.all()
 
 
-def test_prefilter_of_pairs(path):
-    case = dict(np.load(path))
-    pairs = list(zip(case["pair_pred"], case["pair_gt"], strict=True))
-    first = resample_many([line(case, "pred", i) for i, _ in pairs], 100)
-    second = resample_many([line(case, "gt", j) for _, j in pairs], 100)
+def test_prefilter_of_pairs(name):
+    case = load(name)
+    first, second = (resampled(case, kind, 100)[case[f"pair_{kind}"]] for kind in ("pred", "gt"))
     meet = strips_meet(first, second, 2.0)
     np.testing.assert_array_equal(meet, np.isfinite(case["pair_maptr_dist"]))

@@ -1,16 +1,9 @@
-import os
-import tarfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from mapllava import gt_cache
 from mapllava.finding import FAIL, WARN
 from mapllava.gt_cache.inspect.lint import lint, road_maps
-
-GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN") or Path(__file__).parents[3] / "shared" / "golden")
-GOLDEN = GOLDEN / "gt" / "dataset.tar.xz"
 
 
 def straight(points, label=0):
@@ -84,13 +77,10 @@ def test_no_class_reaches_beyond_the_roi(damaged, label, reach, count):
     assert len([f for f in lint(cache) if f.name == "outside the ROI"]) == count
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason=f"no golden cases in {GOLDEN}; set MAPLLAVA_GOLDEN")
-def test_the_ground_truth_that_equals_the_peers_has_no_errors(tmp_path):
-    with tarfile.open(GOLDEN) as archive:
-        archive.extractall(tmp_path, filter="data")
+def test_the_ground_truth_that_equals_the_peers_has_no_errors(golden_dataset, tmp_path):
     for split in ("train", "val"):
-        path = gt_cache.build(tmp_path / "dataset", "v1.0-mini", split)
-        found = lint(gt_cache.load(path), tmp_path / "dataset")
+        path = gt_cache.build(golden_dataset, "v1.0-mini", split, tmp_path)
+        found = lint(gt_cache.load(path), golden_dataset)
         assert not [f for f in found if f.status == FAIL]
         assert {f.name for f in found} == {"repeated vertex"}  # as unions leave them
 

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
 import json
-import lzma
 import math
-import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +19,7 @@ from mapllava.sources.nuscenes.map_layers import (
 )
 from mapllava.structures import ROI, MapSpec
 
-GOLDEN = Path(os.environ.get("MAPLLAVA_GOLDEN", Path(__file__).parents[4] / "shared" / "golden")) / "gt"
+GOLDEN = Path(__file__).parents[2] / "data" / "golden" / "gt" / "gt_60x30.npz"
 SPEC = MapSpec()
 
 
@@ -184,21 +181,10 @@ def test_unknown_place_is_refused(tiny):
         MapLayers.load(tiny, "atlantis")
 
 
-@pytest.fixture(scope="module")
-def golden_root(tmp_path_factory):
-    archive = GOLDEN / "dataset.tar.xz"
-    if not archive.is_file():
-        pytest.skip(f"golden cases are not at {GOLDEN}; set MAPLLAVA_GOLDEN to their folder")
-    root = tmp_path_factory.mktemp("golden")
-    with lzma.open(archive) as stream, tarfile.open(fileobj=stream) as tar:
-        tar.extractall(root, filter="data")
-    return root / "dataset"
-
-
-def test_same_lines_as_maptr(golden_root):
+def test_same_lines_as_maptr(golden_dataset):
     """Same number of lines per sample and class; 99 % within 1 cm, the rest within 0.1 m (Hausdorff)."""
-    golden = np.load(GOLDEN / "gt_60x30.npz")
-    maps = {name: MapLayers.load(golden_root, name) for name in set(golden["location"].tolist())}
+    golden = np.load(GOLDEN)
+    maps = {name: MapLayers.load(golden_dataset, name) for name in set(golden["location"].tolist())}
     names = golden["class_names"].tolist()
     peers = np.split(golden["maptr_pts"], golden["maptr_off"][1:-1])
     keys = [(int(s), names[k]) for s, k in zip(golden["maptr_sample"], golden["maptr_label"], strict=True)]
