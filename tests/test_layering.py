@@ -11,6 +11,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # part of the package -> parts of it that it may import; root modules are free
 ROOTS = {
     "registry",
+    "progress",
     "errors",
     "version",
     "files",

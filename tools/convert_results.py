@@ -14,7 +14,7 @@ from pathlib import Path
 from mapllava import gt_cache
 from mapllava.errors import exit_status
 from mapllava.evaluation.formats import KINDS, arrange, read_results, write_results
-from mapllava.evaluation.scoring import busy
+from mapllava.progress import busy
 
 DESCRIPTION = """\
 Write the maps of a results file in the form that another project's tools open, with frame, axes and

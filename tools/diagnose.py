@@ -11,9 +11,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mapllava.analysis.diagnosis import (
     SECTIONS,
     Diagnosis,
@@ -26,6 +23,7 @@ from mapllava.analysis.diagnosis.samples import SPLITS
 from mapllava.config.options import OptionsAction
 from mapllava.errors import MapLLaVAError, exit_status
 from mapllava.files import write_json
+from mapllava.progress import progress_bar
 
 DESCRIPTION = f"""\
 Look into a trained model. One pass over some samples of a split gives
@@ -80,13 +78,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def progress_bar() -> Progress:
-    """A bar on a terminal, nothing in a file."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-
-
 def run(args: argparse.Namespace) -> None:
     """Open, look, print and write."""
     opened = open_checkpoint(args.checkpoint, args.config, args.device, args.cfg_options, args.plugins)
@@ -94,9 +85,8 @@ def run(args: argparse.Namespace) -> None:
     if out_dir.exists() and not out_dir.is_dir():
         raise MapLLaVAError(f"'{out_dir}' is a file: name a folder with --out-dir")
     diagnosis = Diagnosis(opened, args.split, args.max_samples, args.seed, args.skip)
-    with progress_bar() as bar:
-        task = bar.add_task("looking at samples", total=len(diagnosis.samples))
-        found = diagnosis.run(lambda count: bar.advance(task, count))
+    with progress_bar("looking at samples", len(diagnosis.samples), sys.stderr.isatty()) as advance:
+        found = diagnosis.run(advance)
     print(diagnosis_text(found))
     said = [vars(finding) for finding in findings(found)]
     written = [write_json(out_dir / "diagnosis.json", {**found, "findings": said}, allow_nan=False)]

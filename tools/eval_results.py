@@ -19,13 +19,13 @@ from mapllava.evaluation.report import comparison_text, comparison_values, evalu
 from mapllava.evaluation.scoring import (
     MEASURES,
     Evaluation,
-    busy,
     compare,
     evaluate_maps,
     pair_with_cache,
     read_scene_names,
 )
 from mapllava.files import write_json
+from mapllava.progress import busy
 
 DESCRIPTION = """\
 Score the maps of a results file against a GT cache: AP per class and threshold under a named

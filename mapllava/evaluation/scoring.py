@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from mapllava.evaluation.functional import (
     score_of,
 )
 from mapllava.evaluation.results_file import NO_PREDICTION, MapResults, check_fits
+from mapllava.progress import busy
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -287,11 +287,6 @@ def evaluate_maps(
         cut = _best_f1(matches)["score"][-1].tolist()
         out.measures["iou"] = _iou(maps, cut, line_width, cell, progress)
     return out
-
-
-def busy(text: str, shown: bool) -> AbstractContextManager:
-    """A spinner on the terminal with ``text`` beside it, or nothing."""
-    return Console(stderr=True).status(text) if shown else nullcontext()
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:

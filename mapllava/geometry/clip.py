@@ -19,6 +19,7 @@ import shapely
 from shapely.geometry import Polygon, box
 from shapely.geometry.base import BaseGeometry
 
+from mapllava.geometry.polyline import ranks
 from mapllava.structures.frames import ROI
 
 EDGE_MARGIN = 0.2
@@ -210,8 +211,7 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
     rings = _oriented(shapely.get_exterior_ring(parts), clockwise=True)
     counts = shapely.get_num_interior_rings(parts)
     if counts.any():
-        numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        holes = shapely.get_interior_ring(np.repeat(parts, counts), numbers)
+        holes = shapely.get_interior_ring(np.repeat(parts, counts), ranks(counts))
         rings = np.concatenate([rings, _oriented(holes, clockwise=False)])
     pieces = shapely.intersection(rings, limits)
     several = shapely.get_num_geometries(pieces) > 1

@@ -1,13 +1,10 @@
-"""Length, resampling and closedness of polylines (numpy only)."""
+"""Length and resampling of polylines (numpy only)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-
-CLOSED_TOLERANCE = 1e-3
-"""Metres within which first and last vertex count as one (StreamMapNet's 1 mm)."""
 
 
 def _checked(points: np.ndarray) -> np.ndarray:
@@ -43,14 +40,16 @@ def arc_length(points: np.ndarray) -> float:
     return float(cumulative_length(points)[-1])
 
 
-def is_closed(points: np.ndarray, tol: float = CLOSED_TOLERANCE) -> bool:
-    """Whether a polyline ``(n, 2)`` of at least four vertices ends within ``tol`` metres of its start.
+def ranks(counts: np.ndarray) -> np.ndarray:
+    """Numbers from 0 within each of runs that lie end to end.
 
-    Raises:
-        ValueError: If the shape is not ``(n >= 1, 2)``.
+    Args:
+        counts: ``(n,)`` int, length of every run; may be 0.
+
+    Returns:
+        ``(counts.sum(),)`` int64, such as 0, 1, 2, 0, 1 for lengths 3 and 2.
     """
-    points = _checked(points)
-    return len(points) >= 4 and bool(np.hypot(*(points[0] - points[-1])) <= tol)
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def resample(points: np.ndarray, n: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mapllava.geometry.clip import EDGE_MARGIN, shares_within
+from mapllava.geometry.polyline import ranks
 from mapllava.structures.frames import ROI
 
 _PIECE = 1.0
@@ -110,7 +111,7 @@ def _parity(
     first, stop = np.searchsorted(y, low[:, 1], "left"), np.searchsorted(y, high[:, 1], "right")
     count = stop - first
     segment = np.repeat(np.arange(len(start)), count)
-    row = np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
+    row = first[segment] + ranks(count)
     low, high, level = low[segment], high[segment], y[row]
     step = high - low
     flat = step[:, 1] == 0
@@ -185,7 +186,6 @@ def _pieces(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Segments cut into pieces of a metre at most: starts and ends ``(S, 2)``."""
     edge = end - start
     count = np.maximum(np.ceil(np.hypot(*edge.T) / _PIECE), 1).astype(int)
-    rank = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     step = np.repeat(edge / count[:, None], count, axis=0)
-    first = np.repeat(start, count, axis=0) + step * rank[:, None]
+    first = np.repeat(start, count, axis=0) + step * ranks(count)[:, None]
     return first, first + step

@@ -15,15 +15,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mapllava.claims import sole_holder
 from mapllava.errors import MapLLaVAError
 from mapllava.files import cannot_write
 from mapllava.geometry.clip import EDGE_MARGIN
 from mapllava.geometry.frame_change import map_pose
 from mapllava.gt_cache import schema, store
+from mapllava.progress import progress_bar
 from mapllava.sources.nuscenes.map_classes import check_classes
 from mapllava.sources.nuscenes.map_layers import MapLayers, map_file, map_version
 from mapllava.sources.nuscenes.splits import (
@@ -228,14 +226,7 @@ def _finished(part: Path) -> bool:
 
 def _run(jobs: Iterator[SceneJob | None], total: int, workers: int, progress: bool) -> None:
     """Work through the jobs; at most a few per worker are held at a time."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), auto_refresh=False, disable=not progress)
-    with bar:
-        task = bar.add_task("scenes", total=total)
-
-        def advance(count: int) -> None:
-            bar.update(task, advance=count, refresh=True)
-
+    with progress_bar("scenes", total, progress) as advance:
         if workers == 1:
             for job in jobs:
                 if job is not None:

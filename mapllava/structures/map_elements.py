@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 CLOSING_TOLERANCE = 1e-6
-"""Metres by which the first and last vertex of a closed polyline may differ."""
+"""Metres by which the first and last vertex of a closed polyline may differ, everywhere."""
+
+
+def is_closed(points: np.ndarray) -> bool:
+    """Whether a polyline ``(n, 2)`` of at least four vertices ends where it starts."""
+    return len(points) >= 4 and _meets_itself(points)
+
+
+def _meets_itself(points: np.ndarray) -> bool:
+    return bool(np.abs(points[0] - points[-1]).max() <= CLOSING_TOLERANCE)
 
 
 @dataclass(eq=False)
@@ -46,7 +55,7 @@ class Polyline:
             raise ValueError(f"polyline points have shape {self.points.shape}, not (n >= 2, 2)")
         if not np.isfinite(self.points).all():
             raise ValueError("polyline points hold a coordinate that is not finite")
-        if self.closed and np.abs(self.points[0] - self.points[-1]).max() > CLOSING_TOLERANCE:
+        if self.closed and not _meets_itself(self.points):
             raise ValueError(
                 f"closed polyline starts at {self.points[0].tolist()} but ends at "
                 f"{self.points[-1].tolist()}: a closed line repeats its first vertex"

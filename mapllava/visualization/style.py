@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from mapllava.geometry import cumulative_length
+from mapllava.geometry import cumulative_length, ranks
 
 Color = tuple[int, int, int]
 
@@ -76,7 +76,7 @@ def densify(points: np.ndarray, step: float) -> np.ndarray:
     lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
     counts = np.maximum(np.ceil(lengths / step).astype(int), 1)
     first = np.repeat(np.arange(len(counts)), counts)
-    share = (np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)) / counts[first]
+    share = ranks(counts) / counts[first]
     inner = points[first] + share[:, None] * (points[first + 1] - points[first])
     return np.concatenate([inner, points[-1:]])
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mapllava.geometry import arc_length, cumulative_length, is_closed, resample, resample_many
+from mapllava.geometry import arc_length, cumulative_length, ranks, resample, resample_many
 
 LINES = arrays(
     np.float64, st.tuples(st.integers(2, 12), st.just(2)), elements=st.integers(-40, 40).map(float)
@@ -75,14 +75,9 @@ def test_zero_length_line_repeats_its_point():
     assert resample(np.array([[3.0, 4]]), 3).tolist() == [[3, 4]] * 3
 
 
-def test_closed_needs_four_vertices_and_a_millimetre():
-    def ring(gap):
-        return np.array([[0.0, 0], [4, 0], [4, 3], [0, gap]])
-
-    assert is_closed(ring(0.0009))
-    assert not is_closed(ring(0.0019))
-    assert is_closed(ring(0.1), tol=0.2)
-    assert not is_closed(np.array([[0.0, 0], [1, 0], [0, 0]]))
+def test_ranks_begin_anew_with_every_run():
+    assert ranks(np.array([3, 0, 2, 1])).tolist() == [0, 1, 2, 0, 1, 0]
+    assert ranks(np.array([], dtype=int)).tolist() == []
 
 
 @pytest.mark.parametrize("bad", [np.zeros((3, 3)), np.zeros(4), np.zeros((0, 2))])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mapllava.structures import Polyline
+from mapllava.structures.map_elements import CLOSING_TOLERANCE, is_closed
 
 RING = [[0, 0], [4, 0], [4, 3], [0, 0]]
 
@@ -52,3 +53,18 @@ def test_direction_is_a_property_and_is_stored_only_where_true():
     assert Polyline.from_dict(way.to_dict()) == way
     assert "directed" not in line.to_dict()
     assert not Polyline.from_dict({"label": 3, "points": points, "closed": False}).directed
+
+
+@pytest.mark.parametrize(("gap", "closed"), [(0.9, True), (1.1, False)])
+def test_one_tolerance_says_what_is_closed_and_what_a_ring_may_be(gap, closed):
+    ring = np.array([*RING[:3], [0, gap * CLOSING_TOLERANCE]])
+    assert is_closed(ring) == closed
+    if closed:
+        Polyline(0, ring, closed=True)
+    else:
+        with pytest.raises(ValueError, match="repeats its first vertex"):
+            Polyline(0, ring, closed=True)
+
+
+def test_a_line_there_and_back_is_no_ring():
+    assert not is_closed(np.array([[0.0, 0], [1, 0], [0, 0]]))

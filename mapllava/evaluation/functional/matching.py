@@ -7,6 +7,7 @@ import shapely
 
 from mapllava.evaluation.functional.chamfer import chamfer_lower_bound, chamfer_of_indices
 from mapllava.evaluation.functional.protocols import Protocol
+from mapllava.geometry import ranks
 
 _PROBES = 8
 _MARGIN = 0.95
@@ -27,8 +28,7 @@ def pairs_of_groups(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, 
     low, high = np.searchsorted(ordered, first, "left"), np.searchsorted(ordered, first, "right")
     count = high - low
     left = np.repeat(np.arange(len(first)), count)
-    rank = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    return left, order[np.repeat(low, count) + rank]
+    return left, order[np.repeat(low, count) + ranks(count)]
 
 
 def nearest_ground_truth(

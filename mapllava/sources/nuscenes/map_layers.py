@@ -29,7 +29,7 @@ from mapllava.sources.nuscenes.lane_routes import LaneGraph
 from mapllava.sources.nuscenes.map_classes import MAP_CLASSES, check_classes
 from mapllava.sources.nuscenes.map_records import read_geometries, read_lanes
 from mapllava.structures.frames import CLASSES, MapSpec
-from mapllava.structures.map_elements import CLOSING_TOLERANCE, Polyline
+from mapllava.structures.map_elements import Polyline, is_closed
 
 POLYGON_LAYERS = ("road_segment", "lane", "ped_crossing")
 LINE_LAYERS = ("road_divider", "lane_divider")
@@ -141,9 +141,7 @@ class MapLayers:
                     f"class {name}: {self.location} was read without {missing.args[0]}; name the class in "
                     "MapLayers.load(..., classes=...)"
                 ) from None
-            polylines += [
-                Polyline(label, points, _ends_where_it_starts(points), kind.directed) for points in lines
-            ]
+            polylines += [Polyline(label, points, is_closed(points), kind.directed) for points in lines]
         return polylines
 
     def _near(self, window: Window, names: Sequence[str]) -> list[np.ndarray]:
@@ -214,7 +212,3 @@ def map_version(dataroot: str | Path, location: str) -> str:
         return stated[0] if len(stated) == 1 else str(json.loads(text).get("version", "1.0"))
     except (ValueError, AttributeError) as error:
         raise MapLLaVAError(f"{path} is damaged ({error}): unpack the map expansion again") from None
-
-
-def _ends_where_it_starts(points: np.ndarray) -> bool:
-    return len(points) >= 4 and bool(np.abs(points[0] - points[-1]).max() <= CLOSING_TOLERANCE)
