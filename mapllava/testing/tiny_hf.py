@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mapllava.files import write_json
-from mapllava.models.backbones.hf_backbone import RANDOM_STD
+from mapllava.models.backbones.hf_config import RANDOM_STD
 
 TINY_VISION: dict[str, Any] = {
     "hidden_size": 32,

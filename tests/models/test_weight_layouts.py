@@ -1,6 +1,7 @@
 """Layouts of weights: what is loaded is what transformers has, what cannot be is refused when built."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mapllava.errors import MapLLaVAError
+from mapllava.models.backbones.hf_backbone import HFBackbone
 from mapllava.models.decoders import LLMMapDecoder
-from mapllava.models.decoders.llm_map_decoder import LanguageModel
+from mapllava.models.decoders.llm_map_decoder import build_language_model, language_config
 from mapllava.models.necks import QFormerCore
 from mapllava.models.vision_encoders import Blip2VisionEncoder, CLIPVisionEncoder
 from mapllava.testing import write_tiny_llama, write_tiny_llava
@@ -20,7 +22,8 @@ from tests.models.decoders.words import WORDS
 
 
 def language_model(folder) -> nn.Module:
-    return LanguageModel(str(folder)).backbone
+    hf = HFBackbone("LLMMapDecoder", str(folder))
+    return build_language_model(hf, language_config(hf.source, {}))
 
 
 def same(ours: nn.Module, theirs: nn.Module) -> bool:
@@ -75,7 +78,7 @@ def flan_t5(tmp_path_factory) -> tuple[Path, nn.Module]:
 def assert_sees_alike(folder: Path, model: nn.Module) -> QFormerCore:
     """Tower, Q-Former and query tokens give what transformers' own give."""
     inner = getattr(model, "model", model)
-    tower, core = Blip2VisionEncoder(str(folder)), QFormerCore(32, pretrained=str(folder)).eval()
+    tower, core = Blip2VisionEncoder(pretrained=str(folder)), QFormerCore(32, pretrained=str(folder)).eval()
     img, queries = torch.randn(1, 1, 3, 56, 56), torch.randn(1, 5, 24)
     states = inner.vision_model(pixel_values=img[0]).last_hidden_state
     torch.testing.assert_close(tower(img)[0], states[:, 1:], rtol=1e-4, atol=1e-5)
@@ -192,12 +195,10 @@ def test_a_llava_whose_clip_is_out_of_reach_names_the_folder(tmp_path, monkeypat
         CLIPVisionEncoder(pretrained=str(folder))
 
 
-@pytest.mark.parametrize(
-    "make", [Blip2VisionEncoder, CLIPVisionEncoder, lambda p: QFormerCore(32, pretrained=p)]
-)
+@pytest.mark.parametrize("make", [Blip2VisionEncoder, CLIPVisionEncoder, partial(QFormerCore, 32)])
 def test_another_model_is_named(make, tmp_path):
     with pytest.raises(MapLLaVAError, match=r"llama' holds a llama, expected a (blip_2|clip)_"):
-        make(str(write_tiny_llama(tmp_path / "llama")))
+        make(pretrained=str(write_tiny_llama(tmp_path / "llama")))
 
 
 @pytest.mark.parametrize("wrong", [{"hidden_act": "swish9"}, {"rope_parameters": {"rope_type": "spiral"}}])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from mmengine.logging import print_log
@@ -16,18 +16,8 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint import WeightSource, decoder_table
 from mapllava.errors import MapLLaVAError
-from mapllava.models.backbones.hf_backbone import (
-    RANDOM_STD,
-    build_backbone,
-    config_of,
-    configure,
-    keep_frozen,
-    open_source,
-    resolve_dtype,
-    settle,
-    without_dropout,
-)
-from mapllava.models.backbones.trainability import check_trainability
+from mapllava.models.backbones.hf_backbone import HFBackbone, keep_frozen, takes_backbone
+from mapllava.models.backbones.hf_config import RANDOM_STD, config_of, configure
 from mapllava.models.decoders.decoder_only import decoder_only
 from mapllava.models.map_queries import BaseMapQueries, beside_padding
 from mapllava.models.prompt import Prompt
@@ -37,81 +27,8 @@ _ATTENTION = {"sdpa": "sdpa", "flex": "flex_attention"}  # ours to transformers'
 _OLD_ROPE_KEYS = {"rope_theta", "rope_scaling"}  # of config.json before transformers 5
 
 
-class LanguageModel(BaseModule):
-    """A decoder-only backbone of transformers (LLaMA, Vicuna, Qwen, OPT, …) without a vocabulary head.
-
-    Args:
-        pretrained: folder or hub id of a language model, or of a BLIP-2 or LLaVA that holds one;
-            its ``config.json`` decides the architecture.
-        architecture: values of the backbone's config with its ``model_type``, for a random start;
-            ignored with ``pretrained``.
-        frozen: keep the language model's weights; gradients still reach its inputs.
-        gradient_checkpointing: recompute its activations in the backward pass.
-        dtype: the backbone's dtype, ``float32`` if None; ``bfloat16`` for a large frozen one.
-        attention: ``sdpa``, or ``flex`` for FlexAttention with the same rules as a block mask, which
-            trains on a GPU only.
-        lora: adapters that train on the frozen weights, ``dict(rank, alpha, targets, dropout)``.
-        quantization: hold the frozen weights of linear layers packed, ``dict(bits=4)`` (NF4, optionally
-            ``compute_dtype``) or ``dict(bits=8)``.
-
-    Raises:
-        ValueError: if neither ``pretrained`` nor ``architecture`` is given, or one is wrong.
-        MapLLaVAError: if the weights do not fit, or ``frozen``, ``lora`` and ``quantization`` contradict
-            each other.
-    """
-
-    def __init__(
-        self,
-        pretrained: str | None = None,
-        architecture: dict | None = None,
-        frozen: bool = True,
-        gradient_checkpointing: bool = False,
-        dtype: str | None = None,
-        attention: str = "sdpa",
-        lora: dict | None = None,
-        quantization: dict | None = None,
-    ) -> None:
-        super().__init__()
-        check_trainability(type(self).__name__, frozen, lora, quantization)
-        source, config = self.open(pretrained, architecture)
-        if frozen:
-            without_dropout(config)
-        config.use_cache = config.output_hidden_states = config.output_attentions = False
-        if attention not in _ATTENTION:
-            raise ValueError(f"attention '{attention}' is not one of {', '.join(_ATTENTION)}")
-        self.attention = attention
-        torch_dtype = resolve_dtype(dtype)
-
-        def construct() -> nn.Module:
-            from transformers import AutoModel
-
-            chosen = {"dtype": torch_dtype, "attn_implementation": _ATTENTION[attention]}
-            return AutoModel.from_config(config, trust_remote_code=False, **chosen)
-
-        self.backbone: Any = build_backbone(
-            construct, source, decoder_table(_base_prefix(config)), quantization
-        )
-        self.base_weights = None if source is None else source.describe()
-        self.frozen = frozen
-        settle(self.backbone, frozen, gradient_checkpointing, lora)
-        self.embed_dims: int = config.hidden_size
-
-    @classmethod
-    def open(cls, pretrained: str | None, architecture: dict | None) -> tuple[WeightSource | None, Any]:
-        """Files (None for a random start) and config of the language model; no weight is read."""
-        source = open_source(pretrained, architecture, cls.__name__)
-        return source, _config_of(source) if source is not None else _config_from(architecture or {})
-
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of everything but a frozen language model."""
-        super().train(mode)
-        if self.frozen:
-            keep_frozen(self.backbone, mode)
-        return self
-
-
 @MODELS.register_module()
-class LLMMapDecoder(LanguageModel):
+class LLMMapDecoder(BaseModule):
     """Reads ``[BOS][prompt][scene tokens][map queries]`` and returns what the queries became.
 
     Scene tokens are normalised, projected and brought to the scale of the token embeddings
@@ -124,23 +41,54 @@ class LLMMapDecoder(LanguageModel):
         prompt: the text before the scene tokens; a sample may bring another.
         tokenizer: ``dict(type=…)``; by default the one in ``pretrained``, whose ids another must give, and
             ``ByteTokenizer`` for a model built from ``architecture``.
-        **kwargs: the language model, see :class:`LanguageModel`.
+        attention: ``sdpa``, or ``flex`` for FlexAttention with the same rules as a block mask, which
+            trains on a GPU only.
+        **backbone: the language model (LLaMA, Vicuna, Qwen, OPT, …), see
+            :class:`~mapllava.models.backbones.hf_backbone.HFBackbone`. ``pretrained`` may be a BLIP-2 or
+            LLaVA that holds one; ``architecture`` has the config's ``model_type``.
 
     Raises:
-        ValueError: as :class:`LanguageModel`.
-        MapLLaVAError: likewise; if there is no prompt, or the tokenizer is not the language model's, see
-            :class:`~mapllava.models.prompt.Prompt`.
+        ValueError: as :class:`HFBackbone`; if there is no such attention.
+        MapLLaVAError: as :class:`HFBackbone`; if there is no prompt, or the tokenizer is not the language
+            model's, see :class:`~mapllava.models.prompt.Prompt`.
     """
 
+    @takes_backbone
     def __init__(
-        self, in_channels: int, prompt: str | None = None, tokenizer: dict | None = None, **kwargs: Any
+        self,
+        in_channels: int,
+        prompt: str | None = None,
+        tokenizer: dict | None = None,
+        attention: str = "sdpa",
+        **backbone: Any,
     ) -> None:
-        checked = self.open_prompt(prompt, tokenizer, **kwargs)  # before gigabytes are read
-        super().__init__(**kwargs)
-        self.prompt = checked
+        super().__init__()
+        if attention not in _ATTENTION:
+            raise ValueError(f"attention '{attention}' is not one of {', '.join(_ATTENTION)}")
+        self.attention = attention
+        hf = HFBackbone(type(self).__name__, **backbone)
+        config = language_config(hf.source, hf.architecture)
+        self.prompt = Prompt(prompt, tokenizer, config, hf.source)  # checked before gigabytes are read
+        self.backbone = build_language_model(hf, config, _ATTENTION[attention])
+        self.base_weights = hf.describe()
+        self.frozen = hf.frozen
+        self.embed_dims: int = config.hidden_size
         self.project = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, self.embed_dims))
         self.scale = float(getattr(self.backbone.config, "initializer_range", RANDOM_STD))
         self._told = False
+
+    @classmethod
+    def open(cls, pretrained: str | None, architecture: dict | None) -> tuple[WeightSource | None, Any]:
+        """Files (None for a random start) and config of the language model; no weight is read."""
+        hf = HFBackbone(cls.__name__, pretrained, architecture)
+        return hf.source, language_config(hf.source, hf.architecture)
+
+    def train(self, mode: bool = True) -> LLMMapDecoder:
+        """Set the mode of everything but a frozen language model."""
+        super().train(mode)
+        if self.frozen:
+            keep_frozen(self.backbone, mode)
+        return self
 
     @classmethod
     def open_prompt(
@@ -231,22 +179,48 @@ class LLMMapDecoder(LanguageModel):
         return queries.block_mask(prefix_len, device, padding)
 
 
-def _config_from(architecture: dict[str, Any]) -> Any:
-    """Config of a random backbone."""
+def build_language_model(hf: HFBackbone, config: Any, attention: str = "sdpa") -> Any:
+    """A decoder-only backbone without a vocabulary head.
+
+    Args:
+        hf: where it comes from.
+        config: from :func:`language_config`.
+        attention: transformers' name of it.
+
+    Raises:
+        MapLLaVAError: as :meth:`HFBackbone.build`.
+    """
+    from transformers import MODEL_MAPPING
+
+    config.use_cache = config.output_hidden_states = config.output_attentions = False
+    model_class: Any = MODEL_MAPPING[type(config)]
+    # files of the family's causal LM keep the backbone under this attribute
+    table = decoder_table(model_class.base_model_prefix or "model")
+    return hf.build(model_class, config, table, attention)
+
+
+def language_config(source: WeightSource | None, architecture: dict[str, Any]) -> Any:
+    """Config of a decoder-only language model; BLIP-2 and LLaVA keep theirs inside their own.
+
+    Args:
+        source: its folder, or None.
+        architecture: values of a random model's config, with its ``model_type``.
+
+    Raises:
+        ValueError: for a ``model_type`` or key that transformers does not know.
+        MapLLaVAError: for another kind of model.
+    """
     from transformers import CONFIG_MAPPING
 
-    values = dict(architecture)
-    model_type = values.pop("model_type", None)
-    if model_type not in CONFIG_MAPPING:
-        raise ValueError(f"architecture.model_type '{model_type}' is unknown to transformers; try 'llama'")
-    config = configure(CONFIG_MAPPING[model_type], values, "LLMMapDecoder")
-    return decoder_only(config, config, "architecture")
-
-
-def _config_of(source: WeightSource) -> Any:
-    """Config of the language model in a folder, which BLIP-2 and LLaVA keep inside their own."""
-    from transformers import CONFIG_MAPPING
-
+    if source is None:
+        values = dict(architecture)
+        model_type = values.pop("model_type", None)
+        if model_type not in CONFIG_MAPPING:
+            raise ValueError(
+                f"architecture.model_type '{model_type}' is unknown to transformers; try 'llama'"
+            )
+        config = configure(CONFIG_MAPPING[model_type], values, "LLMMapDecoder")
+        return decoder_only(config, config, "architecture")
     raw = source.config()
     if str(raw.get("model_type", "")).startswith("llava") and "text_config" not in raw:
         # LLaVA's original checkpoints: a language model's config with keys of the vision side between
@@ -256,11 +230,3 @@ def _config_of(source: WeightSource) -> Any:
         return config_class(**{key: value for key, value in raw.items() if key in known})
     whole = config_of(source)
     return decoder_only(whole.get_text_config(), whole, f"'{source.name}'")
-
-
-def _base_prefix(config: Any) -> str:
-    """Attribute under which the family's causal LM keeps its backbone."""
-    from transformers import MODEL_MAPPING
-
-    model_class: Any = MODEL_MAPPING[type(config)]
-    return model_class.base_model_prefix or "model"

@@ -11,21 +11,11 @@ from typing import Any
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from torch import Tensor, nn
+from torch import Tensor
 
-from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, WeightSource, load_tensor
-from mapllava.models.backbones.hf_backbone import (
-    RANDOM_STD,
-    build_backbone,
-    configure,
-    keep_frozen,
-    open_source,
-    part_config,
-    resolve_dtype,
-    settle,
-    without_dropout,
-)
-from mapllava.models.backbones.trainability import check_trainability
+from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, load_tensor
+from mapllava.models.backbones.hf_backbone import HFBackbone, keep_frozen, takes_backbone
+from mapllava.models.backbones.hf_config import RANDOM_STD, configure, part_config
 from mapllava.registry import MODELS
 
 _BERT_DIMS = 768  # the width that a standard deviation of 0.02 is meant for
@@ -42,66 +32,28 @@ class QFormerCore(BaseModule):
 
     Args:
         encoder_dims: C (given by the neck).
-        pretrained: folder or hub id of a BLIP-2 or InstructBLIP; its ``config.json`` decides the
-            architecture. What only text goes through is left out, and the log says so.
-        architecture: values of ``Blip2QFormerConfig`` for a random start; ignored with ``pretrained``.
-            Unless it names ``initializer_range``, narrower models start with proportionally larger
-            weights: at 0.02 and few channels next to nothing of the patches would get through.
-        gradient_checkpointing: recompute activations in the backward pass.
         frozen: keep the Q-Former's weights; gradients still reach queries and patches.
-        dtype: the backbone's dtype, ``float32`` if None; ``bfloat16`` only for a frozen one.
-        lora: adapters that train on the frozen weights, ``dict(rank, alpha, targets, dropout)``.
-        quantization: hold the frozen weights of linear layers packed, ``dict(bits=4)`` (NF4, optionally
-            ``compute_dtype``) or ``dict(bits=8)``.
+        **backbone: the Q-Former, see :class:`~mapllava.models.backbones.hf_backbone.HFBackbone`;
+            ``pretrained`` is a BLIP-2 or InstructBLIP: what only text goes through is left out, and the
+            log says so. Unless ``architecture`` (of ``Blip2QFormerConfig``) names ``initializer_range``,
+            narrower models start with proportionally larger weights: at 0.02 and few channels next to
+            nothing of the patches would get through.
 
     Raises:
-        ValueError: if the pretrained Q-Former reads features of other channels than C.
-        MapLLaVAError: if the weights do not fit, or ``frozen``, ``lora`` and ``quantization`` contradict
-            each other.
+        ValueError: as :class:`HFBackbone`; if the pretrained Q-Former reads features of other channels.
+        MapLLaVAError: as :class:`HFBackbone`.
     """
 
-    def __init__(
-        self,
-        encoder_dims: int,
-        pretrained: str | None = None,
-        architecture: dict | None = None,
-        gradient_checkpointing: bool = False,
-        frozen: bool = False,
-        dtype: str | None = None,
-        lora: dict | None = None,
-        quantization: dict | None = None,
-    ) -> None:
+    @takes_backbone
+    def __init__(self, encoder_dims: int, frozen: bool = False, **backbone: Any) -> None:
         super().__init__()
-        check_trainability("QFormerCore", frozen, lora, quantization)
-        from transformers import Blip2QFormerConfig, Blip2QFormerModel
+        from transformers import Blip2QFormerModel
 
-        self._source: WeightSource | None = open_source(pretrained, architecture, "QFormerCore")
-        if self._source is not None:
-            config: Any = part_config(
-                self._source, "qformer_config", Blip2QFormerConfig, "QFormerCore", _ALIKE
-            )
-            if config.encoder_hidden_size != encoder_dims:
-                raise ValueError(
-                    f"the Q-Former of {pretrained} reads features of {config.encoder_hidden_size} channels, "
-                    f"the vision encoder gives {encoder_dims}: use BLIP-2's own encoder, or pretrained=None"
-                )
-        else:
-            values = {**(architecture or {}), "encoder_hidden_size": encoder_dims}
-            config = configure(Blip2QFormerConfig, values, "QFormerCore")
-            if "initializer_range" not in values:
-                config.initializer_range = RANDOM_STD * math.sqrt(_BERT_DIMS / config.hidden_size)
-        config.use_qformer_text_input = False
-        if frozen:
-            without_dropout(config)
-        self.dtype = resolve_dtype(dtype)
-
-        def construct() -> nn.Module:
-            return Blip2QFormerModel._from_config(config, dtype=self.dtype, attn_implementation="sdpa")
-
-        self.backbone = build_backbone(construct, self._source, BLIP2_QFORMER, quantization)
-        self.base_weights = None if self._source is None else self._source.describe()
-        self.frozen = frozen
-        settle(self.backbone, frozen, gradient_checkpointing, lora)
+        hf = HFBackbone("QFormerCore", frozen=frozen, **backbone)
+        config = _config(hf, encoder_dims)
+        self.backbone = hf.build(Blip2QFormerModel, config, BLIP2_QFORMER)
+        self.base_weights = hf.describe()
+        self.frozen, self.dtype, self._source = frozen, hf.dtype, hf.source
         self.embed_dims: int = config.hidden_size
 
     def train(self, mode: bool = True) -> QFormerCore:
@@ -146,3 +98,23 @@ class QFormerCore(BaseModule):
         print_log(f"query tokens: {len(tokens)} of {self._source.name} tiled to {count}", logger="current")
         repeats = -(-count // len(tokens))
         return tokens.repeat(repeats, 1)[:count] + queries * (_SEED_NOISE * tokens.std())
+
+
+def _config(hf: HFBackbone, encoder_dims: int) -> Any:
+    """The Q-Former's config, which reads features of ``encoder_dims`` channels and no text."""
+    from transformers import Blip2QFormerConfig
+
+    if hf.source is not None:
+        config = part_config(hf.source, "qformer_config", Blip2QFormerConfig, hf.component, _ALIKE)
+        if config.encoder_hidden_size != encoder_dims:
+            raise ValueError(
+                f"the Q-Former of {hf.source.name} reads features of {config.encoder_hidden_size} channels, "
+                f"the vision encoder gives {encoder_dims}: use BLIP-2's own encoder, or pretrained=None"
+            )
+    else:
+        values = {**hf.architecture, "encoder_hidden_size": encoder_dims}
+        config = configure(Blip2QFormerConfig, values, hf.component)
+        if "initializer_range" not in values:
+            config.initializer_range = RANDOM_STD * math.sqrt(_BERT_DIMS / config.hidden_size)
+    config.use_qformer_text_input = False
+    return config

@@ -10,6 +10,7 @@ from torch import nn
 
 from mapllava.checkpoint import CLIP_VISION, LLAVA_TOWER, WeightSource
 from mapllava.errors import MapLLaVAError
+from mapllava.models.backbones.hf_backbone import HFBackbone, takes_backbone
 from mapllava.models.vision_encoders.hf_vision_encoder import HFVisionEncoder
 from mapllava.registry import MODELS
 
@@ -29,33 +30,21 @@ class CLIPVisionEncoder(HFVisionEncoder):
     model_name = "CLIPVisionModel"
     table = CLIP_VISION
 
-    def __init__(
-        self,
-        pretrained: str | None = None,
-        architecture: dict | None = None,
-        frozen: bool = True,
-        gradient_checkpointing: bool = False,
-        dtype: str | None = None,
-        feature_layer: int = -1,
-        lora: dict | None = None,
-        quantization: dict | None = None,
-    ) -> None:
-        super().__init__(
-            pretrained, architecture, frozen, gradient_checkpointing, dtype, feature_layer, lora, quantization
-        )
+    @takes_backbone
+    def __init__(self, *, feature_layer: int = -1, **backbone: Any) -> None:
+        super().__init__(feature_layer=feature_layer, **backbone)
         # only the pooled output goes through it: as a parameter it would never get a gradient
         self.backbone.post_layernorm = nn.Identity()
 
-    def _source(self, pretrained: str | None, architecture: dict | None) -> WeightSource | None:
-        source = super()._source(pretrained, architecture)
-        tower = _named_tower(source)
-        if source is None or tower is None:
-            return source
-        has_own = any(re.match(LLAVA_TOWER, key) for key, _ in source.tensors(lambda _: False))
-        return source if has_own else tower
-
-    def _config(self, source: WeightSource | None, architecture: dict | None) -> Any:
-        return super()._config(_named_tower(source) or source, architecture)
+    def _config(self, hf: HFBackbone, config_class: Any) -> Any:
+        given, tower = hf.source, _named_tower(hf.source)
+        if given is None or tower is None:
+            return super()._config(hf, config_class)
+        hf.source = tower
+        config = super()._config(hf, config_class)
+        if any(re.match(LLAVA_TOWER, key) for key, _ in given.tensors(lambda _: False)):
+            hf.source = given
+        return config
 
 
 def _named_tower(source: WeightSource | None) -> WeightSource | None:

@@ -1,14 +1,14 @@
 """Pieces shared by the components around transformers."""
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 import mapllava
-from mapllava.models.backbones.hf_backbone import open_source, resolve_dtype, settle
+from mapllava.models.backbones.hf_backbone import HFBackbone, resolve_dtype, takes_backbone
 
 
 def test_transformers_is_imported_only_inside_functions():
@@ -35,13 +35,20 @@ def test_other_names_are_no_dtypes(name):
 
 
 def test_a_random_start_needs_an_architecture():
-    assert open_source(None, {}, "X") is None
+    assert HFBackbone("X", architecture={}).source is None
     with pytest.raises(ValueError, match="X needs 'pretrained'"):
-        open_source(None, None, "X")
+        HFBackbone("X")
 
 
-def test_settle_freezes_parameters_and_mode():
-    backbone = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
-    settle(backbone, frozen=True, gradient_checkpointing=False)
-    assert not backbone[1].training
-    assert not any(p.requires_grad for p in backbone.parameters())
+def test_signatures_name_what_a_backbone_takes():
+    @takes_backbone
+    def constructor(self, first, frozen=False, **backbone):
+        return backbone
+
+    parameters = inspect.signature(constructor).parameters
+    assert list(parameters)[:3] == ["self", "first", "frozen"]
+    assert parameters["frozen"].default is False
+    assert set(parameters) - {"self", "first"} == set(inspect.signature(HFBackbone).parameters) - {
+        "component"
+    }
+    assert constructor(None, 1, dtype="float16") == {"dtype": "float16"}
