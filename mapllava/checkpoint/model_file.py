@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from mapllava.checkpoint.plain_file import read_plain
+from mapllava.config.moved import bring_up_to_date
 from mapllava.config.resolve import DATALOADERS, leaf_datasets
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write
@@ -85,6 +86,7 @@ def read_model_file(path: str | Path) -> ModelFile:
     _check_format(path, meta)
     if meta["format_version"] == _PROMPT_IN_PIPELINE:
         _move_prompt(meta)
+    bring_up_to_date(meta["full_config"])
     return ModelFile(path, dict(state), meta)
 
 

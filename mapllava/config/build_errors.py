@@ -14,6 +14,7 @@ from mmengine.registry import build_functions
 
 from mapllava import registry
 from mapllava.config.mistake import GONE
+from mapllava.config.moved import new_place
 from mapllava.errors import MapLLaVAError
 
 _UNREGISTERED = re.compile(r"(\S+) is not in the (.+?) registry")
@@ -116,4 +117,5 @@ def _unknown_argument(name: str, built: Any, text: str) -> str:
     known = arguments_of(built)
     close = difflib.get_close_matches(wrong, known, 1)
     hint = f"did you mean '{close[0]}'?" if close else f"it takes {', '.join(known) or 'others'}"
+    hint = new_place(name, wrong) or hint
     return f"config: {name} takes no argument '{wrong}': {hint}"

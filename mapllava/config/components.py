@@ -17,6 +17,7 @@ from mapllava import registry
 from mapllava.config.hooks import hook_slips
 from mapllava.config.keys import known_keys
 from mapllava.config.mistake import GONE, suggestion
+from mapllava.config.moved import new_place
 from mapllava.finding import FAIL, Finding
 
 _VALUES_ONLY = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
@@ -77,15 +78,16 @@ def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
             continue
         names, known = min(unknown, key=lambda pair: len(pair[0]))
         for name in sorted(names):
-            yield _unknown(component.where, name, f"{component.kind} has no argument", known)
+            what, moved = f"{component.kind} has no argument", new_place(component.kind, name)
+            yield _unknown(component.where, name, what, known, moved)
     yield from hook_slips(cfg)
     for where, node, known in plain_dicts(cfg):
         for name in sorted(set(node) - known):
             yield _unknown(where, name, "there is no key", known)
 
 
-def _unknown(where: str, name: str, what: str, known: set[str]) -> Finding:
-    remedy = suggestion(name, known) or f"take it out; there are {', '.join(sorted(known))}"
+def _unknown(where: str, name: str, what: str, known: set[str], moved: str = "") -> Finding:
+    remedy = moved or suggestion(name, known) or f"take it out; there are {', '.join(sorted(known))}"
     return Finding(f"{where}.{name}", FAIL, f"{what} '{name}'", remedy)
 
 

@@ -16,6 +16,7 @@ from mmengine.registry import Registry
 
 from mapllava import registry
 from mapllava.config.mistake import GONE
+from mapllava.config.moved import bring_up_to_date
 from mapllava.errors import MapLLaVAError
 from mapllava.files import read_json_object
 from mapllava.registry import MODELS, SCOPE, TASK_UTILS, TOKENIZERS, TRANSFORMS, WEIGHT_INITIALIZERS
@@ -39,8 +40,8 @@ def config_in(meta: Mapping[str, Any], source: str) -> dict[str, Any] | None:
         source: the file, for the message.
 
     Returns:
-        A copy; None where the checkpoint holds its config as text alone (``cfg``), which would have to be
-        evaluated.
+        A copy, with what older versions wrote moved to its place; None where the checkpoint holds its config
+        as text alone (``cfg``), which would have to be evaluated.
 
     Raises:
         MapLLaVAError: if what stands there is no config.
@@ -48,7 +49,7 @@ def config_in(meta: Mapping[str, Any], source: str) -> dict[str, Any] | None:
     config = meta.get("full_config")
     if config is not None and not (isinstance(config, dict) and isinstance(config.get("model"), dict)):
         raise MapLLaVAError(f"'{source}': meta.full_config is no config with a model: copy the file again")
-    return copy.deepcopy(config)
+    return bring_up_to_date(copy.deepcopy(config))
 
 
 def read_sent_config(path: str | Path) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def read_sent_config(path: str | Path) -> dict[str, Any]:
     """
     config = read_json_object(path, "config")
     check_components(config, "config", str(path), _ALL)
-    return config
+    return bring_up_to_date(config)
 
 
 def check_components(config: Any, where: str, source: str, registries: Sequence[Registry] = _PARTS) -> None:

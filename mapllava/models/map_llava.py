@@ -168,7 +168,7 @@ class MapLLaVA(BaseModel):
         means = self._avg_factors or update_avg_factors(parts, [data_samples])
         losses = check_losses(
             {
-                self.head: self.head.loss(logits, points, data_samples),
+                self.head: self.head.loss(logits, points, data_samples, out.bev),
                 self.neck: self.neck.loss(out, data_samples),
             }
         )

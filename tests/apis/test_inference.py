@@ -147,6 +147,17 @@ def test_a_file_whose_prompt_stood_in_the_pipeline_loads(trained, predictor, sam
     assert "TokenizePrompt" not in str(again.meta["full_config"])
 
 
+def test_a_file_whose_head_matched_and_weighed_by_itself_loads(trained, predictor, sample, tmp_path):
+    def before_the_criterion(content):
+        head = content["meta"]["full_config"]["model"]["head"]
+        head.update({name: head["criterion"][name] for name in ("assigner", "losses")})
+        del head["criterion"]
+
+    again = mapllava.load_model(edited(trained, tmp_path / "m.pth", before_the_criterion), "cpu")
+    arguments = (sample["img_paths"], sample["cam2img"], sample["lidar2cam"])
+    same(again.predict(*arguments), predictor.predict(*arguments))
+
+
 def test_a_base_that_was_changed_is_refused(trained, tmp_path):
     vicuna = tmp_path / "v"
     shutil.copytree(trained.vicuna, vicuna)

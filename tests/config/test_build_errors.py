@@ -36,7 +36,9 @@ WRONG = [
     ("model.neck.attention.pool", 0, "BEVQFormerNeck.attention.pool is 0"),
     ("model.neck.attention.radius", -6.0, "BEVQFormerNeck.radius is -6.0"),
     ("model.neck.attention.radus", 3.0, "BEVQFormerNeck.attention has no 'radus': did you mean 'radius'?"),
-    ("model.head.losses.angle", {"type": "PointsL1Loss"}, "VectorMapHead.losses has no 'angle'"),
+    ("model.head.criterion.losses", {"_delete_": True}, "model.head.criterion.losses is empty"),
+    ("model.head.losses.angle", {"type": "PointsL1Loss"},
+     "VectorMapHead takes no argument 'losses': it stands in its criterion.losses now"),
     ("model.decoder", {"type": "TransformerMapDecoder", "embed_dims": 128, "num_layers": 1, "num_heads": 0,
                        "_delete_": True}, "TransformerMapDecoder.num_heads is 0"),
 ]  # fmt: skip

@@ -55,6 +55,8 @@ REACH_NOTHING = {
     "a key without its dict": (TINY, "max_epochs = 1", ("max_epochs", "did you mean 'train_cfg.max_epochs'")),
     "a slip further down": (TINY, "train_cfg = dict(max_epoch=3)", ("train_cfg.max_epoch", "'max_epochs'")),
     "a slip in a component": (TINY, "model = dict(neck=dict(cel=2.0))", ("model.neck.cel", "'cell'")),
+    "what stands elsewhere now": (TINY, "model = dict(head=dict(losses=dict(pts=dict(weight=3.0))))",
+                                  ("model.head.losses", "VectorMapHead", "criterion.losses now")),
     "a slip in a hook's name": (TINY, "default_hooks = dict(chekpoint=dict(max_keep=1))",
                                 ("default_hooks.chekpoint", "did you mean 'checkpoint'?")),
     "a slip in what is left out": (TINY, "default_hooks = dict(emma=None)", ("default_hooks.emma", "'ema'")),

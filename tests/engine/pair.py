@@ -172,14 +172,17 @@ def pair_model(blip2: Path, dilations: tuple[int, ...] = ()) -> dict:
             num_points=POINTS,
             num_layers=1,
             layer=layer,
-            assigner=dict(
-                type="HungarianMapAssigner",
-                costs=[dict(type="FocalClassCost"), dict(type="OrderedPointsL1Cost")],
-            ),
-            losses=dict(
-                cls=dict(type="FocalClassLoss"),
-                pts=dict(type="PointsL1Loss"),
-                dir=dict(type="DirectionCosineLoss"),
+            criterion=dict(
+                type="MapCriterion",
+                assigner=dict(
+                    type="HungarianMapAssigner",
+                    costs=[dict(type="FocalClassCost"), dict(type="OrderedPointsL1Cost")],
+                ),
+                losses=dict(
+                    cls=dict(type="FocalClassLoss"),
+                    pts=dict(type="PointsL1Loss"),
+                    dir=dict(type="DirectionCosineLoss"),
+                ),
             ),
             max_predictions=6,
         ),

@@ -87,11 +87,14 @@ def make(neck="bev", decoder="plain", queries="instances") -> MapLLaVA:
             num_points=P,
             num_layers=2,
             layer=layer,
-            assigner=dict(type="HungarianMapAssigner", costs=costs),
-            losses=dict(
-                cls=dict(type="FocalClassLoss"),
-                pts=dict(type="PointsL1Loss"),
-                dir=dict(type="DirectionCosineLoss"),
+            criterion=dict(
+                type="MapCriterion",
+                assigner=dict(type="HungarianMapAssigner", costs=costs),
+                losses=dict(
+                    cls=dict(type="FocalClassLoss"),
+                    pts=dict(type="PointsL1Loss"),
+                    dir=dict(type="DirectionCosineLoss"),
+                ),
             ),
             max_predictions=9,
         ),

@@ -127,13 +127,23 @@ def test_map_queries_are_looked_at_once():
 
 HELPERS = {
     "cost": (
-        lambda model: model.head.assigner.costs,
+        lambda model: model.head.criterion.assigner.costs,
         0,
         lambda cost: cost[..., 0],
         "FocalClassCost gave (3, 2, 6); expected",
     ),
-    "class loss": (lambda model: model.head.losses, "cls", torch.sum, "FocalClassLoss gave loss per drawing"),
-    "loss of pairs": (lambda model: model.head.losses, "pts", torch.mean, "PointsL1Loss gave loss per pair"),
+    "class loss": (
+        lambda model: model.head.criterion.losses,
+        "cls",
+        torch.sum,
+        "FocalClassLoss gave loss 'cls', one value per layer",
+    ),
+    "loss of pairs": (
+        lambda model: model.head.criterion.losses,
+        "pts",
+        torch.mean,
+        "PointsL1Loss gave loss 'pts', one value per matched pair",
+    ),
 }
 
 
@@ -143,7 +153,7 @@ def test_what_costs_and_losses_give(holder, key, change, words, batch, monkeypat
     part = holder(model)[key]
     name = "forward" if isinstance(part, torch.nn.Module) else "__call__"
     gave = getattr(type(part), name)
-    monkeypatch.setattr(type(part), name, lambda *given: change(gave(*given)))
+    monkeypatch.setattr(type(part), name, lambda *given, **named: change(gave(*given, **named)))
     with pytest.raises(MapLLaVAError, match=re.escape(words)):
         model(*batch, mode="loss")
 

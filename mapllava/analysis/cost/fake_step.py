@@ -102,8 +102,9 @@ def record_step(
         _become_fake(model)
         recorder = StepRecorder(model)  # of the parameters there are now
         model.train()
-        if hasattr(model.head, "assigner"):
-            model.head.assigner = _OnePairPerElement()
+        criterion: Any = getattr(model.head, "criterion", None)
+        if hasattr(criterion, "assigner"):
+            criterion.assigner = _OnePairPerElement()
         if gpu:
             stack.enter_context(gpu_rules())
         stack.enter_context(recorder)

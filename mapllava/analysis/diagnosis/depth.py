@@ -48,7 +48,7 @@ class GradientByDepth:
       With detached references only the first drawing moves them; the others give 0.
 
     Args:
-        head: A head with ``forward(instances, points, bev)`` and ``loss(logits, points, samples)``.
+        head: A head with ``forward(instances, points, bev)`` and ``loss(logits, points, samples, bev)``.
     """
 
     def __init__(self, head: nn.Module) -> None:
@@ -73,8 +73,9 @@ class GradientByDepth:
             known = self.references
             learned = [] if known is None or not known.requires_grad else [known]
             drawn_from = (queries[0], queries[1] if points is not None else None)
-            logits, drawn = self.head(*drawn_from, None if bev is None else bev.detach())
-            losses = losses_by_drawing(self.head.loss(logits, drawn, samples), len(drawn))
+            bev = None if bev is None else bev.detach()
+            logits, drawn = self.head(*drawn_from, bev)
+            losses = losses_by_drawing(self.head.loss(logits, drawn, samples, bev), len(drawn))
             rows = []
             for loss in losses:
                 wanted = [drawn, *queries, *learned]

@@ -1,7 +1,7 @@
 """The vector map head: decoded queries in, scored polylines in metres out.
 
-Shapes: L drawings (the decoder's own and one per refinement layer), B batch, I instances,
-P points, D decoder channels, M matched pairs.
+Shapes: L layers (the decoder's own prediction and one per refinement layer), B batch, I instances,
+P points, D decoder channels.
 """
 
 from __future__ import annotations
@@ -14,13 +14,10 @@ from mmengine.model import BaseModule
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mapllava.config.mistake import check_names, check_sizes
+from mapllava.config.mistake import check_sizes
 from mapllava.models.heads.refinement_layer import mover
-from mapllava.models.precision import full_precision
-from mapllava.models.seams import check_tensor
-from mapllava.models.task_modules.hungarian_assigner import Assignment
-from mapllava.models.task_modules.targets import MapTargets
-from mapllava.registry import MODELS, TASK_UTILS
+from mapllava.models.losses.reduction import avg_factor
+from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
 
@@ -42,9 +39,9 @@ def _classifier(dims: int, num_classes: int) -> nn.Sequential:
 
 @MODELS.register_module()
 class VectorMapHead(BaseModule):
-    """Class scores and points by iterative refinement, with a loss at every drawing.
+    """Class scores and points by iterative refinement, with losses at every layer.
 
-    The first drawing is the decoder's own: what it made of the queries moves their learned
+    The first prediction is the decoder's own: what it made of the queries moves their learned
     references, so that the refinement layers look where it believes the elements to be.
 
     Args:
@@ -55,8 +52,7 @@ class VectorMapHead(BaseModule):
         num_points: P, points of an element.
         num_layers: refinement layers, L - 1.
         layer: config of one refinement layer, with its ``embed_dims`` and ``point_dims``.
-        assigner: config of the matcher.
-        losses: configs of the losses ``cls``, ``pts`` and ``dir``.
+        criterion: config of matching and losses.
         max_predictions: elements kept per sample, the best of all (instance, class) scores.
     """
 
@@ -69,8 +65,7 @@ class VectorMapHead(BaseModule):
         num_points: int,
         num_layers: int,
         layer: dict,
-        assigner: dict,
-        losses: dict[str, dict],
+        criterion: dict,
         max_predictions: int,
     ) -> None:
         super().__init__()
@@ -88,9 +83,8 @@ class VectorMapHead(BaseModule):
         shared = dict(layer, bev_dims=bev_dims, num_points=num_points)
         self.layers = nn.ModuleList(MODELS.build(shared) for _ in range(num_layers))
         self.classify = nn.ModuleList(_classifier(dims, num_classes) for _ in range(1 + num_layers))
-        self.assigner = TASK_UTILS.build(assigner)
-        check_names("VectorMapHead.losses", losses, ("cls", "pts", "dir"))
-        self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in losses.items()})
+        given = dict(map_spec=map_spec, num_points=num_points, num_instances=num_instances, bev_dims=bev_dims)
+        self.criterion = MODELS.build(dict(criterion, **given))
 
     def _spread(self, num_instances: int) -> Tensor:
         """Learned references of each query, spread over the ROI, in inverse-sigmoid space (I, P, 2).
@@ -139,55 +133,21 @@ class VectorMapHead(BaseModule):
         return torch.stack(all_logits), torch.stack(all_points)
 
     def loss(
-        self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample]
+        self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample], bev: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Losses of all drawings, per matched pair; the last's carry no prefix, others ``d0.``, ``d1.`` ….
+        """Losses of all layers, see :class:`~mapllava.models.heads.criterion.MapCriterion`.
 
         Args:
             logits: (L, B, I, n_classes).
             points: (L, B, I, P, 2) in [0, 1].
-            data_samples: with ``gt_instances``.
+            data_samples: B, with ``gt_instances``.
+            bev: (B, bev_dims, Y, X) of the neck, or None.
         """
-        with full_precision(logits):
-            targets = MapTargets.from_samples(data_samples, self.map_spec, self.num_points, logits.device)
-            pairs: Assignment = self.assigner(logits, points, targets)
-            positives = torch.tensor(max(self.avg_factor(data_samples), 1.0), device=logits.device)
-            layers = self._layer_losses(logits, points, targets, pairs, positives)
-        names = [f"d{index}." for index in range(len(logits) - 1)] + [""]
-        return {
-            f"{p}loss_{key}": value[i].clone() for i, p in enumerate(names) for key, value in layers.items()
-        }
+        return self.criterion(logits, points, data_samples, bev)
 
     def avg_factor(self, data_samples: Sequence[MapDataSample]) -> float:
-        """What the losses of a batch are averaged over: elements, of a sample no more than queries."""
-        return float(
-            sum(min(len(sample.gt_instances.labels), len(self.references)) for sample in data_samples)
-        )
-
-    def _layer_losses(
-        self, logits: Tensor, points: Tensor, targets: MapTargets, pairs: Assignment, positives: Tensor
-    ) -> dict[str, Tensor]:
-        """Each loss as (L,), per positive; NaN where predictions or elements are, matched or not."""
-        one_hot = torch.zeros_like(logits)
-        label = targets.labels[pairs.sample, pairs.element]
-        one_hot[pairs.layer, pairs.sample, pairs.prediction, label] = 1.0
-        matched = points[pairs.layer, pairs.sample, pairs.prediction]
-        orders = targets.orders[pairs.sample, pairs.element]
-        best = (orders - matched.detach().unsqueeze(1)).abs().sum((2, 3)).argmin(1)
-        target = orders[torch.arange(len(best), device=best.device), best]
-        metres = self.map_spec.roi.denormalize
-        per_pair = {
-            "pts": self.losses["pts"](matched, target),
-            "dir": self.losses["dir"](metres(matched), metres(target)),
-        }
-        losses: dict[str, nn.Module] = dict(self.losses.items())
-        result = {"cls": losses["cls"](logits, one_hot, positives)}
-        check_tensor(losses["cls"], "loss per drawing", result["cls"], (len(logits),))
-        nothing = (0 * points).sum((1, 2, 3, 4)) + (0 * targets.orders).sum()  # 0, or NaN
-        for name, value in per_pair.items():
-            check_tensor(losses[name], "loss per pair", value, (len(best),))
-            result[name] = nothing.index_add(0, pairs.layer, value) / positives
-        return result
+        """What the criterion's losses of a batch are averaged over."""
+        return avg_factor(self.criterion, data_samples)
 
     def predict(self, logits: Tensor, points: Tensor) -> list[InstanceData]:
         """The last layer's best elements of each sample.

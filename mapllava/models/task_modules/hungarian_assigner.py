@@ -1,6 +1,6 @@
-"""One-to-one matching of a batch, all decoder layers at once.
+"""One-to-one matching of a batch, all layers at once.
 
-Shapes: L decoder layers, B batch, I predictions, M matched pairs of all layers and samples.
+Shapes: L layers, B batch, I predictions, M matched pairs of all layers and samples.
 Source: the set prediction of DETR; costs as in MapTR.
 """
 
@@ -41,7 +41,7 @@ class HungarianMapAssigner:
 
     def __init__(self, costs: Sequence[dict]) -> None:
         if not costs:
-            raise MapLLaVAError("model.head.assigner.costs is empty: nothing says what matches what")
+            raise MapLLaVAError("model.head.criterion.assigner.costs is empty: nothing would be matched")
         self.costs = [TASK_UTILS.build(cost) for cost in costs]
 
     @torch.no_grad()
@@ -70,7 +70,7 @@ class HungarianMapAssigner:
             names = ", ".join(type(cost).__name__ for cost in self.costs)
             raise MapLLaVAError(
                 f"the sum of the matching costs ({names}) is not finite, though predictions and elements "
-                "are: see model.head.assigner.costs"
+                "are: see model.head.criterion.assigner.costs"
             )
         parts: list[tuple[int, int, Tensor, Tensor]] = []
         for layer in range(matrix.shape[0]):

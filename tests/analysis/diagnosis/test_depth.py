@@ -21,7 +21,7 @@ class HandMadeHead(nn.Module):
             state = state * self.factor
         return torch.zeros(self.drawings), torch.stack(drawn)
 
-    def loss(self, logits, points, samples):
+    def loss(self, logits, points, samples, bev):
         names = [f"d{index}." for index in range(len(points) - 1)] + [""]
         out = {}
         for name, drawn in zip(names, points, strict=True):

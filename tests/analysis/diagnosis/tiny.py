@@ -83,14 +83,17 @@ def tiny_model(neck: str = "bev", decoder: str = "plain", layers: int = 2, point
             "num_points": 8,
             "num_layers": layers,
             "max_predictions": 9,
-            "assigner": {
-                "type": "HungarianMapAssigner",
-                "costs": [{"type": "FocalClassCost"}, {"type": "OrderedPointsL1Cost"}],
-            },
-            "losses": {
-                "cls": {"type": "FocalClassLoss"},
-                "pts": {"type": "PointsL1Loss"},
-                "dir": {"type": "DirectionCosineLoss"},
+            "criterion": {
+                "type": "MapCriterion",
+                "assigner": {
+                    "type": "HungarianMapAssigner",
+                    "costs": [{"type": "FocalClassCost"}, {"type": "OrderedPointsL1Cost"}],
+                },
+                "losses": {
+                    "cls": {"type": "FocalClassLoss"},
+                    "pts": {"type": "PointsL1Loss"},
+                    "dir": {"type": "DirectionCosineLoss"},
+                },
             },
             "layer": {
                 "type": "RefinementLayer",

@@ -14,7 +14,7 @@ from mapllava.structures.map_data_sample import MapDataSample
 P, INSTANCES, CLASSES = 6, 12, 3
 
 
-def make(bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None) -> VectorMapHead:
+def make(bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None, **more: dict) -> VectorMapHead:
     torch.manual_seed(0)
     layer = dict(
         type="RefinementLayer",
@@ -29,6 +29,7 @@ def make(bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None) ->
     losses = dict(
         cls=dict(type="FocalClassLoss"), pts=dict(type="PointsL1Loss"), dir=dict(type="DirectionCosineLoss")
     )
+    assigner = dict(type="HungarianMapAssigner", costs=costs)
     return VectorMapHead(
         in_channels=20,
         bev_dims=bev_dims,
@@ -37,8 +38,7 @@ def make(bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None) ->
         num_points=P,
         num_layers=num_layers,
         layer=layer,
-        assigner=dict(type="HungarianMapAssigner", costs=costs),
-        losses=losses,
+        criterion=dict(type="MapCriterion", assigner=assigner, losses=losses | more),
         max_predictions=10,
     )
 
@@ -186,7 +186,7 @@ def test_elements_without_a_query_do_not_dilute_the_loss(drawn):
     lines = [(k % CLASSES, straight(-14.0 + k)) for k in range(2 * INSTANCES)]
     crowded = [sample_with(*lines), sample_with(lines[0])]
     targets = MapTargets.from_samples(crowded, head.map_spec, P, logits.device)
-    pairs = head.assigner(logits, points, targets)
+    pairs = head.criterion.assigner(logits, points, targets)
     matched = sorted(pairs.element[pairs.sample == 0].tolist())
     assert len(matched) == INSTANCES
     fitting = [sample_with(*(lines[k] for k in matched)), crowded[1]]

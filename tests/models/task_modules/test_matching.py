@@ -94,7 +94,7 @@ def test_a_cost_that_is_not_finite_by_itself_is_refused(targets):
     TASK_UTILS.register_module(name="Endless", module=type("Endless", (FocalClassCost,), {
         "__call__": lambda self, *args: FocalClassCost.__call__(self, *args) / 0,
     }), force=True)  # fmt: skip
-    with pytest.raises(MapLLaVAError, match=r"Endless.* not finite.*model\.head\.assigner\.costs"):
+    with pytest.raises(MapLLaVAError, match=r"Endless.* not finite.*model\.head\.criterion\.assigner\.costs"):
         HungarianMapAssigner([{"type": "Endless"}])(
             torch.ones(1, 3, 4, 3), torch.rand(1, 3, 4, P, 2), targets
         )
