@@ -6,7 +6,6 @@ import io
 import os
 import re
 import stat
-import struct
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from mapllava.errors import MapLLaVAError
 
@@ -124,40 +125,30 @@ def decode(file: ImageFile, factor: int = 1) -> np.ndarray:
 
 
 def _header(data: bytes) -> tuple[str, tuple[int, int]]:
-    """Kind and (width, height)."""
-    if data.startswith(_SOI):
-        return "jpeg", _jpeg_size(data)
-    if data.startswith(_PNG) and len(data) > 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return "png", (width, height)
+    """Kind and (width, height), as Pillow reads them.
+
+    A JPEG must go on to an end marker; what stands behind that does not count.
+    """
+    stream = io.BytesIO(data)
+    short = f"is cut short: {len(data)} bytes without an end marker; copy it again"
     try:
-        with Image.open(io.BytesIO(data), formats=_BY_PILLOW) as image:
+        if data.startswith(_SOI):
+            size = JpegImageFile(stream).size
+            if data.rfind(_EOI, stream.tell()) < 0:  # behind the header, whose preview has one too
+                raise ImageError(short)
+            return "jpeg", size
+        if data.startswith(_PNG):
+            return "png", PngImageFile(stream).size
+        with Image.open(stream, formats=_BY_PILLOW) as image:
             return "other", image.size
+    except ImageError:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"does not decode: {len(data)} bytes that are no image; copy it again") from error
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """(width, height) of a JPEG that goes on to an end marker; what stands behind that does not count."""
-    size, pos = None, 2
-    while pos + 9 <= len(data) and data[pos] == 0xFF:
-        marker = data[pos + 1]
-        if marker == 0xFF:
-            pos += 1
-            continue
-        if marker == 0xDA:
-            break
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            bits, height, width = struct.unpack(">BHH", data[pos + 4 : pos + 9])
-            size = (width, height)
-            if bits != 8:
-                raise ImageError(f"is a JPEG of {bits} bits per sample: convert it to 8")
-        pos += 2 + int(struct.unpack(">H", data[pos + 2 : pos + 4])[0])
-    if data.rfind(_EOI, pos) < 0:
-        raise ImageError(f"is cut short: {len(data)} bytes without an end marker; copy it again")
-    if size is None:
-        raise ImageError(f"does not decode: {len(data)} bytes with a damaged header; copy it again")
-    return size
+        if data.startswith(_SOI) and _EOI not in data:
+            raise ImageError(short) from error
+        raise ImageError(
+            f"does not decode ({error}): {len(data)} bytes; copy it again, or convert it to 8 bits a channel"
+        ) from error
 
 
 def _watched(data: np.ndarray, flags: int) -> tuple[np.ndarray | None, str]:

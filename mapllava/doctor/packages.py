@@ -20,6 +20,7 @@ _MODULES = {  # what shows that a distribution works, where it is not its own na
     "opencv-python": "cv2",
     "protobuf": "google.protobuf",
     "opencv-python-headless": "cv2",
+    "scikit-learn": "sklearn.linear_model",
     "scipy": "scipy.optimize",
     "setuptools": "pkg_resources",
 }

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import cv2
@@ -137,6 +138,7 @@ def with_size(data: bytes, width: int, height: int, bits: int = 8) -> bytes:
 CUT = len(JPEG) * 2 // 3
 HOLE = JPEG[: len(JPEG) // 2] + bytes(512) + JPEG[len(JPEG) // 2 + 512 :]
 PNG = UNUSUAL["PNG"]
+BOMB = b"IHDR" + struct.pack(">II", 60000, 60000) + PNG[24:29]
 DAMAGED = {
     "cut": (JPEG[:CUT], "cut short"),
     "cut in the header": (JPEG[:40], "cut short"),
@@ -148,12 +150,12 @@ DAMAGED = {
     "progressive, cut": (PROGRESSIVE[: len(PROGRESSIVE) // 3] + b"\xff\xd9", "damaged inside"),
     "header says taller": (with_size(JPEG, W, 2 * H), "damaged inside"),
     "header says lower": (with_size(JPEG, W, H // 2), "damaged inside"),
-    "no height": (with_size(JPEG, W, 0), "161 x 0 pixels"),
+    "no height": (with_size(JPEG, W, 0), "does not decode"),
     "a bomb": (with_size(JPEG, 65500, 65500), "65500 x 65500 pixels"),
-    "12 bits": (with_size(JPEG, W, H, bits=12), "12 bits per sample"),
+    "12 bits": (with_size(JPEG, W, H, bits=12), "12-bit.*8 bits"),
     "PNG cut": (PNG[: len(PNG) // 2], "does not decode"),
     "PNG with a flipped bit": (PNG[:5000] + bytes([PNG[5000] ^ 4]) + PNG[5001:], "damaged inside"),
-    "PNG bomb": (PNG[:16] + struct.pack(">II", 60000, 60000) + PNG[24:], "60000 x 60000 pixels"),
+    "PNG bomb": (PNG[:12] + BOMB + struct.pack(">I", zlib.crc32(BOMB)) + PNG[33:], "60000 x 60000 pixels"),
     "PPM cut": (UNUSUAL["PPM"][:-9], "does not decode"),
     "WebP cut": (UNUSUAL["WebP"][:-99], "does not decode"),
     "TIFF of 16 bits": (saved("TIFF", Image.fromarray(RGB[..., 0].astype(np.uint16))), "more than 8 bits"),

@@ -5,38 +5,37 @@ Shapes: n samples, d features, r <= n directions that the features span.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
 
 FOLDS = 5
 INNER_FOLDS = 3
-STRENGTHS: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+STRENGTHS = np.array([1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0])
 """Penalties that are tried, in units of the features' mean squared length."""
-
-Fit = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 
 
 def span(features: np.ndarray) -> np.ndarray:
-    """Coordinates (n, r) of features (n, d) in the directions that they span, of mean length 1.
+    """Coordinates (n, r) of features (n, d) in the directions that they span, of mean squared length 1.
 
     Regressions with an L2 penalty give the same predictions on either; with more features than
     samples this is far smaller. No label is looked at.
     """
     centred = features.astype(np.float64) - features.mean(axis=0, dtype=np.float64)
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    values, vectors = np.maximum(values, 0.0), vectors
+    values, vectors = np.linalg.eigh(centred @ centred.T)  # (n, n): PCA would hold all (r, d) directions
     keep = values > 1e-10 * max(values[-1], 1e-300)
     if not keep.any():
         return np.zeros((len(features), 1))
     return vectors[:, keep] * np.sqrt(values[keep] / values.sum() * len(features))
 
 
-def folds(groups: Sequence[Any], count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Split samples so that a group is never on both sides.
+def folds(
+    groups: Sequence[Any] | np.ndarray, count: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Split samples so that a group is never on both sides; none if there is one group only.
 
     Args:
         groups: (n,) for instance the scene of each sample: its samples resemble each other.
@@ -46,36 +45,9 @@ def folds(groups: Sequence[Any], count: int, seed: int) -> Iterator[tuple[np.nda
     Yields:
         Indices to fit on and indices held out; every sample is held out once.
     """
-    _, number = np.unique(np.asarray(groups), return_inverse=True)
-    size = int(number.max()) + 1
-    fold_of_group = np.empty(size, dtype=int)
-    fold_of_group[np.random.default_rng(seed).permutation(size)] = np.arange(size) % min(count, size)
-    fold = fold_of_group[number]
-    for index in range(int(fold.max()) + 1):
-        yield np.flatnonzero(fold != index), np.flatnonzero(fold == index)
-
-
-def ridge(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, strength: float) -> np.ndarray:
-    """Fit a ridge regression with an intercept on (n, r) and (n,), predict (m, r)."""
-    mean_x, mean_y = x.mean(axis=0), y.mean()
-    centred = x - mean_x
-    gram = centred.T @ centred + strength * len(x) * np.eye(x.shape[1])
-    return mean_y + (x_new - mean_x) @ np.linalg.solve(gram, centred.T @ (y - mean_y))
-
-
-def logistic(x: np.ndarray, y: np.ndarray, x_new: np.ndarray, strength: float) -> np.ndarray:
-    """Fit a logistic regression with an intercept on (n, r) and (n,) of 0 and 1, probabilities of (m, r)."""
-    sign = 2.0 * y - 1.0
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        margin = sign * (x @ weights[1:] + weights[0])
-        slope = -sign * expit(-margin) / len(x)
-        penalty = strength * weights[1:]
-        gradient = np.concatenate([[slope.sum()], x.T @ slope + penalty])
-        return float(np.logaddexp(0, -margin).mean() + 0.5 * penalty @ weights[1:]), gradient
-
-    weights = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B").x
-    return expit(x_new @ weights[1:] + weights[0])
+    count = min(count, len(set(groups)))
+    if count > 1:
+        yield from GroupKFold(count, shuffle=True, random_state=seed).split(groups, groups=groups)
 
 
 def probe_count(x: np.ndarray, counts: np.ndarray, groups: Sequence[Any], seed: int = 0) -> dict[str, Any]:
@@ -94,9 +66,8 @@ def probe_count(x: np.ndarray, counts: np.ndarray, groups: Sequence[Any], seed: 
     y = counts.astype(np.float64)
     if len(set(groups)) < 2 or np.ptp(y) == 0:
         return {"r2": None}
-    guess, plain = _held_out(ridge, x, y, groups, seed)
-    spread = np.square(y - plain).sum()
-    return {"r2": float(1.0 - np.square(y - guess).sum() / spread)}
+    guess, plain = _held_out(Ridge(), x, y, np.asarray(groups), seed)
+    return {"r2": float(1.0 - np.square(y - guess).sum() / np.square(y - plain).sum())}
 
 
 def probe_presence(
@@ -115,35 +86,43 @@ def probe_presence(
         ``majority``, held-out accuracy of the answer that is more frequent among the samples
         fitted on; ``share`` of yes.
     """
-    y = present.astype(np.float64)
+    y = present.astype(np.int64)
     out: dict[str, Any] = {"accuracy": None, "majority": None, "share": float(y.mean())}
     if len(set(groups)) < 2 or np.ptp(y) == 0:
         return out
-    guess, plain = _held_out(logistic, x, y, groups, seed)
+    guess, plain = _held_out(LogisticRegression(max_iter=1000), x, y, np.asarray(groups), seed)
     out["accuracy"] = float(((guess >= 0.5) == (y == 1)).mean())
     out["majority"] = float(((plain >= 0.5) == (y == 1)).mean())
     return out
 
 
 def _held_out(
-    fit: Fit, x: np.ndarray, y: np.ndarray, groups: Sequence[Any], seed: int
+    model: Ridge | LogisticRegression, x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predictions (n,) of every sample by a fit without its fold, and the means of those fits' labels."""
-    names = np.asarray(groups)
-    guess, plain = np.empty_like(y), np.empty_like(y)
-    for train, held in folds(names.tolist(), FOLDS, seed):
-        strength = _choose(fit, x[train], y[train], names[train], seed)
-        guess[held] = fit(x[train], y[train], x[held], strength)
-        plain[held] = y[train].mean()
+    guess, plain = np.empty(len(y)), np.empty(len(y))
+    for train, held in folds(groups, FOLDS, seed):
+        plain[held] = guess[held] = y[train].mean()
+        if np.ptp(y[train]) > 0:
+            guess[held] = _fit_and_predict(model, x[train], y[train], groups[train], x[held], seed)
     return guess, plain
 
 
-def _choose(fit: Fit, x: np.ndarray, y: np.ndarray, groups: np.ndarray, seed: int) -> float:
-    """The penalty of the least squared error on folds within the samples fitted on."""
-    if len(np.unique(groups)) < 2:
-        return STRENGTHS[-1]
-    errors = np.zeros(len(STRENGTHS))
-    for train, held in folds(groups.tolist(), INNER_FOLDS, seed + 1):
-        for index, strength in enumerate(STRENGTHS):
-            errors[index] += np.square(fit(x[train], y[train], x[held], strength) - y[held]).sum()
-    return STRENGTHS[int(errors.argmin())]
+def _fit_and_predict(
+    model: Any, x: np.ndarray, y: np.ndarray, groups: np.ndarray, x_new: np.ndarray, seed: int
+) -> np.ndarray:
+    """Of the penalty of the least squared error on folds within the samples fitted on.
+
+    Penalties weigh against the mean loss, as those of scikit-learn weigh against its sum.
+    """
+    penalties = STRENGTHS * len(x)
+    yes_or_no = isinstance(model, LogisticRegression)
+    name, values = ("C", 1 / penalties) if yes_or_no else ("alpha", penalties)
+    inner = [fold for fold in folds(groups, INNER_FOLDS, seed + 1) if np.ptp(y[fold[0]]) > 0]
+    if inner:
+        scoring = "neg_brier_score" if yes_or_no else "neg_mean_squared_error"
+        model = GridSearchCV(model, {name: values}, scoring=scoring, cv=inner)
+    else:
+        model = model.set_params(**{name: values[-1]})  # nothing to choose by: the strongest
+    fitted = model.fit(x, y)
+    return fitted.predict_proba(x_new)[:, 1] if yes_or_no else fitted.predict(x_new)

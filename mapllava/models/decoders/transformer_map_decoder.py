@@ -17,7 +17,10 @@ from mapllava.registry import MODELS
 
 
 class _Attention(nn.Module):
-    """Multi-head attention over a fused kernel; a bool mask says who may attend."""
+    """Multi-head attention over a fused kernel; a bool mask says who may attend.
+
+    Not ``nn.MultiheadAttention``: its names and first weights would be others than those of our checkpoints.
+    """
 
     def __init__(self, dims: int, num_heads: int, dropout: float) -> None:
         super().__init__()

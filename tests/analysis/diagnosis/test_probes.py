@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mapllava.analysis.diagnosis.probes import folds, logistic, probe_count, probe_presence, ridge, span
+from mapllava.analysis.diagnosis.probes import folds, probe_count, probe_presence, span
 
 RNG = np.random.default_rng(0)
 SCENES = [f"scene {index // 5}" for index in range(100)]
@@ -44,21 +44,24 @@ def test_groups_are_never_split_and_every_sample_is_held_out_once():
 
 
 def test_directions_lose_nothing():
-    x, y = features(300), RNG.normal(size=100)
-    scale = np.square(x - x.mean(0)).sum() / len(x)
+    x = features(300)
     short = span(x)
     assert short.shape == (100, 99)
     assert np.square(short).sum() == pytest.approx(100)
-    direct = ridge(x[:80] / np.sqrt(scale), y[:80], x[80:] / np.sqrt(scale), 0.1)
-    assert ridge(short[:80], y[:80], short[80:], 0.1) == pytest.approx(direct)
+    centred = x - x.mean(axis=0)
+    assert short @ short.T == pytest.approx(centred @ centred.T / np.square(centred).sum() * 100)
 
 
-def test_logistic_regression_by_hand():
-    """Two points at +1 and -1 with penalty s: the weight solves s w = 1 / (1 + e^w)."""
-    x, y = np.array([[1.0], [-1.0]]), np.array([1.0, 0.0])
-    (probability,) = logistic(x, y, np.array([[1.0]]), 0.25)
-    weight = np.log(probability / (1 - probability))
-    assert 0.25 * weight == pytest.approx(1 / (1 + np.exp(weight)), abs=1e-4)
+def test_two_scenes_leave_nothing_to_choose_a_penalty_by():
+    x = features(3)
+    found = probe_count(span(x), x[:, 0], ["a"] * 50 + ["b"] * 50)
+    assert found["r2"] is not None
+
+
+def test_a_class_in_one_scene_alone_is_survived():
+    present = np.array([scene == "scene 3" for scene in SCENES])
+    found = probe_presence(span(features(5)), present, SCENES)
+    assert found["accuracy"] == found["majority"] == pytest.approx(0.95)
 
 
 @pytest.mark.parametrize(("values", "scenes"), [(np.ones(100), SCENES), (np.arange(100), ["one"] * 100)])
