@@ -13,42 +13,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mapllava.config.mistake import check_names, check_sizes
-from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
-from mapllava.models.look_up import gather_rows
 from mapllava.models.losses.settings import check_numbers
 from mapllava.models.necks.base import MapNeck, NeckOutput
-from mapllava.models.necks.bev_grid import cell_centres, heights_in_frame, stride_per_axis
-from mapllava.models.necks.ground_sampling import bilinear_footprint
-from mapllava.models.precision import full_precision
+from mapllava.models.necks.bev_encoder import BEVEncoder
+from mapllava.models.necks.bev_grid import cell_centres, stride_per_axis
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
 
 
-class _BEVBlock(nn.Module):
-    """A dilated 3x3 convolution around a shortcut."""
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + F.relu(self.norm(self.conv(x)))
-
-
 @MODELS.register_module()
-class BEVQFormerNeck(MapNeck):
-    """Ground cells sample the images, convolutions share what they saw, a Q-Former condenses it.
+class BEVQFormerNeck(BEVEncoder, MapNeck):
+    """A Q-Former condenses a BEV map and the patches around each query's place.
 
-    Every cell of a grid over the ROI reads the patch features at the projections of its centre at
-    several heights (zero where no camera sees it). Small convolutions turn this into a BEV map.
-    The queries of the Q-Former stand on a coarser grid: each starts from the BEV features around
-    its place and attends, in the Q-Former's cross-attention, to the patches whose viewing ray
-    meets the ground within a radius of it. What a query learns of its own starts from BLIP-2's 32
-    tokens where the Q-Former has its weights. An auxiliary segmentation of the BEV map trains the
-    sampling directly.
+    :class:`BEVEncoder` makes the map. The queries of the Q-Former stand on a coarser grid: each starts
+    from the BEV features around its place and attends, in the Q-Former's cross-attention, to the patches
+    whose viewing ray meets the ground within a radius of it. What a query learns of its own starts from
+    BLIP-2's 32 tokens where the Q-Former has its weights. An auxiliary segmentation of the BEV map trains
+    the sampling directly.
 
     Args:
         in_channels: C, channels of the patch features (given by the detector).
@@ -78,28 +61,12 @@ class BEVQFormerNeck(MapNeck):
         attention: dict[str, float],
         loss_bev: dict[str, float],
     ) -> None:
-        super().__init__()
-        self.bev_dims = bev_dims
-        convolutions = {"dilations": dilations} if dilations else {}  # there may be none
-        check_sizes("BEVQFormerNeck", bev_dims=bev_dims, token_stride=token_stride, **convolutions)
-        check_names("BEVQFormerNeck.loss_bev", loss_bev, ("bce", "dice"))
+        super().__init__(in_channels, map_spec, bev_dims, cell, heights, dilations, loss_bev)
+        check_sizes("BEVQFormerNeck", token_stride=token_stride)
         check_names("BEVQFormerNeck.attention", attention, ("radius", "pool"))
         check_sizes("BEVQFormerNeck.attention", pool=int(attention["pool"]))
-        check_numbers(self, **loss_bev, radius=attention["radius"])
-        self.loss_weights = dict(loss_bev)
+        check_numbers(self, radius=attention["radius"])
         self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
-        self.ground, levels = heights_in_frame(heights, map_spec.frame)
-        self.shape = map_spec.roi.grid_shape(cell)
-        centres = cell_centres(map_spec, self.shape)
-        points = [torch.cat([centres, torch.full_like(centres[:, :1], z)], dim=-1) for z in levels]
-        self.register_buffer("points", torch.cat(points), persistent=False)
-        self.num_heights = len(levels)
-
-        self.fuse = nn.Linear(in_channels * len(levels), bev_dims)
-        self.place = nn.Parameter(torch.zeros(len(centres), bev_dims))
-        self.blocks = nn.Sequential(*(_BEVBlock(bev_dims, dilation) for dilation in dilations))
-        self.segment = nn.Conv2d(bev_dims, len(map_spec.classes), 1)
-
         strides = stride_per_axis(token_stride, map_spec)
         self.token_shape = (-(-self.shape[0] // strides[0]), -(-self.shape[1] // strides[1]))
         self.register_buffer("token_places", cell_centres(map_spec, self.token_shape), persistent=False)
@@ -110,16 +77,8 @@ class BEVQFormerNeck(MapNeck):
 
     def forward(self, feats: Tensor, grid: tuple[int, int], cameras: Cameras) -> NeckOutput:
         """Patch features (B, N, P, C) to scene tokens (B, S, D) and a BEV map (B, C_bev, Y, X)."""
-        batch = feats.shape[0]
-        rows, cols = self.shape
-        with full_precision(feats):
-            indices, weights = bilinear_footprint(self.points, cameras, grid)
-            sampled = gather_rows(feats.flatten(1, 2), indices, weights)
-        sampled = sampled.view(batch, self.num_heights, rows * cols, -1)
-        cells = self.fuse(sampled.permute(0, 2, 1, 3).flatten(2)) + self.place
-        bev = self.blocks(F.relu(cells).transpose(1, 2).unflatten(2, (rows, cols)))  # channels last
-
-        pooled = F.adaptive_avg_pool2d(bev, self.token_shape).flatten(2).transpose(1, 2)
+        bev = self.encode_bev(feats, grid, cameras)
+        pooled = F.adaptive_avg_pool2d(bev, self.token_shape).flatten(2).transpose(1, 2)  # (B, S, bev_dims)
         queries = self.to_query(pooled) + self.query_tokens
         coarse, coarse_grid = self._pool(feats, grid)
         tokens = self.qformer(queries, coarse, self.visible_patches(coarse_grid, cameras))
@@ -146,29 +105,5 @@ class BEVQFormerNeck(MapNeck):
         return mask | ~mask.any(-1, keepdim=True)
 
     def loss(self, out: NeckOutput, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
-        """Segmentation of the BEV map: binary cross-entropy and Dice, of each sample and class.
-
-        Args:
-            out: this neck's output.
-            data_samples: with ``gt_bev`` (n_classes, Y, X) of this neck's grid.
-
-        Raises:
-            MapLLaVAError: if ``gt_bev`` has another grid than the neck.
-        """
-        logits = out.extras["segmentation"].float()
-        for sample in data_samples:
-            if tuple(sample.gt_bev.data.shape[-2:]) != self.shape:
-                raise MapLLaVAError(
-                    f"gt_bev of sample {sample.sample_token} has {tuple(sample.gt_bev.data.shape[-2:])} "
-                    f"cells, the neck {self.shape}: set RasterizeBEV's cell to the neck's"
-                )
-        target = torch.stack([sample.gt_bev.data for sample in data_samples]).to(logits)
-        bce = F.binary_cross_entropy_with_logits(logits, target)
-        probability = logits.sigmoid()
-        overlap = (probability * target).sum((2, 3))
-        size = (probability + target).sum((2, 3))
-        dice = (1 - (2 * overlap + 1) / (size + 1)).mean()
-        return {
-            "loss_bev_bce": self.loss_weights["bce"] * bce,
-            "loss_bev_dice": self.loss_weights["dice"] * dice,
-        }
+        """The BEV encoder's segmentation loss, scalars ``loss_bev_bce`` and ``loss_bev_dice``."""
+        return self.segmentation_loss(out.extras["segmentation"], data_samples)
