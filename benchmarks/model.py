@@ -27,7 +27,7 @@ from mapllava.analysis.cost import PlanOptions, SampleShape, example_batch, make
 from mapllava.analysis.cost.step_timer import LOSSES, REST, StepTimer
 from mapllava.cli.command_line import config_of
 from mapllava.config.options import OptionsAction
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.engine.runner.out_of_memory import is_out_of_memory
 from mapllava.errors import MapLLaVAError
@@ -205,8 +205,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     try:
-        cfg = config_of(args)
-        inject_map_spec(cfg)
+        cfg = resolve(config_of(args))
         MMLogger.get_current_instance().setLevel(logging.WARNING)
         rows = rows_of(cfg, args)
     except MapLLaVAError as error:

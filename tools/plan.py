@@ -22,7 +22,7 @@ from mapllava.analysis.cost.model_parts import without_quantization
 from mapllava.analysis.cost.plan_report import plan_report, plan_values
 from mapllava.cli.command_line import config_of, run_tool
 from mapllava.config.options import OptionsAction
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.errors import MapLLaVAError
 from mapllava.files import write_json
 
@@ -82,8 +82,7 @@ def options_of(args: argparse.Namespace, cfg: Any) -> PlanOptions:
 def main(argv: list[str] | None = None) -> int:
     """Plan; returns the exit status."""
     args = parse_args(argv)
-    cfg = config_of(args)
-    inject_map_spec(cfg)
+    cfg = resolve(config_of(args))
     options = options_of(args, cfg)
     MMLogger.get_current_instance().setLevel(logging.WARNING)
     plain, bits = without_quantization(cfg.model)

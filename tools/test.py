@@ -17,7 +17,7 @@ from mmengine.config import Config
 
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file
 from mapllava.cli.command_line import add_run_options, config_of, run_tool
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
 from mapllava.engine.hooks.ablation_hook import ABLATIONS
 from mapllava.engine.runner.data_check import check_data
@@ -48,8 +48,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def configure(args: argparse.Namespace) -> Config:
     """The config as the command line wants it, with its data found."""
-    cfg = config_of(args)
-    inject_map_spec(cfg)
+    cfg = resolve(config_of(args))
     check_data(cfg, ("test_dataloader",))
     if args.checkpoint is None:
         raise MapLLaVAError("CHECKPOINT is missing: python tools/test.py CONFIG CHECKPOINT")
@@ -73,8 +72,7 @@ def main() -> int:
     """Test; returns the exit status."""
     args = parse_args()
     if args.gt_as_prediction:
-        cfg = config_of(args)
-        inject_map_spec(cfg)
+        cfg = resolve(config_of(args))
         check_data(cfg, ("train_dataloader", "test_dataloader"))
         print("\n".join(score_ground_truth(cfg)))
         return 0

@@ -18,7 +18,7 @@ from mmengine.config import Config
 
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file
 from mapllava.cli.command_line import add_run_options, config_of, run_tool
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
 from mapllava.engine.runner.data_check import check_data, check_validation
 from mapllava.engine.runner.run_folder import run_folder
@@ -68,7 +68,7 @@ def configure(args: argparse.Namespace) -> Config:
         if not cfg.get("auto_scale_lr"):
             raise MapLLaVAError("--auto-scale-lr needs auto_scale_lr = dict(base_batch_size=…) in the config")
         cfg.auto_scale_lr.enable = True
-    inject_map_spec(cfg)
+    resolve(cfg)
     check_validation(cfg)
     check_data(cfg, ("train_dataloader", "val_dataloader"))
     return cfg

@@ -17,6 +17,7 @@ from mapllava.checkpoint import ModelFile, check_fit, read_model_file
 from mapllava.checkpoint.base_weights import base_differences, base_weight_modules, reloadable_keys
 from mapllava.checkpoint.self_description import inference_pipeline
 from mapllava.config.trusted import check_components
+from mapllava.config.walk import at
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS, SCOPE, TRANSFORMS
 from mapllava.structures.frames import MapSpec
@@ -182,9 +183,7 @@ def place_bases(file: ModelFile, model_cfg: dict[str, Any], moved: Mapping[str, 
             f"'{file.path}': pretrained names {', '.join(unknown)}; its components with base weights: {known}"
         )
     for component, base in file.meta["base_weights"].items():
-        node: Any = model_cfg
-        for part in component.split("."):
-            node = node.get(part) if isinstance(node, dict) else None
+        node = at(model_cfg, component)
         if not isinstance(node, dict) or not node.get("pretrained"):
             continue
         revision, name = base.get("revision"), str(node["pretrained"])

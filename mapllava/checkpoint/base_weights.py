@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from torch import nn
+
+from mapllava.config.walk import dicts
 
 IDENTITY = ("hash", "dtype", "quantization")
 """What makes base weights the same ones; where they lie does not."""
@@ -27,7 +29,7 @@ def base_weight_modules(model: nn.Module, model_cfg: Mapping[str, Any] | None) -
         has it, or of its untrained weights; ``quantization`` as its config or an attribute has it, or
         None.
     """
-    configured = dict(_configured(model_cfg or {}, ""))
+    configured = {path: node for path, node in dicts(model_cfg) if path}
     found: dict[str, Any] = {
         path: {"pretrained": str(node["pretrained"])}
         for path, node in configured.items()
@@ -112,14 +114,6 @@ def _dtype(module: nn.Module) -> str | None:
     for parameter in [p for p in parameters if not p.requires_grad] or parameters:
         counts[str(parameter.dtype).removeprefix("torch.")] += parameter.numel()
     return counts.most_common(1)[0][0] if counts else None
-
-
-def _configured(cfg: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for key, value in cfg.items():
-        if isinstance(value, Mapping):
-            inner = f"{path}.{key}" if path else str(key)
-            yield inner, value
-            yield from _configured(value, inner)
 
 
 def _has(model: nn.Module, path: str) -> bool:

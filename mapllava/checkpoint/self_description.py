@@ -19,7 +19,7 @@ def describe_model(model: nn.Module, cfg: Config) -> dict[str, Any]:
 
     Args:
         model: The bare model.
-        cfg: The run's config, with ``map_spec`` injected.
+        cfg: The run's config, resolved.
 
     Raises:
         MapLLaVAError: If the config holds what is no plain value.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import re
 import traceback
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from mmengine.registry import build_functions
 
 from mapllava import registry
+from mapllava.config.components import arguments_of
 from mapllava.config.mistake import GONE
 from mapllava.config.moved import new_place
 from mapllava.errors import MapLLaVAError
@@ -97,24 +97,10 @@ def unregistered(name: str, where: str) -> str:
     return f"config: type '{name}' is not registered as a {kind}: {hint}"
 
 
-def arguments_of(built: Any) -> list[str]:
-    """Names of what a class is constructed with, parents to whom it hands on the rest included."""
-    names: dict[str, None] = {}
-    for parent in built.__mro__ if inspect.isclass(built) else ():
-        constructor = vars(parent).get("__init__")
-        if not inspect.isfunction(constructor):
-            continue
-        parameters = list(inspect.signature(constructor).parameters.values())[1:]
-        names.update((each.name, None) for each in parameters if each.kind is not each.VAR_KEYWORD)
-        if all(each.kind is not each.VAR_KEYWORD for each in parameters):
-            break
-    return list(names)
-
-
 def _unknown_argument(name: str, built: Any, text: str) -> str:
     argument = _UNKNOWN_ARGUMENT.search(text)
     wrong = argument.group(1) if argument else ""
-    known = arguments_of(built)
+    known, _ = arguments_of(built)
     close = difflib.get_close_matches(wrong, known, 1)
     hint = f"did you mean '{close[0]}'?" if close else f"it takes {', '.join(known) or 'others'}"
     hint = new_place(name, wrong) or hint

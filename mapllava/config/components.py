@@ -18,9 +18,9 @@ from mapllava.config.hooks import hook_slips
 from mapllava.config.keys import known_keys
 from mapllava.config.mistake import GONE, suggestion
 from mapllava.config.moved import new_place
+from mapllava.config.walk import dicts
 from mapllava.finding import FAIL, Finding
 
-_VALUES_ONLY = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
 _SCOPES = ("mapllava.", "mmengine.")
 _REGISTRIES = [value for value in vars(registry).values() if isinstance(value, Registry)]
 # Arguments that MMEngine takes out before it calls the constructor, by what the config calls the place.
@@ -94,24 +94,14 @@ def _unknown(where: str, name: str, what: str, known: set[str], moved: str = "")
 def components(cfg: Mapping[str, Any]) -> Iterator[Component]:
     """What a config builds; helper variables at the top level are left out."""
     for key in known_keys() & set(cfg):
-        yield from _below(key, cfg[key])
+        for where, node in dicts(cfg[key], key):
+            if "type" in node:
+                yield Component(where, node["type"], node)
     wrapper = cfg.get("optim_wrapper")
     if isinstance(wrapper, Mapping) and wrapper.get("constructor"):
         yield Component("optim_wrapper.constructor", wrapper["constructor"], {})
     if cfg.get("runner_type"):
         yield Component("runner_type", cfg["runner_type"], {})
-
-
-def _below(where: str, node: Any) -> Iterator[Component]:
-    if isinstance(node, Mapping):
-        if "type" in node:
-            yield Component(where, node["type"], node)
-        for key, value in node.items():
-            if key != _VALUES_ONLY:
-                yield from _below(f"{where}.{key}", value)
-    elif isinstance(node, (list, tuple)):
-        for index, value in enumerate(node):
-            yield from _below(f"{where}.{index}", value)
 
 
 def candidates(kind: Any) -> list[tuple[Any, str]]:
@@ -150,33 +140,39 @@ def _levels(lowest: Registry) -> Iterator[Registry]:
         level = level.parent
 
 
-def accepted_by(built: Any, place: str = "") -> set[str] | None:
-    """Names of the arguments that a class or function takes; None if it takes any.
+def arguments_of(built: Any) -> tuple[list[str], bool]:
+    """Names of the arguments that a class or function takes, and whether it may take any other.
 
     ``**kwargs`` of a constructor are taken for those of the next parent; a rest of another name, or one
     without such a parent, goes elsewhere and may hold anything.
-
-    Args:
-        built: the class or function.
-        place: the kind of thing that its registry holds, e.g. ``hook``.
     """
-    names = set(_TAKEN_OUT.get(place, ()))
+    names: dict[str, None] = {}
+    elsewhere = False
     parents = built.__mro__[:-1] if inspect.isclass(built) else ()
     constructors = [vars(parent)["__init__"] for parent in parents if "__init__" in vars(parent)]
     for function in constructors if parents else [built]:
         try:
             parameters = inspect.signature(function).parameters.values()
         except (TypeError, ValueError):  # written in C
-            return None
+            return list(names), True
         rest = [each.name for each in parameters if each.kind is each.VAR_KEYWORD]
-        names |= {
-            each.name for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)
-        }
+        known = [each for each in parameters if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+        names.update((each.name, None) for each in known if each.name != "self")
         if not rest:
-            return names - {"self"}
-        if rest != ["kwargs"]:
-            return None
-    return None if constructors or not parents else names
+            return list(names), elsewhere
+        elsewhere |= rest != ["kwargs"]
+    return list(names), elsewhere or bool(constructors) or not parents
+
+
+def accepted_by(built: Any, place: str = "") -> set[str] | None:
+    """Names of the arguments that a config may give to a class or function; None if it takes any.
+
+    Args:
+        built: the class or function.
+        place: the kind of thing that its registry holds, e.g. ``hook``.
+    """
+    names, others = arguments_of(built)
+    return None if others else {*names, *_TAKEN_OUT.get(place, ())}
 
 
 def plain_dicts(cfg: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], set[str]]]:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from mapllava.config.assignments import Assignment, idle_assignments
 from mapllava.config.mistake import ALIKE, suggestion
+from mapllava.config.walk import walk
 from mapllava.finding import FAIL, WARN, Finding
 
 # What is read by name, beside the arguments of MMEngine's Runner.
@@ -108,14 +109,13 @@ def places_of(value: Any, config: Any) -> Iterator[str]:
     yield from dict.fromkeys(found)
 
 
-def _places(wanted: Any, node: Any, where: str = "") -> Iterator[str]:
-    pairs = node.items() if isinstance(node, Mapping) else enumerate(node) if _is_list(node) else ()
-    for key, value in pairs:
-        place = f"{where}.{key}".lstrip(".")
-        if wanted(key, value):
-            yield place
-        else:
-            yield from _places(wanted, value, place)
+def _places(wanted: Any, config: Any) -> Iterator[str]:
+    """Where a config has what is wanted, a test of a key and its value; not below such a place."""
+    found = None
+    for where, node in walk(config):
+        if (found is None or not where.startswith(f"{found}.")) and wanted(where.rpartition(".")[2], node):
+            found = where
+            yield where
 
 
 def is_used(value: Any, config: Any) -> bool:
@@ -129,8 +129,8 @@ def is_used(value: Any, config: Any) -> bool:
     if value is None or component or _found(lambda _, node: _same(node, value), config):
         return True
     if isinstance(value, Mapping):
-        return _found(lambda _, node: isinstance(node, Mapping) and _holds(node, value), {"config": config})
-    return _is_list(value) and all(is_used(part, config) for part in value)
+        return _found(lambda _, node: isinstance(node, Mapping) and _holds(node, value), config)
+    return isinstance(value, (list, tuple)) and all(is_used(part, config) for part in value)
 
 
 def _has_component(value: Any) -> bool:
@@ -148,10 +148,6 @@ def _same(left: Any, right: Any) -> bool:
 
 def _holds(whole: Mapping[str, Any], part: Mapping[str, Any]) -> bool:
     return all(key in whole and whole[key] == value for key, value in part.items())
-
-
-def _is_list(node: Any) -> bool:
-    return isinstance(node, (list, tuple))
 
 
 def _short(value: Any) -> str:

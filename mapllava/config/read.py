@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 import yaml
 from mmengine.config import Config
 from mmengine.config.utils import ConfigParsingError
-from mmengine.registry import init_default_scope
 
 import mapllava.config.yaml_file  # noqa: F401  (for what Config.fromfile opens)
 from mapllava.config.check import check_config
 from mapllava.config.options import apply_options
+from mapllava.config.resolve import move_data_root
 from mapllava.config.trusted import read_sent_config
 from mapllava.errors import MapLLaVAError
 from mapllava.plugins import import_plugins
-from mapllava.registry import SCOPE
 
 _UNREADABLE = (
     OSError, SyntaxError, KeyError, NameError, TypeError, AttributeError, ImportError, ValueError,
@@ -73,34 +71,8 @@ def read_config(
         cfg = Config(read_sent_config(path), filename=path) if sent else Config.fromfile(path)
     except _UNREADABLE as error:
         raise MapLLaVAError(f"config '{path}' cannot be read: {type(error).__name__}: {error}") from error
-    cfg.setdefault("default_scope", SCOPE)
-    init_default_scope(cfg.default_scope)
-    _move_data_root(cfg, (options or {}).get("data_root"))
-    apply_options(cfg, options or {})
-    _expand_home(cfg._cfg_dict)
+    options = options or {}
+    if options.get("data_root") is not None:
+        move_data_root(cfg, options["data_root"])
+    apply_options(cfg, options)
     return cfg
-
-
-def _expand_home(node: Any) -> None:
-    """Write the home folder into every path that begins with ``~/``; the shell leaves it after a ``=``."""
-    for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-        if isinstance(value, str) and value.startswith("~/"):
-            node[key] = os.path.expanduser(value)
-        elif isinstance(value, (dict, list)):
-            _expand_home(value)
-
-
-def _move_data_root(cfg: Config, new: str | None) -> None:
-    """A base-level variable does not reach the dicts that used it, so each is told."""
-    if new is None:
-        return
-    old = cfg.get("data_root")
-    pending: list = [cfg.get(f"{name}_dataloader") for name in ("train", "val", "test")]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, dict):
-            if "data_root" in node and node["data_root"] == old:
-                node["data_root"] = new
-            pending.extend(node.values())
-        elif isinstance(node, (list, tuple)):
-            pending.extend(node)

@@ -17,13 +17,13 @@ from mmengine.registry import Registry
 from mapllava import registry
 from mapllava.config.mistake import GONE
 from mapllava.config.moved import bring_up_to_date
+from mapllava.config.walk import dicts
 from mapllava.errors import MapLLaVAError
 from mapllava.files import read_json_object
 from mapllava.registry import MODELS, SCOPE, TASK_UTILS, TOKENIZERS, TRANSFORMS, WEIGHT_INITIALIZERS
 
 _PARTS = (MODELS, TASK_UTILS, TRANSFORMS, TOKENIZERS, WEIGHT_INITIALIZERS)
 _ALL = [value for value in vars(registry).values() if isinstance(value, Registry)]
-_VALUES_ONLY = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
 _COMPONENTS = ("type", "runner_type", "constructor")
 """Keys whose value MMEngine looks up in a registry, which imports it where it has dots."""
 _SCOPES = ("_scope_", "default_scope")
@@ -75,32 +75,25 @@ def check_components(config: Any, where: str, source: str, registries: Sequence[
     Raises:
         MapLLaVAError: if a type is not registered, or a dict asks for another scope or for code.
     """
-    if isinstance(config, (list, tuple)):
-        for index, entry in enumerate(config):
-            check_components(entry, f"{where}.{index}", source, registries)
-    if not isinstance(config, Mapping):
-        return
-    for key in _SCOPES:
-        if config.get(key, SCOPE) != SCOPE:
-            raise MapLLaVAError(f"'{source}': {where} asks for the scope '{config[key]}', not '{SCOPE}'")
-    for key in _CODE:
-        if config.get(key):
-            raise MapLLaVAError(
-                f"'{source}': {where}.{key} = {config[key]} asks for code from elsewhere, which a file that "
-                "may be somebody else's must not: import what you trust yourself (--plugins)"
-            )
-    for key in _COMPONENTS:
-        if key in config and not _registered(config[key], registries):
-            remedy = GONE.get(
-                str(config[key]).rpartition(".")[2],
-                "if it is a plug-in's, import that first; otherwise do not trust the file",
-            )
-            raise MapLLaVAError(
-                f"'{source}': {where}.{key} is '{config[key]}', which is no registered component: {remedy}"
-            )
-    for key, value in config.items():
-        if key != _VALUES_ONLY:
-            check_components(value, f"{where}.{key}", source, registries)
+    for place, node in dicts(config, where):
+        for key in _SCOPES:
+            if node.get(key, SCOPE) != SCOPE:
+                raise MapLLaVAError(f"'{source}': {place} asks for the scope '{node[key]}', not '{SCOPE}'")
+        for key in _CODE:
+            if node.get(key):
+                raise MapLLaVAError(
+                    f"'{source}': {place}.{key} = {node[key]} asks for code from elsewhere, which a file "
+                    "that may be somebody else's must not: import what you trust yourself (--plugins)"
+                )
+        for key in _COMPONENTS:
+            if key in node and not _registered(node[key], registries):
+                remedy = GONE.get(
+                    str(node[key]).rpartition(".")[2],
+                    "if it is a plug-in's, import that first; otherwise do not trust the file",
+                )
+                raise MapLLaVAError(
+                    f"'{source}': {place}.{key} is '{node[key]}', which is no registered component: {remedy}"
+                )
 
 
 def _registered(name: Any, registries: Sequence[Registry]) -> bool:

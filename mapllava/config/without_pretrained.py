@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Mapping
 from typing import Any
+
+from mapllava.config.walk import walk
 
 _CHARACTERS = 4  # of an English token under a vocabulary of 32,000
 
@@ -18,15 +20,14 @@ def without_pretrained(cfg: Any) -> Any:
     Args:
         cfg: a config, a part of one, or a plain dict; it stays as it is.
     """
-    if isinstance(cfg, Mapping):
-        copied = {
-            key: None if key == "pretrained" else without_pretrained(value) for key, value in cfg.items()
-        }
-        tokenizer, prompt = cfg.get("tokenizer") or cfg, cfg.get("prompt")
-        if isinstance(prompt, str) and tokenizer.get("pretrained"):
+    copied = copy.deepcopy(cfg)
+    for _, node in walk(copied):
+        if not isinstance(node, dict):
+            continue
+        prompt = node.get("prompt")
+        if isinstance(prompt, str) and (node.get("tokenizer") or node).get("pretrained"):
             ids = [0] * (1 + math.ceil(len(prompt) / _CHARACTERS))  # BOS among them
-            copied["tokenizer"] = {"type": "RecordedTokenizer", "ids": {prompt: ids}, "identity": {}}
-        return type(cfg)(copied)  # type: ignore[call-arg]
-    if isinstance(cfg, (list, tuple)):
-        return type(cfg)(without_pretrained(value) for value in cfg)
-    return cfg
+            node["tokenizer"] = {"type": "RecordedTokenizer", "ids": {prompt: ids}, "identity": {}}
+        if "pretrained" in node:
+            node["pretrained"] = None
+    return copied

@@ -69,12 +69,12 @@ class Context:
 
     @cached_property
     def cfg(self) -> Config:
-        """The config as training builds from it, with ``map_spec`` in every component."""
+        """The config as training builds from it, all filled in."""
         import copy
 
-        from mapllava.config.resolve import inject_map_spec
+        from mapllava.config.resolve import resolve
 
-        return inject_map_spec(copy.deepcopy(self.written))
+        return resolve(copy.deepcopy(self.written))
 
     @cached_property
     def sources(self) -> list[Source]:
@@ -85,7 +85,7 @@ class Context:
         found: dict[tuple[bool, Path, Path], Source] = {}
         for loader in DATALOADERS:
             for _, dataset in leaf_datasets(self.cfg, loader):
-                if not accepts(DATASETS, dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
+                if not accepts(dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
                     continue
                 probe = DATASETS.build({**dataset, "pipeline": [], "lazy_init": True})
                 source = Source(loader, Path(dataset.get("data_root") or "."), Path(probe.ann_file))

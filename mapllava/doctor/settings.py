@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file, load_from_disk
 from mapllava.config.components import Component, candidates, components
-from mapllava.config.resolve import DATALOADERS, EVALUATORS
+from mapllava.config.resolve import DATALOADERS, EVALUATORS, schedules_of
 from mapllava.doctor.context import Context
 from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.engine.runner.builder import check_schedule_unit
@@ -224,8 +224,7 @@ def schedule(context: Context) -> Iterator[Finding]:
 
 
 def _warm_up(cfg: Config, updates: int, where: str) -> Iterator[Finding]:
-    schedules = cfg.get("param_scheduler") or []
-    for each in schedules if isinstance(schedules, (list, tuple)) else [schedules]:
+    for each in schedules_of(cfg):
         end = each.get("end") or 0
         if each.get("by_epoch", True) or each.get("begin") or end < updates / 2:
             continue

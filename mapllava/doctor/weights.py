@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import torch
 from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, KeyTable, WeightSource
 from mapllava.checkpoint.key_tables import UnknownKeyError
 from mapllava.config.components import Component, candidates, components
+from mapllava.config.walk import dicts
 from mapllava.doctor.context import Context
 from mapllava.errors import MapLLaVAError
 from mapllava.finding import FAIL, OK, SKIP, Finding
@@ -141,14 +143,11 @@ def local_folder(name: str) -> Path | None:
 
 def localised(cfg: Any) -> Any:
     """A copy of a config whose pretrained weights are named by their folders on this disk, where they are."""
-    if isinstance(cfg, Mapping):
-        copied = {key: localised(value) for key, value in cfg.items()}
-        if isinstance(copied.get(KEY), str):
-            copied[KEY] = str(local_folder(copied[KEY]) or copied[KEY])
-        return copied
-    if isinstance(cfg, (list, tuple)):
-        return [localised(value) for value in cfg]
-    return cfg
+    copied = copy.deepcopy(cfg)
+    for _, node in dicts(copied):
+        if isinstance(node.get(KEY), str):
+            node[KEY] = str(local_folder(node[KEY]) or node[KEY])
+    return copied
 
 
 def weight_files(folder: Path) -> list[Path]:

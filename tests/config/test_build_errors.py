@@ -8,7 +8,7 @@ from mmengine.registry import init_default_scope
 
 from mapllava.config.build_errors import explain_config
 from mapllava.config.options import apply_options
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS
 
@@ -49,7 +49,7 @@ def test_a_model_that_cannot_be_built_or_run_is_refused_when_it_is_built(key, va
     init_default_scope("mapllava")
     cfg = Config.fromfile(TINY)
     apply_options(cfg, {key: value})
-    inject_map_spec(cfg)
+    resolve(cfg)
     with pytest.raises(Exception) as error:
         MODELS.build(cfg.model)
     explained = error.value if isinstance(error.value, MapLLaVAError) else explain_config(error.value)

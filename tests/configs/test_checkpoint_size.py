@@ -8,7 +8,7 @@ from extras import need_extras
 from mmengine.config import Config
 
 from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.registry import MODELS
 
@@ -18,7 +18,7 @@ FULL_SIZE = [path for path in sorted(STAGE2.glob("*.py")) if not path.name.start
 
 @pytest.mark.parametrize("path", FULL_SIZE, ids=lambda path: path.name)
 def test_best_model_stays_below_one_and_a_half_gigabytes(path):
-    cfg = inject_map_spec(Config.fromfile(path))
+    cfg = resolve(Config.fromfile(path))
     need_extras(cfg.model)
     with torch.device("meta"):
         model = MODELS.build(without_pretrained(cfg.model))

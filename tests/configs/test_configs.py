@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mapllava.checkpoint import count_parameters, stored_bytes
 from mapllava.config.hooks import hooks_of
-from mapllava.config.resolve import inject_map_spec, leaf_datasets
+from mapllava.config.resolve import leaf_datasets, resolve
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.engine import MapOptimWrapperConstructor
 from mapllava.registry import DATASETS, METRICS, MODELS, TRANSFORMS
@@ -38,7 +38,7 @@ EXPECTED_MILLIONS = {
 def load(path: Path) -> Config:
     cfg = Config.fromfile(path)
     need_extras(cfg.model.to_dict())
-    inject_map_spec(cfg)
+    resolve(cfg)
     return cfg
 
 
@@ -86,7 +86,7 @@ def test_every_type_is_registered(path):
 def test_one_map_spec_reaches_every_component(path):
     cfg = Config.fromfile(path)
     cfg.merge_from_dict({"map_spec.roi": [-10.0, -20.0, 10.0, 20.0]})
-    inject_map_spec(cfg)
+    resolve(cfg)
     loaders = ("train_dataloader", "val_dataloader")
     datasets = [dataset for name in loaders for _, dataset in leaf_datasets(cfg, name)]
     for part in (cfg.model, *datasets, cfg.val_evaluator):
@@ -97,7 +97,7 @@ def on_meta(name: str, text: str = "") -> torch.nn.Module:
     """Model of a config, or of a leaf that inherits from it with some more lines."""
     path = CONFIGS / name
     cfg = load(path) if not text else Config.fromstring(f'_base_ = ["{path}"]\n{text}', ".py")
-    inject_map_spec(cfg)
+    resolve(cfg)
     with torch.device("meta"):
         return MODELS.build(without_pretrained(cfg.model))
 

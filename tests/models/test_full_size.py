@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.registry import MODELS
 
@@ -32,7 +32,7 @@ def test_six_images_become_768_scene_tokens_and_50_lines(line, tmp_path):
     leaf = tmp_path / "leaf.py"
     leaf.write_text(LEAF.format(trainval=(CONFIGS / "trainval.py").as_posix(), line=line))
     cfg = Config.fromfile(leaf)
-    inject_map_spec(cfg)
+    resolve(cfg)
     seen = []
     with torch.device("meta"):
         model = MODELS.build(without_pretrained(cfg.model)).eval()

@@ -5,13 +5,13 @@ Shapes: N cameras, H x W pixels, G elements, O orders, P points.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from mmengine.structures import InstanceData, PixelData
 
+from mapllava.config.walk import dicts
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry import order_table
 from mapllava.models.surround_rig import surround_cameras
@@ -49,7 +49,8 @@ class SampleShape:
             MapLLaVAError: if the pipeline of the training data names no image size.
         """
         spec = MapSpec.from_config(dict(cfg["map_spec"]))
-        steps = list(_steps(cfg.get("train_dataloader") or {}))
+        found = dicts(cfg.get("train_dataloader"))
+        steps: list[dict] = next((node["pipeline"] for _, node in found if node.get("pipeline")), [])
         neck, head = cfg["model"]["neck"], cfg["model"]["head"]
         cell = neck.get("cell") if neck.get("loss_bev") else None
         return cls(
@@ -92,22 +93,6 @@ def _sample(shape: SampleShape, index: int, generator: torch.Generator) -> MapDa
         drawn = torch.rand(len(shape.map_spec.classes), *shape.bev_hw, generator=generator) < 0.1
         sample.gt_bev = PixelData(data=drawn.to(torch.uint8))
     return sample
-
-
-def _steps(node: Any) -> Iterator[dict]:
-    """Transforms of the first pipeline below a data loader's config."""
-    if isinstance(node, dict):
-        if node.get("pipeline"):
-            yield from node["pipeline"]
-            return
-        children = list(node.values())
-    else:
-        children = list(node) if isinstance(node, (list, tuple)) else []
-    for child in children:
-        found = list(_steps(child)) if isinstance(child, (dict, list, tuple)) else []
-        if found:
-            yield from found
-            return
 
 
 def _img_hw(steps: list[dict]) -> tuple[int, int]:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from mapllava.analysis.cost.training_step import build_optimizer
-from mapllava.config.build_errors import arguments_of
+from mapllava.config.components import arguments_of
 from mapllava.config.hooks import hooks_of
+from mapllava.config.walk import dicts
 from mapllava.engine.distributed.fsdp2_wrapper import TRANSFORMER_BLOCKS
 from mapllava.engine.distributed.memory import state_memory
 from mapllava.registry import MODELS, OPTIMIZERS
@@ -40,14 +41,11 @@ class Part:
     weight_bytes: float
 
 
-def components(model_cfg: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def components(model_cfg: Any) -> Iterator[tuple[str, Any]]:
     """Dotted place and dict of every part that may start from pretrained weights."""
-    if isinstance(model_cfg, dict):
-        if path and ("architecture" in model_cfg or "pretrained" in model_cfg):
-            yield path, model_cfg
-        for key, value in model_cfg.items():
-            if key != "architecture":
-                yield from components(value, f"{path}.{key}" if path else key)
+    for path, node in dicts(model_cfg):
+        if path and ("architecture" in node or "pretrained" in node):
+            yield path, node
 
 
 def without_quantization(model_cfg: Any) -> tuple[Any, dict[str, int]]:
@@ -84,7 +82,7 @@ def _offers_checkpointing(component: Any) -> bool:
     cls = MODELS.get(component["type"])
     if cls is None or (component.get("frozen") and not component.get("lora") and hasattr(cls, "grid_size")):
         return False
-    return "gradient_checkpointing" in arguments_of(cls)
+    return "gradient_checkpointing" in arguments_of(cls)[0]
 
 
 def model_parts(model: nn.Module, bits: Mapping[str, int]) -> list[Part]:

@@ -16,6 +16,7 @@ from mapllava.analysis.diagnosis.opening import OpenedModel
 from mapllava.analysis.diagnosis.probes import probe_count, probe_presence, span
 from mapllava.analysis.diagnosis.samples import ChosenSamples
 from mapllava.analysis.diagnosis.spectrum import TokenSpectrum
+from mapllava.config.walk import dicts
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.functional import Protocol, get_protocol
 from mapllava.models.decoders import LLMMapDecoder
@@ -186,7 +187,7 @@ def notes_on(model: MapLLaVA) -> list[str]:
 def _protocol(opened: OpenedModel, split: str) -> Protocol:
     """The protocol of the config's evaluator; training data are scored by the test's."""
     for name in (f"{split}_evaluator", "test_evaluator", "val_evaluator"):
-        evaluator = opened.cfg.get(name)
-        if isinstance(evaluator, dict) and evaluator.get("protocol"):
-            return get_protocol(evaluator["protocol"], evaluator.get("thresholds"))
+        for _, metric in dicts(opened.cfg.get(name)):
+            if metric.get("protocol"):
+                return get_protocol(metric["protocol"], metric.get("thresholds"))
     return get_protocol("maptr")

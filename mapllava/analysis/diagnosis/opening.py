@@ -15,7 +15,7 @@ from mmengine.config import Config
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file
 from mapllava.config.hooks import hooks_of
 from mapllava.config.read import load_config
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
 from mapllava.engine.distributed.unwrap_model import bare_model
 from mapllava.errors import MapLLaVAError
@@ -64,7 +64,7 @@ def open_checkpoint(
     """
     path = checkpoint_file(checkpoint)
     place = _device(device)
-    cfg = inject_map_spec(load_config(config or _config_beside(path), options, plugins, sent=config is None))
+    cfg = resolve(load_config(config or _config_beside(path), options, plugins, sent=config is None))
     model, trained = _load(cfg, path)
     if not isinstance(model, MapLLaVA):
         raise MapLLaVAError(

@@ -26,7 +26,7 @@ class ChosenSamples(Dataset):
     lines that losses need added.
 
     Args:
-        cfg: A config that :func:`mapllava.engine.inject_map_spec` has seen.
+        cfg: A config that :func:`mapllava.config.resolve.resolve` has seen.
         split: One of :data:`SPLITS`: whose dataloader names the data.
         num_points: Points per line that the model draws.
         max_samples: Most samples, drawn at random; 0 for all.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mapllava.config.hooks import hooks_of
+from mapllava.config.walk import dicts
 from mapllava.errors import MapLLaVAError
 
 _LOSS = re.compile(r"(^|\.)loss")
@@ -170,9 +171,8 @@ def _read_config(record: RunRecord, path: Path) -> None:
     cfg = _json(path, dict, record.notes)
     if cfg is None:
         return
-    evaluator = cfg.get("val_evaluator")
-    for metric in evaluator if isinstance(evaluator, list) else [evaluator]:
-        if isinstance(metric, dict) and metric.get("protocol"):
+    for _, metric in dicts(cfg.get("val_evaluator")):
+        if metric.get("protocol"):
             record.protocol = str(metric["protocol"])
     record.averaged = any("EMA" in str(hook.get("type")) for hook in hooks_of(cfg))
 

@@ -10,17 +10,16 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import init_dist
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
 from mapllava.checkpoint.plain_file import read_plain
 from mapllava.config.build_errors import unregistered
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.engine.runner.resume_changes import check_resume
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS, SCOPE
+from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS
 from mapllava.startup import wait_policy
 
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -29,10 +28,9 @@ _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 def build_runner(cfg: Config) -> Runner:
     """Build the runner of a config, for training or testing.
 
-    The config's ``map_spec`` goes into every component, an unset random seed becomes 0 (a resumed run
-    must see the same order of samples), a config that cannot go on from the checkpoint it resumes is
-    refused before anything is built, and several processes on a machine without a GPU talk through
-    gloo.
+    What the config leaves to be filled in is (:func:`mapllava.config.resolve.resolve`), a config that cannot
+    go on from the checkpoint it resumes is refused before anything is built, and several processes on a
+    machine without a GPU talk through gloo.
 
     Args:
         cfg: A full config; it is copied, not changed. ``work_dir`` must be set.
@@ -45,16 +43,11 @@ def build_runner(cfg: Config) -> Runner:
             outside of torchrun, or a resumed checkpoint was trained with another config.
     """
     cfg = copy.deepcopy(cfg)
-    cfg.setdefault("default_scope", SCOPE)
-    init_default_scope(cfg.default_scope)
     if not cfg.get("work_dir"):
         raise MapLLaVAError("work_dir is not set: give --work-dir, or set work_dir in the config")
-    inject_map_spec(cfg)
+    resolve(cfg)
     check_schedule_unit(cfg)
     _check_optimizer(cfg)
-    randomness = cfg.setdefault("randomness", ConfigDict())
-    if randomness.get("seed") is None:
-        randomness["seed"] = 0
     if cfg.get("resume"):
         if not cfg.get("load_from"):
             raise MapLLaVAError("resume=True without a checkpoint: name it, load_from=FILE")

@@ -18,7 +18,7 @@ def check_data(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> None:
     """Look for the data root and the GT cache of every data set, and at the transforms on them.
 
     Args:
-        cfg: A config that :func:`mapllava.engine.inject_map_spec` has seen.
+        cfg: A config that :func:`mapllava.config.resolve.resolve` has seen.
         dataloaders: The dataloaders that the run will use.
 
     Raises:
@@ -67,7 +67,7 @@ def check_validation(cfg: Config) -> None:
 
 def _check_cache(where: str, dataset: dict) -> None:
     """Only data sets on a GT cache take a map specification; others look after themselves."""
-    if not accepts(DATASETS, dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
+    if not accepts(dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
         return
     path = Path(DATASETS.build({**dataset, "pipeline": [], "lazy_init": True}).ann_file)
     if not path.is_file():

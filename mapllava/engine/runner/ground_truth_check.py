@@ -22,7 +22,7 @@ def score_ground_truth(cfg: Config, dataloaders: Sequence[str] = LOADERS) -> lis
     """Score every GT cache of a config with its own polylines as predictions.
 
     Args:
-        cfg: A config that :func:`mapllava.engine.inject_map_spec` has seen.
+        cfg: A config that :func:`mapllava.config.resolve.resolve` has seen.
         dataloaders: Whose caches to score.
 
     Returns:

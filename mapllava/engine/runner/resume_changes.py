@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from mapllava.checkpoint.plain_state import plain_config
+from mapllava.config.resolve import ASKED_FOR
 from mapllava.config.trusted import config_in
 from mapllava.engine.optim.accumulation import count_updates
 from mapllava.errors import MapLLaVAError
@@ -111,7 +112,7 @@ def check_resume(
     """Compare a config with the one that a checkpoint was trained with.
 
     Args:
-        cfg: The config of the run that goes on, with ``map_spec`` injected.
+        cfg: The config of the run that goes on, resolved.
         meta: The checkpoint's ``meta``.
         source: The checkpoint, for the message.
         dataset: The training data set, where it is built already; it is compared, too.
@@ -147,7 +148,8 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change]
         now: The new one, plain values.
     """
     for key, left, right in _differences(_comparable(then), _comparable(now), ""):
-        yield Change(key, left, right, verdict(key))
+        if left is not None or key.rpartition(".")[2] not in ASKED_FOR:  # once left to be filled in later
+            yield Change(key, left, right, verdict(key))
 
 
 def verdict(key: str) -> str:

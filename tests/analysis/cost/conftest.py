@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "stage2"
 
@@ -17,7 +17,7 @@ def read():
         init_default_scope("mapllava")
         cfg = Config.fromfile(CONFIGS / f"{name}.py")
         cfg.merge_from_dict({f"model.{key}": value for key, value in options.items()})
-        inject_map_spec(cfg)
+        resolve(cfg)
         return cfg
 
     return config

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.registry import MODELS
 
 SPEC = {
@@ -133,7 +133,7 @@ def tiny_config(root: Path, caches: dict[str, Path], **model) -> Config:
         "val_evaluator": {"type": "VectorMapMetric", "protocol": "strict"},
         "test_evaluator": {"type": "VectorMapMetric", "protocol": "strict"},
     }
-    return inject_map_spec(Config(cfg))
+    return resolve(Config(cfg))
 
 
 def write_run(folder: Path, cfg: Config) -> Path:

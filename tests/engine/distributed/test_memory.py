@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.engine import StateMemory, state_memory
 from mapllava.registry import MODELS
@@ -48,7 +48,7 @@ def test_fsdp2_holds_the_largest_share_of_rows_and_what_it_gathers(model):
 def test_a_7b_model_trained_in_full_fits_eight_80_gb_gpus_only_if_sharded():
     cfg = Config.fromfile(CONFIGS / "stage2" / "trainval.py")
     cfg.model.decoder.update(frozen=False, dtype=None)
-    inject_map_spec(cfg)
+    resolve(cfg)
     with torch.device("meta"):
         model = MODELS.build(without_pretrained(cfg.model))
     assert sum(p.numel() for p in model.decoder.backbone.parameters()) == pytest.approx(6.6e9, rel=0.01)

@@ -3,58 +3,9 @@ import torch
 from mmengine.config import Config
 from toy import toy_config
 
-from mapllava.config.resolve import inject_map_spec, leaf_datasets
 from mapllava.engine import build_runner
 from mapllava.engine.runner.data_check import check_transforms
 from mapllava.errors import MapLLaVAError
-
-
-def test_one_map_spec_reaches_model_datasets_and_metrics_and_only_those_that_take_it(tmp_path):
-    cfg = toy_config(tmp_path)
-    cfg.val_evaluator = [{"type": "ToyMetric"}, {"type": "VectorMapMetric"}]
-    cfg.train_dataloader.dataset = {
-        "type": "ConcatDataset",
-        "datasets": [
-            {"type": "ToyDataset"},
-            {"type": "NuScenesMapDataset", "ann_file": "x.pkl", "pipeline": []},
-        ],
-    }
-    inject_map_spec(cfg)
-    assert cfg.model.map_spec.roi == [-15.0, -30.0, 15.0, 30.0]
-    assert "map_spec" not in cfg.val_evaluator[0]
-    assert cfg.val_evaluator[1].map_spec.frame == "lidar"
-    toy, nuscenes = (dataset for _, dataset in leaf_datasets(cfg, "train_dataloader"))
-    assert "map_spec" not in toy
-    assert nuscenes.map_spec.classes == ["divider"]
-
-
-def test_points_and_cell_come_from_the_model_unless_stated(tmp_path):
-    cfg = toy_config(tmp_path)
-    cfg.model = {"type": "ToyModel", "head": {"num_points": 30}, "neck": {"cell": 0.5}}
-    cfg.train_dataloader.dataset.pipeline = [
-        {"type": "ResamplePolylines"},
-        {"type": "RasterizeBEV", "cell": 2.0},
-    ]
-    inject_map_spec(cfg)
-    assert cfg.train_dataloader.dataset.pipeline[0].num_points == 30
-    assert cfg.train_dataloader.dataset.pipeline[1].cell == 2.0
-
-
-def test_two_map_specs_are_refused(tmp_path):
-    cfg = toy_config(tmp_path)
-    cfg.model.map_spec = {"frame": "ego", "roi": [-30.0, -15.0, 30.0, 15.0], "classes": ["divider"]}
-    with pytest.raises(MapLLaVAError, match=r"model\.map_spec is .*ego"):
-        inject_map_spec(cfg)
-
-
-def test_the_usual_roi_of_another_frame_is_refused(tmp_path):
-    """``map_spec.frame=ego`` alone would look 15 m ahead and 30 m to the sides."""
-    cfg = toy_config(tmp_path)
-    cfg.map_spec.frame = "ego"
-    with pytest.raises(MapLLaVAError, match=r"30 m along the car.*roi=\[-30.0, -15.0, 30.*--frame ego"):
-        inject_map_spec(cfg)
-    cfg.map_spec.roi = [-30.0, -15.0, 30.0, 15.0]
-    inject_map_spec(cfg)
 
 
 def test_transforms_that_do_not_serve_the_roi_are_refused_before_anything_runs(tmp_path):

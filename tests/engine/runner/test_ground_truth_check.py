@@ -3,7 +3,7 @@ import pytest
 from mmengine.config import Config
 
 from mapllava import gt_cache
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.engine.runner import ground_truth_check
 from mapllava.errors import MapLLaVAError
 
@@ -31,7 +31,7 @@ def cfg(monkeypatch, tmp_path):
         "ann_file": "gt_cache_v1.0-mini_val.pkl",
     }
     cfg = Config({"default_scope": "mapllava", "map_spec": SPEC, "test_dataloader": {"dataset": dataset}})
-    return inject_map_spec(cfg)
+    return resolve(cfg)
 
 
 def test_ground_truth_scores_one_and_the_table_names_the_split(cfg):

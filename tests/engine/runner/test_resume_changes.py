@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from toy import toy_config
 
-from mapllava.config.resolve import inject_map_spec
+from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
 from mapllava.engine.runner.resume_changes import EFFECT, EQUAL, HARMLESS, verdict
 from mapllava.errors import MapLLaVAError
@@ -341,7 +341,7 @@ def test_the_doctor_compares_as_well_and_resume_alone_is_no_new_run(tmp_path, do
 
     cfg = config(tmp_path, randomness={"seed": 7})
     cfg.resume, cfg.load_from = True, str(done / "checkpoint_epoch_1.pth")
-    findings = list(start(inject_map_spec(cfg)))
+    findings = list(start(resolve(cfg)))
     assert [(finding.status, finding.name) for finding in findings] == [("fail", "resume")]
     assert "randomness.seed: 0 then, 7 now" in findings[0].reason + findings[0].remedy
     cfg.randomness.seed = None  # which is 0
