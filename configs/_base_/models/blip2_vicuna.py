@@ -34,7 +34,7 @@ bev_qformer_neck = dict(
     loss_bev=dict(bce=40.0, dice=10.0),
     qformer=qformer,
 )
-point_queries = dict(type="PointMapQueries", num_instances=50, num_points=20)  # 1,050 tokens
+point_queries = dict(type="PointMapQueries", num_instances=50)  # and the head's 20 points each: 1,050 tokens
 instance_queries = dict(type="InstanceMapQueries", num_instances=50)
 
 model = dict(
