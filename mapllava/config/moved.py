@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
+from mapllava.config.walk import dicts
 from mapllava.registry import SCOPE
 
 # component -> argument -> its place below the component, and the type of a part made on the way there
@@ -36,7 +36,7 @@ def bring_up_to_date(config: Any) -> Any:
     Returns:
         The same object.
     """
-    for node in _dicts(config):
+    for _, node in dicts(config):
         for argument, (place, kind) in _of(node.get("type")).items():
             part, _, name = place.partition(".")
             if argument in node:
@@ -46,10 +46,3 @@ def bring_up_to_date(config: Any) -> Any:
 
 def _of(kind: Any) -> dict[str, tuple[str, str]]:
     return _MOVED.get(str(getattr(kind, "__name__", kind)).removeprefix(f"{SCOPE}."), {})
-
-
-def _dicts(node: Any) -> Iterator[dict]:
-    if isinstance(node, dict):
-        yield node
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        yield from _dicts(child)
