@@ -70,7 +70,7 @@ def load_model(
 
 
 class MapPredictor:
-    """A trained model that draws maps from camera images; :func:`load_model` makes it.
+    """A trained model that predicts maps from camera images; :func:`load_model` makes it.
 
     Attributes:
         model: the detector, in evaluation mode.

@@ -14,12 +14,12 @@ MOUNTING_TOLERANCE = 0.3
 
 
 def crowded(entries: Iterable[Mapping[str, Any]], map_spec: MapSpec, limit: int) -> str:
-    """Say how many samples have more elements than a model can draw.
+    """Say how many samples have more elements than a model can predict.
 
     Args:
         entries: As the GT cache stores them.
         map_spec: Of the cache.
-        limit: The most elements that the model draws.
+        limit: The most elements that the model predicts.
 
     Returns:
         One sentence that names the sample with the most; empty if all fit.
@@ -38,7 +38,7 @@ def crowded(entries: Iterable[Mapping[str, Any]], map_spec: MapSpec, limit: int)
     worst = max(over, key=over.__getitem__)
     return (
         f"{len(over):,} of {total:,} samples have more than {limit} elements, at most {over[worst]} "
-        f"(sample {worst}): the model draws no more than {limit}, the rest is left out"
+        f"(sample {worst}): the model predicts no more than {limit}, the rest is left out"
     )
 
 

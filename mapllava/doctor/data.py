@@ -119,7 +119,7 @@ def _judge(label: str, source: Source, content: Mapping[str, Any]) -> Finding:
 
 
 def _fit(name: str, entries: Sequence[Mapping[str, Any]], cfg: Config) -> Iterator[Finding]:
-    """The model draws as many elements as there are, and looks for the ground where it is."""
+    """The model predicts as many elements as there are, and looks for the ground where it is."""
     spec = MapSpec.from_config(dict(cfg.map_spec))
     limits = [argument(cfg.model.get("map_queries"), "num_instances")]
     if name != "train":

@@ -20,9 +20,9 @@ from mapllava.models.losses.reduction import as_part_of_update, avg_factor, upda
 from mapllava.models.necks.base import NeckOutput
 from mapllava.models.seams import (
     check_attributes,
-    check_drawing,
     check_grid,
     check_instances,
+    check_layers,
     check_losses,
     check_map_queries,
     check_neck_output,
@@ -111,7 +111,7 @@ class MapLLaVA(BaseModel):
 
         Args:
             inputs: ``img`` (B, N, 3, H, W) normalised, ``lidar2img`` (B, N, 4, 4).
-            data_samples: the samples; needed for ``loss`` and ``predict``. One with a ``prompt`` is drawn
+            data_samples: the samples; needed for ``loss`` and ``predict``. One with a ``prompt`` is decoded
                 after that, the others after the decoder's own.
             mode: ``loss`` (dict of losses), ``predict`` (the samples with ``pred_instances``) or
                 ``tensor`` (class logits and normalised points of every layer).
@@ -122,8 +122,8 @@ class MapLLaVA(BaseModel):
         """
         if mode not in ("loss", "predict", "tensor"):
             raise ValueError(f"mode '{mode}' is not one of loss, predict, tensor")
-        out = self.see(inputs)
-        logits, points = self.draw(out, prompts_of(data_samples))
+        out = self.extract_features(inputs)
+        logits, points = self.decode(out, prompts_of(data_samples))
         if mode == "tensor":
             return logits, points
         if data_samples is None:
@@ -177,7 +177,7 @@ class MapLLaVA(BaseModel):
             weighed |= as_part_of_update(found, avg_factor(part, data_samples), mean)
         return weighed
 
-    def see(self, inputs: dict[str, Tensor]) -> NeckOutput:
+    def extract_features(self, inputs: dict[str, Tensor]) -> NeckOutput:
         """Images to scene tokens (B, S, D) and, where the neck gives one, a BEV map."""
         img = inputs["img"]
         img_hw = (img.shape[-2], img.shape[-1])
@@ -187,7 +187,7 @@ class MapLLaVA(BaseModel):
         out = self.neck(feats, grid, Cameras(inputs["lidar2img"], img_hw))
         return check_neck_output(self.neck, out, len(img), feats)
 
-    def draw(self, out: NeckOutput, prompts: Sequence[str | None] | None = None) -> tuple[Tensor, Tensor]:
+    def decode(self, out: NeckOutput, prompts: Sequence[str | None] | None = None) -> tuple[Tensor, Tensor]:
         """Scene tokens to class logits (L, B, I, n_classes) and points (L, B, I, P, 2) in [0, 1].
 
         Args:
@@ -198,6 +198,6 @@ class MapLLaVA(BaseModel):
         shape = (len(out.scene_tokens), self.map_queries.num_tokens, self.decoder.embed_dims)
         check_tensor(self.decoder, "decoded queries", hidden, shape, out.scene_tokens)
         instances, points = check_split(self.map_queries, self.map_queries.split(hidden), hidden)
-        return check_drawing(
+        return check_layers(
             self.head, self.head(instances, points, out.bev), instances, len(self.map_spec.classes)
         )

@@ -146,13 +146,13 @@ def check_split(queries: Any, split: Any, hidden: Tensor) -> tuple[Tensor, Tenso
     return instances, points
 
 
-def check_drawing(head: Any, drawn: Any, instances: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+def check_layers(head: Any, out: Any, instances: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Class logits (L, B, I, n_classes) and points (L, B, I, P, 2) of a head.
 
     Raises:
         MapLLaVAError: if they are something else.
     """
-    logits, points = _two(head, drawn, "class logits and points")
+    logits, points = _two(head, out, "class logits and points")
     check_tensor(head, "logits", logits, ("L", *instances.shape[:2], num_classes))
     check_tensor(head, "points", points, (*logits.shape[:3], "P", 2))
     return logits, points

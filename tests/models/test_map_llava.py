@@ -154,7 +154,7 @@ def test_predictions_come_back_on_the_samples(batch):
 
 
 @pytest.mark.parametrize("neck", ["bev", "qformer"])
-def test_the_drawing_depends_on_images_cameras_and_prompt(neck, batch, cameras):
+def test_the_prediction_depends_on_images_cameras_and_prompt(neck, batch, cameras):
     model = make(neck, "llm").eval()
     inputs, samples = batch
     asked = [MapDataSample(metainfo={"prompt": "Draw the boundaries."}), samples[1]]
@@ -183,8 +183,8 @@ def test_a_samples_prompt_is_a_text(prompt, batch):
 def test_mode_and_spec_are_checked(batch):
     inputs, _ = batch
     model = make()
-    with pytest.raises(ValueError, match="draw"):
-        model(inputs, mode="draw")
+    with pytest.raises(ValueError, match="track"):
+        model(inputs, mode="track")
     with pytest.raises(ValueError, match="needs data_samples"):
         model(inputs, mode="loss")
     with pytest.raises(ValueError, match="map_spec"):

@@ -39,10 +39,10 @@ FORWARD = {
         ("a NoneType as bev", "(2, 12, Y, X)")),
     "decoder: tokens": ("decoder", lambda h: h[:, 1:],
         ("TransformerMapDecoder gave decoded queries", "(2, 6, 24)")),
-    "head: one": ("head", lambda drawn: drawn[0], ("VectorMapHead gave a Tensor", "class logits and points")),
-    "head: classes": ("head", lambda drawn: (drawn[0][..., :2], drawn[1]),
+    "head: one": ("head", lambda out: out[0], ("VectorMapHead gave a Tensor", "class logits and points")),
+    "head: classes": ("head", lambda out: (out[0][..., :2], out[1]),
         ("VectorMapHead gave logits", "(L, 2, 6, 3)")),
-    "head: points": ("head", lambda drawn: (drawn[0], drawn[1][..., :1]),
+    "head: points": ("head", lambda out: (out[0], out[1][..., :1]),
         ("VectorMapHead gave points", "P, 2)")),
 }  # fmt: skip
 

@@ -55,9 +55,9 @@ def ablated_outputs(
     """
     for mode in INPUTS:
         if mode != "other-sample":
-            yield mode, model.see(spoil(dict(inputs), mode))
+            yield mode, model.extract_features(spoil(dict(inputs), mode))
         elif foreign is not None:
-            yield mode, model.see({**inputs, "img": foreign})
+            yield mode, model.extract_features({**inputs, "img": foreign})
     no_tokens = torch.zeros_like(out.scene_tokens)
     yield "zero-scene-tokens", replace(out, scene_tokens=no_tokens)
     if out.bev is not None:
@@ -99,8 +99,8 @@ class Ablations:
         every = [(WHOLE, out), *ablated_outputs(self.model, inputs, out, foreign)]
         prompts = prompts_of(samples)
         for name, handed_on in every:
-            drawn = self.model.draw(handed_on, prompts)
-            for token, found in zip(tokens, self.model.head.predict(*drawn), strict=True):
+            predicted = self.model.decode(handed_on, prompts)
+            for token, found in zip(tokens, self.model.head.predict(*predicted), strict=True):
                 arrays = {key: to_numpy(found[key]) for key in ("points", "labels", "scores")}
                 self._predictions[name].append({"sample_token": token, **arrays})
 

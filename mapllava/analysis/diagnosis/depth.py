@@ -1,6 +1,6 @@
-"""Does the gradient of a drawing's loss grow with the depth of refinement?
+"""Does the gradient of a layer's loss grow with the depth of refinement?
 
-Shapes: L drawings (the decoder's own and one per refinement layer), B batch, I instances, P points,
+Shapes: L layers (the decoder's own prediction and one per refinement layer), B batch, I instances, P points,
 D decoder channels.
 """
 
@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from mapllava.structures.map_data_sample import MapDataSample
 
 GROWS = 2.0
-"""Factor per drawing from which the gradient is said to grow with depth."""
+"""Factor per layer from which the gradient is said to grow with depth."""
 
 
-def losses_by_drawing(losses: Mapping[str, Tensor], count: int) -> list[Tensor]:
-    """Sum a head's losses per drawing: ``d0.``, ``d1.`` … in front of a name, the last's without.
+def losses_by_layer(losses: Mapping[str, Tensor], count: int) -> list[Tensor]:
+    """Sum a head's losses per layer: ``d0.``, ``d1.`` … in front of a name, the last's without.
 
     Raises:
-        ValueError: If a drawing has no loss.
+        ValueError: If a layer has no loss.
     """
     prefixes = [f"d{index}." for index in range(count - 1)]
     out = []
@@ -33,19 +33,19 @@ def losses_by_drawing(losses: Mapping[str, Tensor], count: int) -> list[Tensor]:
             if (name.startswith(prefix) if prefix else not name.startswith(tuple(prefixes)))
         ]
         if not own:
-            raise ValueError(f"the head's losses {sorted(losses)} have none of drawing '{prefix or 'last'}'")
+            raise ValueError(f"the head's losses {sorted(losses)} have none of layer '{prefix or 'last'}'")
         out.append(torch.stack(own).sum())
     return out
 
 
 class GradientByDepth:
-    """Gathers, per drawing, the norm of the gradient of its loss on what the head starts from.
+    """Gathers, per layer, the norm of the gradient of its loss on what the head starts from.
 
-    * on ``queries``: the decoded queries that all drawings share. With every layer this gradient
+    * on ``queries``: the decoded queries that all layers share. With every layer in between this gradient
       passes one layer more; where references are not detached it can double with each.
-    * on ``points``: the drawing's own points in [0, 1].
+    * on ``points``: the layer's own points in [0, 1].
     * on ``references``: the head's learned reference points, if it has a parameter of that name.
-      With detached references only the first drawing moves them; the others give 0.
+      With detached references only the first layer moves them; the others give 0.
 
     Args:
         head: A head with ``forward(instances, points, bev)`` and ``loss(logits, points, samples, bev)``.
@@ -72,13 +72,13 @@ class GradientByDepth:
             queries = [part.detach().requires_grad_() for part in (instances, points) if part is not None]
             known = self.references
             learned = [] if known is None or not known.requires_grad else [known]
-            drawn_from = (queries[0], queries[1] if points is not None else None)
+            decoded = (queries[0], queries[1] if points is not None else None)
             bev = None if bev is None else bev.detach()
-            logits, drawn = self.head(*drawn_from, bev)
-            losses = losses_by_drawing(self.head.loss(logits, drawn, samples, bev), len(drawn))
+            logits, predicted = self.head(*decoded, bev)
+            losses = losses_by_layer(self.head.loss(logits, predicted, samples, bev), len(predicted))
             rows = []
             for loss in losses:
-                wanted = [drawn, *queries, *learned]
+                wanted = [predicted, *queries, *learned]
                 grads = torch.autograd.grad(loss, wanted, retain_graph=True, allow_unused=True)
                 split = 1 + len(queries)
                 parts = (grads[:1], grads[1:split], grads[split:])
@@ -89,9 +89,9 @@ class GradientByDepth:
         """Means over the batches.
 
         Returns:
-            Per drawing, lists of L: ``loss``, ``on_points``, ``on_queries`` and ``on_references``
-            (None without learned references); ``growth``, factor of ``on_queries`` per drawing from
-            the first to the last (None for one drawing or a zero), and ``grows``: whether that is
+            Per layer, lists of L: ``loss``, ``on_points``, ``on_queries`` and ``on_references``
+            (None without learned references); ``growth``, factor of ``on_queries`` per layer from
+            the first to the last (None for one layer or a zero), and ``grows``: whether that is
             :data:`GROWS` or more.
         """
         table = torch.tensor(self._rows, dtype=torch.float64).mean(dim=0)

@@ -108,7 +108,7 @@ class Diagnosis:
         self.cameras = list(names or [f"camera {index}" for index in range(inputs["img"].shape[1])])
         with torch.no_grad():
             with self.attention if "attention" in self.sections else nullcontext():
-                out = self.model.see(inputs)
+                out = self.model.extract_features(inputs)
             hidden = self.model.decoder(out.scene_tokens, self.model.map_queries, prompts_of(samples))
             instances, points = self.model.map_queries.split(hidden)
         if "ablations" in self.sections:
@@ -176,11 +176,11 @@ def notes_on(model: MapLLaVA) -> list[str]:
     if not isinstance(model.decoder, LLMMapDecoder):
         notes.append(f"no language model: the decoder is a {type(model.decoder).__name__}")
     if not model.neck.bev_dims:
-        notes.append("no BEV map: scene tokens are all that the drawing has of the cameras")
+        notes.append("no BEV map: scene tokens are all that the decoder has of the cameras")
     if not CrossAttentionRecorder(model.neck).layers:
         notes.append(f"no Q-Former in {type(model.neck).__name__}: no attention per camera")
     if not len(getattr(model.head, "layers", ())):
-        notes.append("no refinement: one drawing, so no gradient by depth to compare")
+        notes.append("no refinement: one layer, so no gradient by depth to compare")
     return notes
 
 

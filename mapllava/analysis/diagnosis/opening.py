@@ -17,7 +17,7 @@ from mapllava.config.hooks import hooks_of
 from mapllava.config.read import load_config
 from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.errors import MapLLaVAError
 from mapllava.models.map_llava import MapLLaVA
 
@@ -116,4 +116,4 @@ def _load(cfg: Config, path: Path) -> tuple[torch.nn.Module, dict[str, Any]]:
                 "package; take another one of the run folder"
             ) from error
     trained = {key: meta[key] for key in ("epoch", "best") if key in meta}
-    return bare_model(runner.model), trained
+    return unwrap_model(runner.model), trained

@@ -100,14 +100,14 @@ def _gradient(found: Mapping[str, Any], path: Path) -> None:
     depth = found["gradient"]
     series = {
         "on the decoded queries": depth["on_queries"],
-        "on the drawing's own points": depth["on_points"],
+        "on the layer's own points": depth["on_points"],
     }
     if depth["growth"] is None:
-        verdict = "one drawing: nothing to compare"
+        verdict = "one layer: nothing to compare"
     else:
-        verdict = f"on queries x {depth['growth']:.2f} per drawing" + (": grows" if depth["grows"] else "")
-    axis = "drawing (0: the decoder's own, then one per refinement layer)"
-    _curves(path, "Gradient norm of each drawing's loss", f"{_where(found)}; {verdict}", axis, series, 0)
+        verdict = f"on queries x {depth['growth']:.2f} per layer" + (": grows" if depth["grows"] else "")
+    axis = "layer (0: the decoder's own, then one per refinement layer)"
+    _curves(path, "Gradient norm of each layer's loss", f"{_where(found)}; {verdict}", axis, series, 0)
 
 
 def _curves(

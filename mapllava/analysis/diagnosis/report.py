@@ -130,9 +130,9 @@ def _gradient(found: Mapping[str, Any]) -> str:
         for index in range(len(depth["loss"]))
     ]
     growth = depth["growth"]
-    verdict = "" if growth is None else f": x {growth:.2f} per drawing on the queries"
-    headings = ["drawing", "loss", "on the decoded queries", "on its points", "on the learned references"]
-    return f"Gradient norm of each drawing's loss{verdict}\n{text_table(headings, rows)}"
+    verdict = "" if growth is None else f": x {growth:.2f} per layer on the queries"
+    headings = ["layer", "loss", "on the decoded queries", "on its points", "on the learned references"]
+    return f"Gradient norm of each layer's loss{verdict}\n{text_table(headings, rows)}"
 
 
 def _ablations_say(scores: Mapping[str, Any]) -> Iterator[str]:
@@ -167,12 +167,12 @@ def _rank_say(rows: list[Mapping[str, Any]]) -> Iterator[str]:
 def _gradient_say(depth: Mapping[str, Any]) -> Iterator[str]:
     if depth["grows"]:
         yield (
-            f"the gradient on the queries grows x {depth['growth']:.2f} with each drawing: are references "
+            f"the gradient on the queries grows x {depth['growth']:.2f} with each layer: are references "
             "detached between layers?"
         )
     leaking = [index for index, norm in enumerate((depth["on_references"] or [])[1:], 1) if norm > 0]
     if leaking:
-        yield f"the losses of drawings {leaking} reach the learned references: they are not detached"
+        yield f"the losses of layers {leaking} reach the learned references: they are not detached"
 
 
 _TABLES = {

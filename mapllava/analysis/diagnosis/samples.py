@@ -28,7 +28,7 @@ class ChosenSamples(Dataset):
     Args:
         cfg: A config that :func:`mapllava.config.resolve.resolve` has seen.
         split: One of :data:`SPLITS`: whose dataloader names the data.
-        num_points: Points per line that the model draws.
+        num_points: Points per line that the model predicts.
         max_samples: Most samples, drawn at random; 0 for all.
         seed: Of the draw.
         with_donors: Give pairs; otherwise None in the place of the second.

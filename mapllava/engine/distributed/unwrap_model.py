@@ -8,6 +8,6 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 
 
-def bare_model(model: nn.Module) -> nn.Module:
+def unwrap_model(model: nn.Module) -> nn.Module:
     """The model itself, whether or not a wrapper such as DistributedDataParallel is around it."""
     return cast(nn.Module, model.module) if is_model_wrapper(model) else model

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 
@@ -50,7 +50,7 @@ class AblationHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Stand behind the model's data preprocessor."""
-        model = bare_model(runner.model)
+        model = unwrap_model(runner.model)
         if self.mode == "other-sample":
             self._read_scenes(runner.test_dataloader.dataset)
         preprocessor = cast(nn.Module, model.data_preprocessor)

@@ -11,7 +11,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.runner.second_look import look_again
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
@@ -85,7 +85,7 @@ class FlatLossHook(Hook):
 
 def _matched_shares(runner: Runner, batch: Any) -> list[float]:
     """Per sample, elements over queries: each element takes one query."""
-    queries = getattr(getattr(bare_model(runner.model), "map_queries", None), "num_instances", None)
+    queries = getattr(getattr(unwrap_model(runner.model), "map_queries", None), "num_instances", None)
     samples = batch.get("data_samples") if isinstance(batch, dict) else None
     elements = [getattr(sample, "gt_instances", None) for sample in samples or []]
     if not queries:

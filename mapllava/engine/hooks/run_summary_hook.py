@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mapllava.checkpoint import count_parameters
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
@@ -41,7 +41,7 @@ class RunSummaryHook(Hook):
 
     @staticmethod
     def _log_model(runner: Runner) -> None:
-        model = bare_model(runner.model)
+        model = unwrap_model(runner.model)
         total, trainable = count_parameters(model)
         runner.logger.info(
             f"Model built: {type(model).__name__}, {total:,} parameters, {trainable:,} trainable"
@@ -60,7 +60,7 @@ class RunSummaryHook(Hook):
 
 
 def check_fit(runner: Runner, name: str, dataset: Any) -> None:
-    """Compare the samples with the built model: warn of elements that it cannot draw.
+    """Compare the samples with the built model: warn of elements that it cannot predict.
 
     Args:
         runner: with the model.
@@ -79,7 +79,7 @@ def check_fit(runner: Runner, name: str, dataset: Any) -> None:
             check_fit(runner, name, each)
     if not isinstance(dataset, MapDataset):
         return
-    model: Any = bare_model(runner.model)
+    model: Any = unwrap_model(runner.model)
     limits = [getattr(getattr(model, "map_queries", None), "num_instances", None)]
     if name != "train":
         limits.append(getattr(getattr(model, "head", None), "max_predictions", None))

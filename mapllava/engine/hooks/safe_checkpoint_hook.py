@@ -13,7 +13,7 @@ from mapllava.checkpoint.fit import check_fit
 from mapllava.checkpoint.model_file import FORMAT_VERSION
 from mapllava.checkpoint.plain_state import restore_message_hub, to_plain
 from mapllava.checkpoint.self_description import describe_model
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
@@ -49,7 +49,7 @@ class SafeCheckpointHook(Hook):
             MapLLaVAError: If the config holds what is no plain value.
         """
         self._description = {
-            **describe_model(bare_model(runner.model), runner.cfg),
+            **describe_model(unwrap_model(runner.model), runner.cfg),
             "cameras": _cameras(runner.train_loop.dataloader.dataset),
         }
 
@@ -59,7 +59,7 @@ class SafeCheckpointHook(Hook):
         Raises:
             MapLLaVAError: If something in the checkpoint cannot be made plain; names it.
         """
-        model = bare_model(runner.model)
+        model = unwrap_model(runner.model)
         roots = base_weight_modules(model, runner.cfg.get("model"))
         dropped = reloadable_keys(model, roots)
         state = checkpoint["state_dict"]
@@ -86,7 +86,7 @@ class SafeCheckpointHook(Hook):
         if resuming and not any(isinstance(hook, WarmupEMAHook) for hook in runner.hooks):
             trained = checkpoint.get("ema_state_dict", {})  # the weights; without the hook no average goes on
             state.update({key: value for key, value in trained.items() if key in state})
-        model = bare_model(runner.model)
+        model = unwrap_model(runner.model)
         expected = model.state_dict()
         roots = base_weight_modules(model, runner.cfg.get("model"))
         reloaded = reloadable_keys(model, roots)

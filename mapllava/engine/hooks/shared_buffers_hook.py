@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.registry import HOOKS
 
 
@@ -27,7 +27,7 @@ class SharedBuffersHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Find the statistics; there is nothing to do in one process."""
-        self._buffers = running_statistics(bare_model(runner.model)) if get_world_size() > 1 else []
+        self._buffers = running_statistics(unwrap_model(runner.model)) if get_world_size() > 1 else []
 
     @torch.no_grad()
     def after_train_iter(

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 
 
 def accumulative_counts(optim_wrapper: Any) -> int:
@@ -37,7 +37,7 @@ def by_update(batches: Iterable[Any], runner: Runner) -> Generator[Any, None, No
         batches: Training batches, from the beginning of an update.
         runner: Its optimiser's wrapper says how many make an update.
     """
-    one_update = getattr(bare_model(runner.model), "one_update", nullcontext)
+    one_update = getattr(unwrap_model(runner.model), "one_update", nullcontext)
     left, every = iter(batches), accumulative_counts(runner.optim_wrapper)
     while update := list(islice(left, every)):
         with one_update(update):

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.optim.muon_adamw import MATRICES
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
@@ -64,7 +64,7 @@ class MapOptimWrapperConstructor:
         Returns:
             The wrapper; its optimiser's groups carry a ``name``.
         """
-        model = bare_model(model)
+        model = unwrap_model(model)
         cfg = dict(self.optim_wrapper_cfg)
         optimizer = dict(cfg.pop("optimizer"))
         rate = optimizer.get("lr")

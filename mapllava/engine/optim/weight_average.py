@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from mapllava.engine.distributed.sharding import local_part, shard_like
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.errors import MapLLaVAError
 
 
@@ -102,7 +102,7 @@ class WeightAverage:
 
 def _averaged(model: nn.Module) -> dict[str, Tensor]:
     """Trainable parameters and persistent floating-point buffers by name."""
-    model = bare_model(model)
+    model = unwrap_model(model)
     values: dict[str, Tensor] = {
         name: value for name, value in model.named_parameters() if value.requires_grad
     }

@@ -26,7 +26,7 @@ from mapllava.claims import new_folder
 from mapllava.config.hooks import MMENGINE_HOOKS
 from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.distributed.sharding import whole_state
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.optim.accumulation import accumulative_counts, count_updates
 from mapllava.engine.runner.data_workers import end_workers, start_with_parent
 from mapllava.engine.runner.failures import explain
@@ -161,7 +161,7 @@ class MapRunner(Runner):
     def _init_model_weights(self) -> None:
         """Initial weights, the main process's in every process, unless sharding has needed them already."""
         if not isinstance(self.model, FSDP2Wrapper):
-            model = bare_model(self.model)
+            model = unwrap_model(self.model)
             start_weights(model)
             for value in model.state_dict().values():
                 broadcast(value)

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.distributed.memory import state_memory
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.optim.accumulation import accumulative_counts
 
 _ON_CPU = ("DefaultCPUAllocator", "not enough memory", "Cannot allocate memory")
@@ -62,7 +62,7 @@ def explain_out_of_memory(runner: Runner, reason: str) -> str:
         reason: The allocator's message.
     """
     sharded = isinstance(runner.model, FSDP2Wrapper)
-    kept = state_memory(bare_model(runner.model), processes=runner.world_size, sharded=sharded)
+    kept = state_memory(unwrap_model(runner.model), processes=runner.world_size, sharded=sharded)
     return (
         f"out of memory at step {runner.iter + 1}: {reason.splitlines()[0] if reason else 'none is left'}\n"
         f"  weights, gradients and optimiser alone take {kept.total / 2**30:.2f} GiB. Lower, in this "

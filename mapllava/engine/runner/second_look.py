@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
-from mapllava.engine.distributed.unwrap_model import bare_model
+from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.hooks.reproducible_epochs_hook import seed_step
 
 
@@ -44,7 +44,7 @@ def look_again(runner: Runner, batch_idx: int, batch: Any) -> SecondLook:
         batch_idx: Number of the batch within the epoch; what the model draws is drawn as before.
         batch: As the dataloader gave it.
     """
-    model: Any = bare_model(runner.model)
+    model: Any = unwrap_model(runner.model)
     seed_step(runner, batch_idx)
     with _buffers_kept(model), watch_nonfinite(model) as found:
         with runner.optim_wrapper.optim_context(runner.model):

@@ -38,7 +38,7 @@ class MapTargets:
         """Collect ``gt_instances`` of a batch.
 
         Raises:
-            MapLLaVAError: if the samples were resampled to another number of points than the model draws.
+            MapLLaVAError: if the samples were resampled to another number of points than the model predicts.
         """
         counts = [len(sample.gt_instances.labels) for sample in data_samples]
         num_orders = max(sample.gt_instances.orders.shape[1] for sample in data_samples)
@@ -50,7 +50,7 @@ class MapTargets:
             if instances.orders.shape[-2] != num_points:
                 raise MapLLaVAError(
                     f"sample {sample.sample_token} has {instances.orders.shape[-2]} points per element, the "
-                    f"head draws {num_points}: set ResamplePolylines' num_points to the head's"
+                    f"head predicts {num_points}: set ResamplePolylines' num_points to the head's"
                 )
             if count:
                 labels[index, :count] = instances.labels.cpu()

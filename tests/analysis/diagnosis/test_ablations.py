@@ -19,10 +19,10 @@ class TokenReader:
 
     map_spec = MapSpec()
 
-    def see(self, inputs):
+    def extract_features(self, inputs):
         return NeckOutput(torch.ones(len(inputs["img"]), 3, 4))
 
-    def draw(self, out, prompts=None):
+    def decode(self, out, prompts=None):
         return out.scene_tokens.abs().amax((1, 2)), None
 
     @property
@@ -52,7 +52,7 @@ def costs(scenes, foreign=None):
         "lidar2img": torch.eye(4).expand(len(scenes), 6, 4, 4),
     }
     ablations = Ablations(model, get_protocol("strict"))
-    ablations.update(inputs, model.see(inputs), samples(*scenes), foreign)
+    ablations.update(inputs, model.extract_features(inputs), samples(*scenes), foreign)
     return ablations.result("city val")
 
 
@@ -88,9 +88,9 @@ def test_zero_tokens_reach_the_decoder_and_the_bev_map_stays(opened):
 
     inputs = {"img": img, "lidar2img": surround_cameras((54, 96)).lidar2img}
     with torch.no_grad():
-        out = model.see(inputs)
+        out = model.extract_features(inputs)
         every = dict(ablated_outputs(model, inputs, out, img.flip(1)))
-        drawn = {name: model.draw(handed_on, None)[1] for name, handed_on in every.items()}
+        predicted = {name: model.decode(handed_on, None)[1] for name, handed_on in every.items()}
     decoder_input = dict(zip(every, seen, strict=True))
     assert bool(out.scene_tokens.any())
     assert not decoder_input["zero-scene-tokens"].any()
@@ -100,5 +100,5 @@ def test_zero_tokens_reach_the_decoder_and_the_bev_map_stays(opened):
     assert not decoder_input["zero-both"].any()
     for name in ("blank", "shuffle-cameras", "wrong-extrinsics", "other-sample"):
         assert not torch.equal(decoder_input[name], out.scene_tokens), name
-    whole = model.draw(out, None)[1]
-    assert all((points - whole).abs().max() > 1e-7 for points in drawn.values())
+    whole = model.decode(out, None)[1]
+    assert all((points - whole).abs().max() > 1e-7 for points in predicted.values())

@@ -2,31 +2,31 @@ import pytest
 import torch
 from torch import nn
 
-from mapllava.analysis.diagnosis.depth import GradientByDepth, losses_by_drawing
+from mapllava.analysis.diagnosis.depth import GradientByDepth, losses_by_layer
 
 
 class HandMadeHead(nn.Module):
-    """Points of drawing l are the queries times ``factor ** l``; its loss is their sum times 3."""
+    """Points of layer l are the queries times ``factor ** l``; its loss is their sum times 3."""
 
-    def __init__(self, factor, drawings, detached=True):
+    def __init__(self, factor, layers, detached=True):
         super().__init__()
-        self.factor, self.drawings, self.detached = factor, drawings, detached
+        self.factor, self.layers, self.detached = factor, layers, detached
         self.references = nn.Parameter(torch.zeros(1))
 
     def forward(self, instances, points, bev):
-        state, drawn = instances, []
-        for index in range(self.drawings):
+        state, predicted = instances, []
+        for index in range(self.layers):
             known = self.references if index == 0 or not self.detached else self.references.detach()
-            drawn.append(state + known)
+            predicted.append(state + known)
             state = state * self.factor
-        return torch.zeros(self.drawings), torch.stack(drawn)
+        return torch.zeros(self.layers), torch.stack(predicted)
 
     def loss(self, logits, points, samples, bev):
         names = [f"d{index}." for index in range(len(points) - 1)] + [""]
         out = {}
-        for name, drawn in zip(names, points, strict=True):
-            out[f"{name}loss_cls"] = drawn.sum()
-            out[f"{name}loss_pts"] = 2 * drawn.sum()
+        for name, predicted in zip(names, points, strict=True):
+            out[f"{name}loss_cls"] = predicted.sum()
+            out[f"{name}loss_pts"] = 2 * predicted.sum()
         return out
 
 
@@ -52,7 +52,7 @@ def test_a_shrinking_gradient_does_not_grow_and_leaks_show():
     assert look(HandMadeHead(1.0, 3, detached=False))["on_references"] == pytest.approx([12, 12, 12])
 
 
-def test_one_drawing_has_nothing_to_compare():
+def test_one_layer_has_nothing_to_compare():
     found = look(HandMadeHead(5.0, 1))
     assert (found["growth"], found["grows"]) == (None, False)
 
@@ -65,6 +65,6 @@ def test_parameters_keep_the_gradient_they_had():
     assert head.references.grad.tolist() == [7.0]
 
 
-def test_a_drawing_without_a_loss_is_named():
-    with pytest.raises(ValueError, match=r"none of drawing 'd1\.'"):
-        losses_by_drawing({"d0.loss_cls": torch.ones(()), "loss_cls": torch.ones(())}, 3)
+def test_a_layer_without_a_loss_is_named():
+    with pytest.raises(ValueError, match=r"none of layer 'd1\.'"):
+        losses_by_layer({"d0.loss_cls": torch.ones(()), "loss_cls": torch.ones(())}, 3)

@@ -49,7 +49,7 @@ def test_the_text_names_what_the_numbers_are_of(opened):
     assert "split v1.0-mini val, protocol strict (0.2/0.5/1 m), 5 samples" in text
     assert "ConvVisionEncoder -> QFormerNeck -> InstanceMapQueries -> TransformerMapDecoder" in text
     assert "epoch 7" in text
-    for note in ("no language model", "no BEV map", "one drawing", "queries of its own"):
+    for note in ("no language model", "no BEV map", "one layer", "queries of its own"):
         assert note in text
     assert found["gradient"]["growth"] is None
 

@@ -57,13 +57,13 @@ def straight(x: float) -> torch.Tensor:
 
 
 @pytest.fixture
-def drawn():
+def predicted():
     head = make()
     return head, *head(torch.randn(2, INSTANCES, 20), None, torch.randn(2, 8, 10, 5))
 
 
-def test_shapes_of_the_placement_and_every_layer(drawn):
-    _, logits, points = drawn
+def test_shapes_of_the_placement_and_every_layer(predicted):
+    _, logits, points = predicted
     assert logits.shape == (4, 2, INSTANCES, CLASSES)
     assert points.shape == (4, 2, INSTANCES, P, 2)
     assert points.min() >= 0
@@ -90,16 +90,16 @@ def test_point_queries_of_the_decoder_are_used():
     head = make()
     instances, points = torch.randn(1, INSTANCES, 20), torch.randn(1, INSTANCES, P, 20)
     bev = torch.randn(1, 8, 10, 5)
-    _, drawn = head(instances, points, bev)
+    _, predicted = head(instances, points, bev)
     for layer in head.layers:
         torch.nn.init.normal_(layer.move[-1].weight)
     _, moved = head(instances, points, bev)
     _, other = head(instances, points + torch.randn_like(points), bev)
-    assert torch.allclose(drawn[0], head.references.sigmoid()[None], atol=1e-3)
+    assert torch.allclose(predicted[0], head.references.sigmoid()[None], atol=1e-3)
     assert not torch.allclose(moved, other)
 
 
-def test_without_a_bev_map_the_head_still_draws():
+def test_without_a_bev_map_the_head_still_predicts():
     logits, points = make(bev_dims=0)(torch.randn(1, INSTANCES, 20), None, None)
     assert torch.isfinite(logits).all()
     assert torch.isfinite(points).all()
@@ -117,7 +117,7 @@ def test_the_bev_map_is_read_at_the_references():
     logits = head(instances, None, bev)[0]
     assert torch.equal(logits, head(instances, None, far)[0])
     assert not torch.allclose(logits[1:], head(instances, None, near)[0][1:])
-    assert torch.equal(logits[:1], head(instances, None, near)[0][:1])  # the decoder's own drawing
+    assert torch.equal(logits[:1], head(instances, None, near)[0][:1])  # the decoder's own prediction
 
 
 def test_layers_look_where_the_decoder_placed_the_queries():
@@ -156,8 +156,8 @@ def test_refinement_gradient_does_not_grow_with_depth():
     assert grads[-1].abs().max() > 0
 
 
-def test_losses_name_every_layer_and_train_every_parameter(drawn):
-    head, logits, points = drawn
+def test_losses_name_every_layer_and_train_every_parameter(predicted):
+    head, logits, points = predicted
     losses = head.loss(logits, points, [sample_with((0, straight(2.0)), (2, straight(-3.0))), sample_with()])
     assert set(losses) == {f"{p}loss_{k}" for p in ("d0.", "d1.", "d2.", "") for k in ("cls", "pts", "dir")}
     sum(losses.values()).backward()
@@ -166,7 +166,7 @@ def test_losses_name_every_layer_and_train_every_parameter(drawn):
     assert untouched == []
 
 
-def test_a_perfect_drawing_has_no_point_loss():
+def test_a_perfect_prediction_has_no_point_loss():
     head = make()
     target = straight(4.0)
     logits = torch.full((1, 1, INSTANCES, CLASSES), -9.0)
@@ -179,9 +179,9 @@ def test_a_perfect_drawing_has_no_point_loss():
     assert losses["loss_cls"].item() < 1e-3
 
 
-def test_elements_without_a_query_do_not_dilute_the_loss(drawn):
+def test_elements_without_a_query_do_not_dilute_the_loss(predicted):
     """More elements than queries: the losses are those of the elements that were matched alone."""
-    head, logits, points = drawn
+    head, logits, points = predicted
     logits, points = logits[-1:], points[-1:]
     lines = [(k % CLASSES, straight(-14.0 + k)) for k in range(2 * INSTANCES)]
     crowded = [sample_with(*lines), sample_with(lines[0])]
@@ -195,8 +195,8 @@ def test_elements_without_a_query_do_not_dilute_the_loss(drawn):
         torch.testing.assert_close(value, alone[name])
 
 
-def test_a_batch_without_elements_has_finite_losses(drawn):
-    head, logits, points = drawn
+def test_a_batch_without_elements_has_finite_losses(predicted):
+    head, logits, points = predicted
     losses = head.loss(logits, points, [sample_with(), sample_with()])
     assert all(torch.isfinite(value) for value in losses.values())
     assert losses["loss_pts"].item() == 0
@@ -204,9 +204,9 @@ def test_a_batch_without_elements_has_finite_losses(drawn):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("lines", [[], [(1, straight(4.0))]], ids=["empty", "one element"])
-def test_what_is_not_finite_shows_in_the_terms_of_its_drawing(drawn, value, lines):
+def test_what_is_not_finite_shows_in_the_terms_of_its_layer(predicted, value, lines):
     """Also where nothing is matched to it, and in elements."""
-    head, logits, points = drawn
+    head, logits, points = predicted
     samples = [sample_with(), sample_with(*lines)]
     for place, broken in ((logits, {"d1.loss_cls"}), (points, {"d1.loss_pts", "d1.loss_dir"})):
         spoilt = place.detach().clone()
@@ -217,8 +217,8 @@ def test_what_is_not_finite_shows_in_the_terms_of_its_drawing(drawn, value, line
         assert {name for name, loss in losses.items() if not loss.isfinite()} == broken
 
 
-def test_an_element_that_is_not_finite_shows_in_the_losses_of_points(drawn):
-    head, logits, points = drawn
+def test_an_element_that_is_not_finite_shows_in_the_losses_of_points(predicted):
+    head, logits, points = predicted
     losses = head.loss(logits, points, [sample_with((1, straight(float("nan")))), sample_with()])
     assert losses["loss_pts"].isnan()
 
