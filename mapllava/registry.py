@@ -12,6 +12,8 @@ same decorators::
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine import registry as _root
 from mmengine.registry import Registry
 
@@ -61,3 +63,19 @@ VISBACKENDS = Registry(
     "vis backend", parent=_root.VISBACKENDS, scope=SCOPE, locations=["mapllava.visualization"]
 )
 INFERENCERS = Registry("inferencer", parent=_root.INFERENCERS, scope=SCOPE, locations=["mapllava.apis"])
+
+
+def find(registry: Registry, kind: Any) -> Any:
+    """What MMEngine would build for a ``type``: by its prefix, or in the config's ``default_scope``.
+
+    Args:
+        registry: One of these, for instance ``MODELS``.
+        kind: A name, or the class itself.
+
+    Returns:
+        The class or function; None if the name is not registered.
+    """
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(None) as current:
+        return current.get(kind)

@@ -84,17 +84,31 @@ def plain_config(value: Any, where: str = "config") -> Any:
     return to_plain(value, where)
 
 
-def restore_message_hub(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The message hub's state with its histories rebuilt from :func:`to_plain`'s form.
+def make_plain(checkpoint: dict[str, Any]) -> None:
+    """Turn all of a checkpoint's entries into plain ones, in place; see :func:`to_plain`.
+
+    Raises:
+        MapLLaVAError: If something in it cannot be; names the place and the type.
+    """
+    for key in list(checkpoint):
+        checkpoint[key] = to_plain(checkpoint[key], key)
+
+
+def restore_message_hub(checkpoint: dict[str, Any]) -> None:
+    """Rebuild the histories of a checkpoint's message hub from :func:`to_plain`'s form, in place.
 
     Args:
-        state: ``log_scalars``, ``runtime_info`` and ``resumed_keys``.
+        checkpoint: ``message_hub``, where it has one, holds ``log_scalars``, ``runtime_info`` and
+            ``resumed_keys``.
     """
+    if "message_hub" not in checkpoint:
+        return
+    hub = checkpoint["message_hub"]
     scalars = {
         key: _history(entry) if isinstance(entry, Mapping) and set(entry) == _HISTORY_KEYS else entry
-        for key, entry in state["log_scalars"].items()
+        for key, entry in hub["log_scalars"].items()
     }
-    return {**state, "log_scalars": scalars}
+    checkpoint["message_hub"] = {**hub, "log_scalars": scalars}
 
 
 def _plain_scalar(value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import EpochBasedTrainLoop, Runner, TestLoop, ValLoop
 from mmengine.utils import get_object_from_string
 from torch.nn.utils import clip_grad_norm_
@@ -21,7 +21,6 @@ from mapllava.config.moved import new_place
 from mapllava.config.walk import dicts
 from mapllava.finding import FAIL, Finding
 
-_SCOPES = ("mapllava.", "mmengine.")
 _REGISTRIES = [value for value in vars(registry).values() if isinstance(value, Registry)]
 # Arguments that MMEngine takes out before it calls the constructor, by what the config calls the place.
 _TAKEN_OUT = {
@@ -108,12 +107,13 @@ def candidates(kind: Any) -> list[tuple[Any, str]]:
     """Classes or functions that a ``type`` may mean, each with the kind of thing its registry holds."""
     if not isinstance(kind, str):
         return [(kind, "")]
-    name = kind
-    for scope in _SCOPES:
-        name = name.removeprefix(scope)
+    scope, name = Registry.split_scope_key(kind)
+    if scope is None:
+        current = DefaultScope.get_current_instance()
+        scope = registry.SCOPE if current is None else current.scope_name
     found = []
     for each in _REGISTRIES:
-        for level in _levels(each):
+        for level in _levels(each, scope):
             level.import_from_location()
             if name in level.module_dict:
                 found.append((level.module_dict[name], each.name))
@@ -133,8 +133,11 @@ def argument(node: Mapping[str, Any] | None, name: str) -> Any:
     return None
 
 
-def _levels(lowest: Registry) -> Iterator[Registry]:
-    level: Registry | None = lowest
+def _levels(ours: Registry, scope: str = registry.SCOPE) -> Iterator[Registry]:
+    """A registry of ours, or of another scope the one in its place, and those above it."""
+    level: Registry | None = ours
+    if ours.parent is not None and scope != ours.scope:
+        level = ours.parent.children.get(scope, ours.parent)
     while level is not None:
         yield level
         level = level.parent

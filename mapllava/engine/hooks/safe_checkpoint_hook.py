@@ -11,7 +11,7 @@ from mmengine.runner import BaseLoop, Runner
 from mapllava.checkpoint.base_weights import IDENTITY, base_differences, base_weight_modules, reloadable_keys
 from mapllava.checkpoint.fit import check_fit
 from mapllava.checkpoint.model_file import FORMAT_VERSION
-from mapllava.checkpoint.plain_state import restore_message_hub, to_plain
+from mapllava.checkpoint.plain_state import make_plain, restore_message_hub
 from mapllava.checkpoint.self_description import describe_model
 from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
@@ -68,8 +68,7 @@ class SafeCheckpointHook(Hook):
         if self._description is None:
             self.before_train(runner)
         meta.update(self._description or {}, format_version=FORMAT_VERSION, base_weights=roots)
-        for key in list(checkpoint):
-            checkpoint[key] = to_plain(checkpoint[key], key)
+        make_plain(checkpoint)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Verify the weights and rebuild what MMEngine expects.
@@ -78,8 +77,7 @@ class SafeCheckpointHook(Hook):
             MapLLaVAError: If frame or classes differ, or weights are missing, unexpected or of
                 another shape; lists them.
         """
-        if "message_hub" in checkpoint:
-            checkpoint["message_hub"] = restore_message_hub(checkpoint["message_hub"])
+        restore_message_hub(checkpoint)
         _check_map_spec(checkpoint.get("meta", {}), runner)
         state = checkpoint.get("state_dict", checkpoint)
         resuming = bool(getattr(runner, "_resume", False))

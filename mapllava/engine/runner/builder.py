@@ -19,7 +19,7 @@ from mapllava.config.resolve import resolve
 from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.engine.runner.resume_changes import check_resume
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS
+from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS, find
 from mapllava.startup import wait_policy
 
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -65,7 +65,7 @@ def build_runner(cfg: Config) -> Runner:
 def _check_optimizer(cfg: Config) -> None:
     """MMEngine's constructor calls an optimiser that it has not found."""
     kind = ((cfg.get("optim_wrapper") or {}).get("optimizer") or {}).get("type")
-    if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+    if kind is not None and find(OPTIMIZERS, kind) is None:
         raise MapLLaVAError(unregistered(kind, OPTIMIZERS.name))
 
 
@@ -108,7 +108,7 @@ def prepare_processes(cfg: Config) -> None:
     if torch.cuda.is_available():
         return
     wrapper = cfg.setdefault("model_wrapper_cfg", ConfigDict())
-    kind = MODEL_WRAPPERS.get(wrapper.setdefault("type", "MMDistributedDataParallel"))
+    kind = find(MODEL_WRAPPERS, wrapper.setdefault("type", "MMDistributedDataParallel"))
     if kind is None or not issubclass(kind, DistributedDataParallel):
         return
     wrapper.setdefault("broadcast_buffers", False)

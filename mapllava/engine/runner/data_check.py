@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mapllava.config.resolve import DATALOADERS, accepts, leaf_datasets
 from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache.schema import rebuild_command
-from mapllava.registry import DATASETS, TRANSFORMS
+from mapllava.registry import DATASETS, TRANSFORMS, find
 from mapllava.structures.frames import MapSpec
 
 
@@ -45,7 +45,7 @@ def check_transforms(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> N
     for name in dataloaders:
         for _, dataset in leaf_datasets(cfg, name):
             for step in dataset.get("pipeline") or []:
-                kind = TRANSFORMS.get(step.get("type"))
+                kind = find(TRANSFORMS, step.get("type"))
                 if hasattr(kind, "check_map_spec"):
                     TRANSFORMS.build(step).check_map_spec(spec)
 

@@ -14,19 +14,21 @@ from typing import Any, ClassVar, cast
 from mmengine.dist import broadcast, broadcast_object_list
 from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm
-from mmengine.optim import OptimWrapper, _ParamScheduler
-from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mapllava.checkpoint import start_weights
 from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 from mapllava.checkpoint.plain_file import read_plain
+from mapllava.checkpoint.plain_state import make_plain, restore_message_hub
 from mapllava.claims import new_folder
 from mapllava.config.hooks import MMENGINE_HOOKS
 from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.distributed.sharding import whole_state
 from mapllava.engine.distributed.unwrap_model import unwrap_model
+from mapllava.engine.hooks.run_folder_hook import RunFolderHook
 from mapllava.engine.optim.accumulation import accumulative_counts, count_updates
 from mapllava.engine.runner.data_workers import end_workers, start_with_parent
 from mapllava.engine.runner.failures import explain
@@ -37,13 +39,13 @@ from mapllava.engine.runner.resume_changes import Change, check_resume
 from mapllava.engine.runner.resume_schedule import check_groups, follow_config, group_options
 from mapllava.engine.runner.visits import with_visits
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import MODEL_WRAPPERS, PARAM_SCHEDULERS, RUNNERS
+from mapllava.registry import MODEL_WRAPPERS, PARAM_SCHEDULERS, RUNNERS, find
 
 _MMENGINE_RUNNER = inspect.getfile(Runner)
 _EXACT_LOOPS = (MapTrainLoop, MapIterTrainLoop)
-_OWN_LOOPS: dict[Any, str] = {
-    **dict.fromkeys(("by_epoch", "EpochBasedTrainLoop"), "MapTrainLoop"),
-    **dict.fromkeys(("by_iter", "IterBasedTrainLoop"), "MapIterTrainLoop"),
+_OWN_LOOPS: dict[Any, type[BaseLoop]] = {
+    **dict.fromkeys(("by_epoch", "EpochBasedTrainLoop", EpochBasedTrainLoop), MapTrainLoop),
+    **dict.fromkeys(("by_iter", "IterBasedTrainLoop", IterBasedTrainLoop), MapIterTrainLoop),
 }
 
 
@@ -83,7 +85,9 @@ class MapRunner(Runner):
         return logger
 
     def dump_config(self) -> None:
-        """Not yet: ``RunFolderHook`` writes the config when the start has come as far as that."""
+        """MMEngine's; a ``RunFolderHook`` writes the config when the start has come as far as that."""
+        if not any(isinstance(hook, RunFolderHook) for hook in self.hooks):
+            super().dump_config()
 
     def train(self) -> nn.Module:
         """MMEngine's; what other libraries raise says what to do, where that is known.
@@ -103,6 +107,19 @@ class MapRunner(Runner):
         """MMEngine's; None leaves out any hook by its name, not only one of MMEngine's own."""
         named = (hooks or {}).items()
         super().register_default_hooks({k: v for k, v in named if v is not None or k in MMENGINE_HOOKS})
+
+    def call_hook(self, fn_name: str, **arguments: Any) -> None:
+        """MMEngine's; whatever hooks there are, a checkpoint is written as plain values, and read as such.
+
+        Args:
+            fn_name: Name of the hooks' method.
+            **arguments: What it takes beside the runner.
+        """
+        if fn_name == "after_load_checkpoint":
+            restore_message_hub(arguments["checkpoint"])
+        super().call_hook(fn_name, **arguments)
+        if fn_name == "before_save_checkpoint":
+            make_plain(arguments["checkpoint"])
 
     @contextmanager
     def _failures_explained(self) -> Iterator[None]:
@@ -205,17 +222,41 @@ class MapRunner(Runner):
         return built
 
     def save_checkpoint(
-        self, out_dir: str, filename: str, save_optimizer: bool = True, **options: Any
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool = True,
+        **options: Any,
     ) -> None:
         """MMEngine's; where the model is sharded, every process must call it.
+
+        ``meta`` also says how many batches of an epoch it has behind it, and of how many samples.
 
         Args:
             out_dir: The folder.
             filename: The file's name in it.
+            file_client_args: MMEngine's older word for ``backend_args``.
             save_optimizer: Write the optimiser's state as well.
+            save_param_scheduler: Write the schedules' state as well.
+            meta: What is known of the checkpoint besides.
+            by_epoch: The checkpoint is that of an epoch's end.
             **options: Further arguments of MMEngine's method.
         """
-        options["save_optimizer"] = save_optimizer
+        meta = {"samples_per_step": self.samples_per_step(), **(meta or {})}
+        if not by_epoch and isinstance(self.train_loop, MapTrainLoop):
+            here: dict[str, Any] = {"epoch": self.epoch, "iter": self.iter + 1, **meta}
+            meta["batch"] = here["iter"] - here["epoch"] * len(self.train_dataloader)
+        options.update(
+            file_client_args=file_client_args,
+            save_optimizer=save_optimizer,
+            save_param_scheduler=save_param_scheduler,
+            meta=meta,
+            by_epoch=by_epoch,
+        )
         if not isinstance(self.model, FSDP2Wrapper):
             return super().save_checkpoint(out_dir, filename, **options)
         module = self.model.module
@@ -252,12 +293,18 @@ class MapRunner(Runner):
         meta = content["meta"]
         found = check_resume(self.cfg, meta, filename, self.train_dataloader.dataset)
         wrapper = self.optim_wrapper
-        if isinstance(wrapper, OptimWrapper) and resume_optimizer and "optimizer" in content:
+        single = isinstance(wrapper, OptimWrapper) and not isinstance(wrapper, OptimWrapperDict)
+        if single and resume_optimizer and "optimizer" in content:
             check_groups(content["optimizer"], wrapper.optimizer, filename)
         self.start_within_epoch(meta)
         behind = self._batches_behind(meta)
         anew = behind != int(meta["iter"]) or any(change.of_schedules for change in found or ())
-        anew = anew and isinstance(wrapper, OptimWrapper)
+        if anew and not single:
+            raise MapLLaVAError(
+                f"'{filename}' is of a model with several optimisers: it cannot be resumed with another "
+                "optimiser, schedule, number of epochs or batch size; set these back, or start a new run "
+                "from its weights with load_from"
+            )
         fresh = group_options(wrapper) if anew else []
         super().resume(filename, resume_optimizer, resume_param_scheduler and not anew, map_location)
         if anew:
@@ -328,7 +375,10 @@ class MapRunner(Runner):
 
     def samples_per_step(self) -> int:
         """Training samples of one batch, all processes together."""
-        return self.world_size * int(self.train_dataloader.batch_sampler.batch_size)
+        loader = self.train_dataloader
+        return self.world_size * int(
+            getattr(loader.batch_sampler, "batch_size", None) or loader.batch_size or 1
+        )
 
 
 def _is_file(handler: logging.Handler) -> bool:
@@ -340,5 +390,5 @@ def _is_no_listing(record: logging.LogRecord) -> bool:
 
 
 def _shards(model_wrapper_cfg: Mapping[str, Any] | None) -> bool:
-    kind = MODEL_WRAPPERS.get((model_wrapper_cfg or {}).get("type", "MMDistributedDataParallel"))
+    kind = find(MODEL_WRAPPERS, (model_wrapper_cfg or {}).get("type", "MMDistributedDataParallel"))
     return kind is not None and issubclass(kind, FSDP2Wrapper)

@@ -224,7 +224,10 @@ def _data(meta: Mapping[str, Any], dataset: Any) -> Iterator[Change]:
     """Other samples than those that the checkpoint has part of an epoch, or epochs, of behind it."""
     if dataset is None:
         return
-    now = {"samples": len(dataset), "fingerprint": dict(dataset.metainfo).get("fingerprint")}
+    now = {
+        "samples": len(dataset),
+        "fingerprint": dict(getattr(dataset, "metainfo", None) or {}).get("fingerprint"),
+    }
     then = {
         "samples": meta.get("samples"),
         "fingerprint": (meta.get("dataset_meta") or {}).get("fingerprint"),

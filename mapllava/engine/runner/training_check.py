@@ -13,7 +13,7 @@ from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook
 from mapllava.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import HOOKS
+from mapllava.registry import HOOKS, find
 
 _PARTS = ("model", "train_dataloader", "optim_wrapper", "train_cfg")
 _ALLOW = "or say without_checkpoints=True, to keep nothing or leave it to a hook of your own"
@@ -45,7 +45,7 @@ def check_saving(cfg: Config) -> None:
         if loop.get(key) is not None and not (type(loop[key]) is int and loop[key] > 0):  # True is none
             raise MapLLaVAError(f"train_cfg.{key} is {loop[key]!r}: nothing would be {what}; use 1 or more")
     hooks = hooks_of(cfg)
-    kinds = [HOOKS.get(hook["type"]) if isinstance(hook["type"], str) else hook["type"] for hook in hooks]
+    kinds = [find(HOOKS, hook["type"]) for hook in hooks]
     found = [(kind, hook) for kind, hook in zip(kinds, hooks, strict=True) if isinstance(kind, type)]
     averaging = [kind.__name__ for kind, _ in found if issubclass(kind, (WarmupEMAHook, EMAHook))]
     if len(averaging) > 1:
@@ -62,8 +62,8 @@ def check_saving(cfg: Config) -> None:
         )
     if not any(issubclass(kind, SafeCheckpointHook) for kind, _ in found):
         raise MapLLaVAError(
-            "the training's checkpoints could not be loaded again, as SafeCheckpointHook, which makes plain "
-            "files of them, is not there: set "
+            "the training's checkpoints would not say what they are of (config, prompt, frame, classes, base "
+            "weights), as SafeCheckpointHook, which writes that into them, is not there: set "
             f"default_hooks = dict(safe_checkpoint=dict(type='SafeCheckpointHook')), {_ALLOW}"
         )
 

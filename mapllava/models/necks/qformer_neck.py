@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.necks.base import MapNeck, NeckOutput
+from mapllava.models.necks.ray_encoding import RayEncoding
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 
@@ -45,7 +46,7 @@ class QFormerNeck(MapNeck):
         super().__init__()
         self.qformer = MODELS.build(dict(qformer, encoder_dims=in_channels))
         self.embed_dims: int = self.qformer.embed_dims
-        rays = {"type": "RayEncoding", **(ray_encoding or {})}
+        rays = {"type": RayEncoding, **(ray_encoding or {})}
         self.ray_encoding = MODELS.build(dict(rays, out_channels=in_channels))
         initial = self.qformer.initial_queries(num_cameras * num_queries)
         self.query_tokens = nn.Parameter(initial.view(num_cameras, num_queries, self.embed_dims))
