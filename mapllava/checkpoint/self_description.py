@@ -11,6 +11,7 @@ from torch import nn
 
 from mapllava.checkpoint.plain_state import plain_config
 from mapllava.config.resolve import leaf_datasets
+from mapllava.errors import MapLLaVAError
 from mapllava.version import __version__
 
 
@@ -25,14 +26,41 @@ def describe_model(model: nn.Module, cfg: Config) -> dict[str, Any]:
         MapLLaVAError: If the config holds what is no plain value.
     """
     config = plain_config(cfg.to_dict())
-    describe_prompt = getattr(getattr(model, "decoder", None), "describe_prompt", None)
     return {
         "mapllava_version": __version__,
         "full_config": config,
         "map_spec": config.get("map_spec"),
-        "prompt": None if describe_prompt is None else describe_prompt(),
+        "prompt": _prompt(model),
         "architectures": _architectures(model),
     }
+
+
+def check_prompt(model: nn.Module, saved: Any) -> None:
+    """Refuse a tokenizer that gives the trained prompt other ids than then; another prompt may be tried.
+
+    Args:
+        model: The bare model.
+        saved: ``meta['prompt']`` of the checkpoint that is loaded into it.
+
+    Raises:
+        MapLLaVAError: With both tokenizers and how the ids begin.
+    """
+    now = _prompt(model)
+    if not isinstance(saved, Mapping) or now is None or saved.get("text") != now["text"]:
+        return
+    ids = list(saved.get("ids") or ())
+    if ids != now["ids"]:
+        raise MapLLaVAError(
+            f"the checkpoint was trained with other ids of model.decoder.prompt '{now['text']}':\n  "
+            f"{ids[:5]} … of {saved.get('tokenizer')} then\n  {now['ids'][:5]} … of {now['tokenizer']} now\n"
+            "Name the former in model.decoder.tokenizer, or the folder that it lay in as "
+            "model.decoder.pretrained"
+        )
+
+
+def _prompt(model: nn.Module) -> dict[str, Any] | None:
+    describe = getattr(getattr(model, "decoder", None), "describe_prompt", None)
+    return None if describe is None else describe()
 
 
 def inference_pipeline(config: Mapping[str, Any]) -> list[Any]:

@@ -49,7 +49,11 @@ class Prompt:
     def __init__(
         self, text: Any, tokenizer: Mapping[str, Any] | None, config: Any, source: WeightSource | None
     ) -> None:
-        _check_text(text, "model.decoder.prompt")
+        if not isinstance(text, str) or not text.strip():
+            raise MapLLaVAError(
+                f"model.decoder.prompt is {text!r}: a language model needs a text before the scene tokens, "
+                "such as 'Draw the map around the car.'"
+            )
         self.text: str = text
         self.vocab_size = int(config.vocab_size)
         self._ids: dict[str, list[int]] = {}
@@ -127,7 +131,6 @@ class Prompt:
         return {"text": self.text, "ids": list(self.ids(self.text)), "tokenizer": {**self.config, **identity}}
 
     def _checked(self, text: str) -> list[int]:
-        _check_text(text, "a sample's prompt")
         ids = list(self.tokenizer(text))
         if not ids:
             raise self._error(f"makes no token of the prompt {text!r}: its vocabulary is empty or damaged")
@@ -192,14 +195,6 @@ class Prompt:
     def _error(self, what: str) -> MapLLaVAError:
         name = self.config.get("pretrained") or self.config["type"]
         return MapLLaVAError(f"the tokenizer '{name}' {what}")
-
-
-def _check_text(text: Any, where: str) -> None:
-    if not isinstance(text, str) or not text.strip():
-        raise MapLLaVAError(
-            f"{where} is {text!r}: a language model needs a text before the scene tokens, such as 'Draw the "
-            "map around the car.'"
-        )
 
 
 def _bos_of(config: Any, folder: Path | None) -> int | None:

@@ -12,7 +12,7 @@ from mapllava.checkpoint.base_weights import IDENTITY, base_differences, base_we
 from mapllava.checkpoint.fit import check_fit
 from mapllava.checkpoint.model_file import FORMAT_VERSION
 from mapllava.checkpoint.plain_state import make_plain, restore_message_hub
-from mapllava.checkpoint.self_description import describe_model
+from mapllava.checkpoint.self_description import check_prompt, describe_model
 from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 from mapllava.errors import MapLLaVAError
@@ -26,8 +26,8 @@ class SafeCheckpointHook(Hook):
     Out: everything becomes tensors and plain values (``torch.load(weights_only=True)`` reads the
     file), frozen pretrained weights are left out and described in ``meta['base_weights']``, and config,
     prompt and the map's frame, ROI and classes go along (:mod:`mapllava.checkpoint.model_file`). In:
-    the message hub is rebuilt, frame and classes must be the config's, the base weights those of the
-    training, and every weight that the constructor has not loaded must be in the file.
+    the message hub is rebuilt, frame and classes must be the config's, the base weights and the prompt's ids
+    those of the training, and every weight that the constructor has not loaded must be in the file.
 
     Args:
         allow_missing: Module paths that a ``load_from`` (not a resume) may leave as they were built,
@@ -74,11 +74,12 @@ class SafeCheckpointHook(Hook):
         """Verify the weights and rebuild what MMEngine expects.
 
         Raises:
-            MapLLaVAError: If frame or classes differ, or weights are missing, unexpected or of
-                another shape; lists them.
+            MapLLaVAError: If frame, classes or the prompt's ids differ, or weights are missing, unexpected
+                or of another shape; lists them.
         """
         restore_message_hub(checkpoint)
-        _check_map_spec(checkpoint.get("meta", {}), runner)
+        meta = checkpoint.get("meta", {})
+        _check_map_spec(meta, runner)
         state = checkpoint.get("state_dict", checkpoint)
         resuming = bool(getattr(runner, "_resume", False))
         if resuming and not any(isinstance(hook, WarmupEMAHook) for hook in runner.hooks):
@@ -89,8 +90,9 @@ class SafeCheckpointHook(Hook):
         roots = base_weight_modules(model, runner.cfg.get("model"))
         reloaded = reloadable_keys(model, roots)
         check_fit(state, expected, reloaded, () if resuming else self.allow_missing, self.allow_unexpected)
-        saved = checkpoint.get("meta", {}).get("base_weights", {})
-        self._check_bases(runner, saved, roots, reloaded - set(state), resuming)
+        self._check_bases(runner, meta.get("base_weights", {}), roots, reloaded - set(state), resuming)
+        if resuming or "decoder" not in self.allow_missing:
+            check_prompt(model, meta.get("prompt"))
         left = len(set(expected) - set(state))
         runner.logger.info(
             f"Checkpoint: {len(state)} tensors loaded, {left} stay as the model was built with them"

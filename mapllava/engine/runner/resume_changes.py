@@ -21,6 +21,7 @@ EQUAL, EFFECT, HARMLESS = "must be equal", "takes effect", "harmless"
 
 RULES = (  # the first whose pattern fits a key, or one above it, decides; * stands for any keys
     ("model.*pretrained", HARMLESS),  # what lies there is compared with what the checkpoint says of it
+    ("model.decoder.tokenizer", HARMLESS),  # as are the ids that it makes of the prompt
     ("model.*gradient_checkpointing", HARMLESS),
     ("model", EQUAL),
     ("map_spec", EQUAL),

@@ -31,8 +31,11 @@ def toy_with_base():
 
     @MODELS.register_module(force=True)
     class ToyModelWithBase(ToyModel):
-        def __init__(self, source=None, digest="1", base=None, **kwargs):
+        def __init__(self, source=None, digest="1", base=None, words=None, **kwargs):
             super().__init__(**kwargs)
+            self.decoder = torch.nn.Identity()
+            if words:
+                self.decoder.describe_prompt = lambda: {"tokenizer": {"type": "T"}, **words}
             described = {"id": source, "revision": "abc", "hash": digest * 64}
             self.base.base_weights = described if source else None
             torch.nn.init.constant_(self.base.weight, 0.5)
@@ -121,6 +124,18 @@ def test_another_quantization_may_begin_from_a_checkpoint_but_not_resume(tmp_pat
     load(tmp_path / "begin", path, model=four)
     with pytest.raises(MapLLaVAError, match=r"model\.base: not set then, dict\(quantization\) now"):
         load(tmp_path / "resume", path, model=four, resume=True, load_from=str(path))
+
+
+def test_a_tokenizer_that_gives_other_ids_is_refused(tmp_path):
+    """Another prompt may be tried, and a file of before the prompt was described loads."""
+    _, saved = trained(tmp_path, model=with_base(words={"text": "Draw.", "ids": [1, 7]}))
+    path, other = tmp_path / "final_model.pth", {"text": "Draw.", "ids": [1, 8]}
+    with pytest.raises(MapLLaVAError, match=r"(?s)model\.decoder\.prompt 'Draw\.'.*\[1, 7\].*\[1, 8\]"):
+        load(tmp_path / "a", path, model=with_base(words=other))
+    load(tmp_path / "b", path, model=with_base(words={**other, "text": "Draw all."}))
+    del saved["meta"]["prompt"]
+    torch.save(saved, path)
+    load(tmp_path / "c", path, model=with_base(words=other))
 
 
 def test_message_hub_comes_back(tmp_path):

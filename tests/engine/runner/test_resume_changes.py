@@ -318,6 +318,8 @@ def test_a_best_score_of_other_data_is_no_measure(tmp_path):
     [
         ("model.decoder.lora.r", EQUAL),
         ("model.vision_encoder.pretrained", HARMLESS),
+        ("model.decoder.tokenizer.type", HARMLESS),
+        ("model.decoder.prompt", EQUAL),
         ("model_wrapper_cfg.type", HARMLESS),
         ("train_dataloader.dataset.pipeline.1.prob", EFFECT),
         ("train_dataloader.dataset.datasets.0.ann_file", HARMLESS),
