@@ -45,7 +45,7 @@ def score_table(
         score: What :func:`chamfer_average_precision` returns.
         split: Name of the split the samples come from.
         what: First words of the title.
-        interval: 95 % intervals, as :meth:`Evaluation.interval` gives them; None leaves them out.
+        interval: 95 % intervals of :meth:`Evaluation.interval`, e.g. ``mAP`` (2,); None leaves them out.
 
     Returns:
         Several lines of text, the first of them the title.

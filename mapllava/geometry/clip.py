@@ -79,7 +79,7 @@ class Window:
         return box(roi.x_min - margin, roi.y_min - margin, roi.x_max + margin, roi.y_max + margin)
 
     def to_local(self, geometries: np.ndarray) -> np.ndarray:
-        """Bring an array of world geometries into the map frame."""
+        """Bring world geometries (n,), an array of shapely objects, into the map frame."""
 
         def move(coordinates: np.ndarray) -> np.ndarray:
             return self._rotate(coordinates, -self.yaw) - (self.x, self.y)
@@ -177,11 +177,11 @@ def clip_polygons(polygons: np.ndarray, window: Window) -> np.ndarray:
     """Cut world polygons to the window.
 
     Args:
-        polygons: Array of valid shapely Polygons in world coordinates.
+        polygons: (n,) valid shapely Polygons in world coordinates.
         window: Where to cut.
 
     Returns:
-        Array of geometries in the map frame, one per record; empty where it does not reach into the window.
+        Geometries (n,) in the map frame, one per record; empty where it does not reach into the window.
     """
     if len(polygons) == 0:
         return np.empty(0, dtype=object)
@@ -221,7 +221,7 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
 
 
 def union(geometries: Sequence[BaseGeometry] | np.ndarray) -> BaseGeometry:
-    """Union of areas; touching ones become one."""
+    """Union of areas (n,); touching ones become one."""
     return shapely.union_all(np.asarray(geometries, dtype=object))
 
 

@@ -60,7 +60,7 @@ def draw_areas(
 
 
 def cut_at_edge(line: np.ndarray, roi: ROI) -> bool:
-    """Whether a line's two ends lie where outlines are cut: within ``EDGE_MARGIN`` of the region's edge."""
+    """Whether both ends of a line (n, 2) lie where outlines are cut, within ``EDGE_MARGIN`` of the edge."""
     ends = line[[0, -1]]
     gap = np.abs(_outward(ends, roi)).min(axis=1)
     return bool((gap <= EDGE_MARGIN + 1e-6).all())

@@ -124,13 +124,16 @@ class BaseMapQueries(BaseModule):
         """The attention rules, element by element: the one place where they are written.
 
         Args:
-            row: indices of the tokens that look, integers of any shape.
-            column: indices of the tokens looked at; shapes must broadcast.
+            row: indices of the tokens that look, integers of any shape, e.g. (L, 1).
+            column: indices of the tokens looked at; shapes must broadcast, e.g. (L,).
             prefix_len: tokens before the first query.
 
         Returns:
-            bool, True = may.
+            bool of the broadcast shape, e.g. (L, L); True = may.
         """
+        # Arithmetic on indices alone, so that FlexAttention can compile it and a mask needs no loop: behind
+        # the prefix index // size is a token's group, and index % size == 0 its first token, the instance.
+        # Indices of the prefix get below 0, as do their groups, and are never taken for those of queries.
         size = 1 + self.num_point_tokens
         looking, seen = row - prefix_len, column - prefix_len
         same = torch.div(looking, size, rounding_mode="floor") == torch.div(seen, size, rounding_mode="floor")
@@ -153,12 +156,12 @@ def beside_padding(row: Tensor, column: Tensor, padding: Tensor) -> Tensor:
     """Whether a token may attend to another beside padding, which only sees and is seen by itself.
 
     Args:
-        row: indices of the tokens that look.
+        row: indices of the tokens that look, of any shape.
         column: indices of the tokens looked at; shapes must broadcast.
-        padding: how many first tokens are padding.
+        padding: how many first tokens are padding, a scalar or as many as broadcast.
 
     Returns:
-        bool, True = may.
+        bool of the broadcast shape, True = may.
     """
     return (column >= padding) | (row == column)
 
@@ -203,7 +206,7 @@ class PointMapQueries(BaseMapQueries):
         nn.init.normal_(self.points, std=INIT_STD)
 
     def forward(self, batch_size: int) -> Tensor:
-        """Query tokens (B, I * (1 + P), D), every instance followed by its points."""
+        """Query tokens (B, Q, D) with Q = I * (1 + P), every instance followed by its points."""
         instances = self.instances.unsqueeze(1)
         tokens = torch.cat([instances, instances + self.points], dim=1).flatten(0, 1)
         return tokens.expand(batch_size, -1, -1)

@@ -9,5 +9,5 @@ from torch import Tensor
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager:
-    """Autocast off on the device of a tensor; the meta device, which knows no autocast, is left alone."""
+    """Autocast off on the device of a tensor of any shape; the meta device knows none and is left alone."""
     return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)

@@ -47,7 +47,7 @@ def check_tensor(part: nn.Module, what: str, value: Any, shape: Shape, like: Ten
     Args:
         part: the part.
         what: the message's word for it.
-        value: what it gave.
+        value: what it gave, of any shape.
         shape: sizes; a word stands for any size from 1.
         like: a tensor on the same device, and of a dtype that it can be computed with; None for any.
 
@@ -96,7 +96,10 @@ def check_neck_output(neck: nn.Module, out: Any, batch: int, like: Tensor) -> Ne
         neck: the neck, with ``embed_dims`` and ``bev_dims``.
         out: what it gave.
         batch: B.
-        like: its input.
+        like: its input (B, N, P, C).
+
+    Returns:
+        The same, with scene tokens (B, S, D) and, where announced, a map (B, C_bev, Y, X).
 
     Raises:
         MapLLaVAError: if one of the two is not as announced.

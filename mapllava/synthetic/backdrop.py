@@ -38,7 +38,7 @@ class Backdrop:
 
     @staticmethod
     def haze(look: Look) -> np.ndarray:
-        """Colour (BGR) that far ground fades to."""
+        """Colour (3,), BGR, that far ground fades to."""
         return 0.55 * look.sky[1] + 0.45 * look.grass
 
     def _clouds(self, picture: np.ndarray, elevation: np.ndarray, rng: np.random.Generator) -> None:
@@ -90,7 +90,7 @@ class Backdrop:
         return columns.astype(np.float32), rows.astype(np.float32), left
 
     def view(self, maps: tuple[np.ndarray, np.ndarray, float], yaw: float) -> np.ndarray:
-        """The panorama through a camera's lookup when the car points to ``yaw`` (radians)."""
+        """The panorama through a camera's look-up, (H, W, 3), when the car points to ``yaw`` (radians)."""
         start = int(np.rad2deg((-(maps[2] + yaw)) % (2 * np.pi)) * self.density) % self.width
         window = self.picture[:, start : start + int(119 * self.density)]
         return cv2.remap(window, maps[0], maps[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -82,7 +82,7 @@ def spaced(points: np.ndarray, step: float) -> np.ndarray:
 
 
 def smoothed(points: np.ndarray, step: float, sigma: float) -> np.ndarray:
-    """Resample to ``step`` metres and blur with a Gaussian of ``sigma`` metres; the ends stay."""
+    """Resample (n, 2) points to ``step`` metres and blur by a Gaussian of ``sigma`` metres; ends stay."""
     dense = spaced(points, step)
     reach = int(np.ceil(3 * sigma / step))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / sigma) ** 2)

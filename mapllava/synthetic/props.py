@@ -80,7 +80,7 @@ class Traffic:
 
 
 def draw_car(rng: np.random.Generator) -> tuple[str, tuple[float, float, float], np.ndarray]:
-    """Kind, size and colour of a random vehicle."""
+    """Kind, size in metres and colour (3,), BGR, of a random vehicle."""
     colour = np.array(CAR_COLOURS[rng.integers(len(CAR_COLOURS))], dtype=float) * rng.uniform(0.9, 1.1)
     if rng.random() < 0.15:
         return "van", (float(rng.uniform(5.0, 6.5)), 2.0, float(rng.uniform(2.2, 2.8))), colour

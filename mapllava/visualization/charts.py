@@ -81,7 +81,7 @@ def open_chart(
         panels: Rows and columns of axes.
 
     Yields:
-        Matplotlib's figure and its axes, an array of shape ``panels``.
+        Matplotlib's figure and its axes, an array (rows, columns) as ``panels`` says.
 
     Raises:
         MapLLaVAError: If Matplotlib is missing, or the file cannot be written.

@@ -91,7 +91,14 @@ class Ablations:
         samples: Sequence[MapDataSample],
         foreign: Tensor | None = None,
     ) -> None:
-        """Take in a batch; arguments as of :func:`ablated_outputs`, samples with ``polylines``."""
+        """Take in a batch of B samples, N cameras.
+
+        Args:
+            inputs: ``img`` (B, N, 3, H, W) and ``lidar2img`` (B, N, 4, 4).
+            out: what the neck gave for them.
+            samples: B, with ``polylines``.
+            foreign: images of other samples (B, N, 3, H, W), or None to leave that ablation out.
+        """
         tokens = [str(sample.sample_token) for sample in samples]
         for token, sample in zip(tokens, samples, strict=True):
             self._truth.append(prepare_ground_truth(sample.metainfo["polylines"], self.protocol, token))

@@ -21,6 +21,13 @@ GROWS = 2.0
 def losses_by_layer(losses: Mapping[str, Tensor], count: int) -> list[Tensor]:
     """Sum a head's losses per layer: ``d0.``, ``d1.`` … in front of a name, the last's without.
 
+    Args:
+        losses: By name, each a scalar.
+        count: L.
+
+    Returns:
+        L scalars.
+
     Raises:
         ValueError: If a layer has no loss.
     """

@@ -131,7 +131,7 @@ class CacheDifference:
 
 
 def hausdorff_matrix(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Hausdorff distances between two lists of polylines, ``(len(first), len(second))``, metres."""
+    """Hausdorff distances between two lists of polylines, (n, m) metres."""
     a, b = (np.array([shapely.LineString(line["points"]) for line in lines]) for lines in (first, second))
     if not len(a) or not len(b):
         return np.zeros((len(a), len(b)))

@@ -25,7 +25,7 @@ PRIOR_PROBABILITY = 0.01  # of a class at the start, as usual with the focal los
 
 
 def inverse_sigmoid(x: Tensor, eps: float = 1e-4) -> Tensor:
-    """Logit of x in [0, 1], kept finite."""
+    """Logit of x in [0, 1], of any shape, kept finite."""
     x = x.clamp(eps, 1 - eps)
     return torch.log(x / (1 - x))
 

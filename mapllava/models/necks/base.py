@@ -48,7 +48,7 @@ class MapNeck(BaseModule):
         """Condense patch features (B, N, P, C) of a patch grid (h, w) into scene tokens."""
 
     def loss(self, out: NeckOutput, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
-        """Auxiliary losses of the neck, each a mean over the batch's samples; none by default.
+        """Auxiliary losses of the neck, scalars, each a mean over the batch's samples; none by default.
 
         One that is a mean over something else says over how many by a method ``avg_factor(data_samples)``,
         so that accumulated batches and those of other processes weigh what they would in one large batch.

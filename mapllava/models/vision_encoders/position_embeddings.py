@@ -26,7 +26,7 @@ class KeptPositionEmbeddings:
 
     @property
     def weight(self) -> Tensor:
-        """The position embeddings as trained, class token first: a parameter, or an embedding's."""
+        """Position embeddings as trained, class token first: (1, 1 + P, C), or (1 + P, C) of an embedding."""
         position = self.embeddings.position_embedding
         return position if isinstance(position, Tensor) else position.weight
 

@@ -49,7 +49,7 @@ class Layer:
         self._tree = STRtree(self.geometries)
 
     def near(self, window: Window) -> np.ndarray:
-        """Array of the geometries that reach into the window, in the order of the records."""
+        """Geometries (n,), shapely objects, that reach into the window, in the order of the records."""
         hits = self._tree.query(window.patch, predicate="intersects")
         return self.geometries[np.sort(hits)]
 
