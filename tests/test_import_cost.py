@@ -24,6 +24,9 @@ def loaded_after(statement: str) -> set[str]:
         ("import mapllava.gt_cache", ("transformers", "nuscenes", "matplotlib")),
         ("import mapllava.models",
          ("nuscenes", "mmcv", "matplotlib", "shapely", "mapllava.datasets", "mapllava.sources")),
+        ("import mapllava.apis.inference\nfrom mapllava.config.trusted import _PARTS\n"
+         "for registry in _PARTS: registry.import_from_location()",
+         ("mapllava.engine", "nuscenes", "matplotlib")),
         ("import mapllava.engine", ("nuscenes", "mmcv", "mapllava.models", "mapllava.sources")),
     ],
 )  # fmt: skip

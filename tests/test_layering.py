@@ -35,7 +35,7 @@ ALLOWED = {
     "evaluation": {"structures", "geometry", "gt_cache"},
     "visualization": {"config", "structures", "geometry", "evaluation"},
     "engine": LOWER | {"datasets", "evaluation", "visualization"},
-    "apis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
+    "apis": LOWER | {"datasets", "models", "evaluation", "visualization"},
     "analysis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
     "testing": LOWER | {"datasets", "models", "evaluation", "synthetic"},
     "doctor": LOWER | {

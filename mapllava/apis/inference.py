@@ -13,13 +13,13 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mapllava.checkpoint import ModelFile, check_fit, read_model_file
-from mapllava.checkpoint.base_weights import base_differences, base_weight_modules, reloadable_keys
+from mapllava.checkpoint import ModelFile, read_model_file
+from mapllava.checkpoint.model_loader import load_trained
 from mapllava.checkpoint.self_description import inference_pipeline
 from mapllava.config.trusted import check_components
 from mapllava.config.walk import at
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import MODELS, SCOPE, TRANSFORMS
+from mapllava.registry import SCOPE, TRANSFORMS
 from mapllava.structures.frames import MapSpec
 from mapllava.visualization import MapLines
 from mapllava.visualization.from_data_sample import predicted_lines
@@ -51,22 +51,19 @@ def load_model(
     file = read_model_file(path)
     config = copy.deepcopy(file.meta["full_config"])
     place_bases(file, config["model"], pretrained or {})
-    pipeline = _pipeline(file, config)
+    pipeline = inference_pipeline(config)
+    if not pipeline:
+        raise MapLLaVAError(f"'{file.path}': its config has no test data, so no preprocessing is known")
     check_components(config["model"], "model", str(path))
     check_components(pipeline, "pipeline", str(path))
     place_prompt(file, config["model"])
-    with DefaultScope.overwrite_default_scope(SCOPE), torch.random.fork_rng(devices=[]):
-        try:
-            model = MODELS.build(config["model"])
-        except MapLLaVAError as error:
-            raise MapLLaVAError(
-                f"'{path}': {error}\nWhere base weights have moved, name their folders: "
-                f"mapllava.load_model({str(path)!r}, pretrained={_example(file)})"
-            ) from error
+    example = dict.fromkeys(file.meta["base_weights"], "FOLDER")
+    remedy = f"Where they lie elsewhere: mapllava.load_model({str(path)!r}, pretrained={example})"
+    content = {"state_dict": file.state, "meta": file.meta}
+    with DefaultScope.overwrite_default_scope(SCOPE):
+        model = load_trained(config, content, path, device, remedy, same_precision=True)
         steps = Compose([TRANSFORMS.build(step) for step in pipeline])
-    model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    _load_trained(model, file, config["model"])
-    return MapPredictor(model.eval(), steps, file)
+    return MapPredictor(model, steps, file)
 
 
 class MapPredictor:
@@ -199,37 +196,3 @@ def place_prompt(file: ModelFile, model_cfg: dict[str, Any]) -> None:
     if prompt is not None and isinstance(decoder, dict) and "prompt" in decoder:
         recorded = {"ids": {prompt["text"]: prompt["ids"]}, "identity": prompt["tokenizer"]}
         decoder["tokenizer"] = {"type": "RecordedTokenizer", **recorded}
-
-
-def _pipeline(file: ModelFile, config: dict[str, Any]) -> list[Any]:
-    """The test transforms."""
-    steps = inference_pipeline(config)
-    if not steps:
-        raise MapLLaVAError(f"'{file.path}': its config has no test data, so no preprocessing is known")
-    return steps
-
-
-def _load_trained(model: nn.Module, file: ModelFile, model_cfg: Mapping[str, Any]) -> None:
-    """Fill in what trained, after a look at what did not."""
-    roots = base_weight_modules(model, model_cfg)
-    reloaded = reloadable_keys(model, roots)
-    differences = base_differences(file.meta["base_weights"], roots, reloaded - set(file.state))
-    if differences:
-        raise MapLLaVAError(
-            f"'{file.path}': base weights are not those that it was trained on:\n  "
-            + "\n  ".join(differences)
-            + "\nGive the folders of the former: "
-            f"mapllava.load_model({str(file.path)!r}, pretrained={_example(file)})"
-        )
-    targets = model.state_dict()
-    try:
-        check_fit(file.state, targets, reloaded)
-    except MapLLaVAError as error:
-        raise MapLLaVAError(f"'{file.path}': {error}") from error
-    with torch.no_grad():
-        for key, value in file.state.items():
-            targets[key].copy_(value)
-
-
-def _example(file: ModelFile) -> dict[str, str]:
-    return dict.fromkeys(file.meta["base_weights"], "FOLDER")

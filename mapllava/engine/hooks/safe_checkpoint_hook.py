@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
-from mapllava.checkpoint.base_weights import IDENTITY, base_differences, base_weight_modules, reloadable_keys
-from mapllava.checkpoint.fit import check_fit
+from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 from mapllava.checkpoint.model_file import FORMAT_VERSION
+from mapllava.checkpoint.model_loader import check_trained
 from mapllava.checkpoint.plain_state import make_plain, restore_message_hub
-from mapllava.checkpoint.self_description import check_prompt, describe_model
+from mapllava.checkpoint.self_description import describe_model
 from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
-from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 
 
@@ -78,46 +77,26 @@ class SafeCheckpointHook(Hook):
                 or of another shape; lists them.
         """
         restore_message_hub(checkpoint)
-        meta = checkpoint.get("meta", {})
-        _check_map_spec(meta, runner)
         state = checkpoint.get("state_dict", checkpoint)
         resuming = bool(getattr(runner, "_resume", False))
         if resuming and not any(isinstance(hook, WarmupEMAHook) for hook in runner.hooks):
             trained = checkpoint.get("ema_state_dict", {})  # the weights; without the hook no average goes on
             state.update({key: value for key, value in trained.items() if key in state})
         model = unwrap_model(runner.model)
-        expected = model.state_dict()
-        roots = base_weight_modules(model, runner.cfg.get("model"))
-        reloaded = reloadable_keys(model, roots)
-        check_fit(state, expected, reloaded, () if resuming else self.allow_missing, self.allow_unexpected)
-        self._check_bases(runner, meta.get("base_weights", {}), roots, reloaded - set(state), resuming)
-        if resuming or "decoder" not in self.allow_missing:
-            check_prompt(model, meta.get("prompt"))
-        left = len(set(expected) - set(state))
+        for warning in check_trained(
+            model,
+            runner.cfg,
+            checkpoint,
+            allow_missing=() if resuming else self.allow_missing,
+            allow_unexpected=self.allow_unexpected,
+            same_precision=resuming,
+            same_roi=resuming or not isinstance(getattr(runner, "_train_loop", None), BaseLoop),
+        ):
+            runner.logger.warning(warning)
+        left = len(set(model.state_dict()) - set(state))
         runner.logger.info(
             f"Checkpoint: {len(state)} tensors loaded, {left} stay as the model was built with them"
         )
-
-    def _check_bases(
-        self,
-        runner: Runner,
-        saved: Mapping[str, Any],
-        found: Mapping[str, Any],
-        elsewhere: set[str],
-        same: bool,
-    ) -> None:
-        """Other weights are an error; another precision is one only for a run that goes on."""
-        missing_ok = [] if same else [path for path in saved if path.startswith(self.allow_missing)]
-        saved = {path: entry for path, entry in saved.items() if path not in missing_ok}
-        lines = base_differences(saved, found, elsewhere, IDENTITY if same else IDENTITY[:1])
-        if lines:
-            raise MapLLaVAError(
-                "the base weights are not those that the checkpoint was trained on:\n  "
-                + "\n  ".join(lines)
-                + "\nName the former in the config's 'pretrained', or train anew on the latter"
-            )
-        for line in base_differences(saved, found, elsewhere):
-            runner.logger.warning(f"base weights in another precision: {line}")
 
 
 def _cameras(dataset: Any) -> list[str] | None:
@@ -125,29 +104,3 @@ def _cameras(dataset: Any) -> list[str] | None:
     look_up = getattr(dataset, "get_data_info", None)
     names = look_up(0).get("cam_names") if look_up is not None and len(dataset) else None
     return None if names is None else [str(name) for name in names]
-
-
-def _check_map_spec(meta: Mapping[str, Any], runner: Runner) -> None:
-    saved, wanted = meta.get("map_spec"), runner.cfg.get("map_spec")
-    if saved is None or wanted is None:
-        return
-    for key in ("frame", "classes"):
-        theirs, ours = saved[key], wanted[key]
-        if (theirs if isinstance(theirs, str) else list(theirs)) != (
-            ours if isinstance(ours, str) else list(ours)
-        ):
-            raise MapLLaVAError(
-                f"the checkpoint was trained with map_spec.{key} = {theirs}, the config says {ours}: "
-                "use the run folder's own config, or train anew"
-            )
-    if list(saved["roi"]) != list(wanted["roi"]):
-        training = isinstance(getattr(runner, "_train_loop", None), BaseLoop)
-        if not training or getattr(runner, "_resume", False):
-            raise MapLLaVAError(
-                f"the checkpoint was trained with map_spec.roi = {saved['roi']}, the config says "
-                f"{wanted['roi']}: the model's points are shares of the former; use the run folder's own "
-                "config, or train on from the file's weights (load_from) for the latter"
-            )
-        runner.logger.warning(
-            f"the checkpoint was trained on ROI {saved['roi']}, this run uses {wanted['roi']}"
-        )
