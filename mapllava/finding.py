@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import dedent
+from typing import Any
+
+from mapllava.errors import MapLLaVAError
 
 OK, WARN, FAIL, SKIP = "ok", "warn", "fail", "skip"
 
@@ -39,3 +43,19 @@ class Finding:
         reason, _, told = str(error).strip().partition("\n")
         reason = reason.removesuffix(":").removesuffix(". Rebuild it").removesuffix(". Build it")
         return cls(name, FAIL, reason, dedent(told).strip() or remedy)
+
+    @classmethod
+    def refusals(cls, name: str, remedy: str, check: Callable[..., Any], *given: Any) -> list[Finding]:
+        """A failure for what a check of a run refuses, nothing for what it lets pass.
+
+        Args:
+            name: what was looked at.
+            remedy: where the error's text has none.
+            check: raises MapLLaVAError.
+            given: what the check is given.
+        """
+        try:
+            check(*given)
+        except MapLLaVAError as error:
+            return [cls.from_error(name, error, remedy)]
+        return []

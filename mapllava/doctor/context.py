@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
 RUNS = "outputs"
+
+
+def run_space() -> tuple[Path, int]:
+    """The folder that exists of those where runs go, and the bytes that are free there."""
+    folder = Path(RUNS).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder, shutil.disk_usage(folder).free
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,7 @@ def roots(context: Context) -> Iterator[Finding]:
             continue
         seen.add((source.root, version))
         if not source.root.is_dir():
-            try:
-                check_data(context.cfg, (source.loader,))
-            except MapLLaVAError as error:
-                yield Finding.from_error("data root", error)
+            yield from Finding.refusals("data root", "", check_data, context.cfg, (source.loader,))
             continue
         yield Finding("data root", OK, f"{source.root}{' (synthetic)' if is_synthetic(source) else ''}")
         yield _tables(source.root, version)
@@ -159,9 +156,7 @@ def images(context: Context) -> Iterator[Finding]:
         broken = [problem for entry in chosen if (problem := _decode(entry, source.root))]
         if broken:
             reason = f"{len(broken)} of {len(chosen)} samples do not decode: {broken[0]}"
-            remedy = (
-                f"fetch the file again from where {source.root} came from; --samples 0 looks at every image"
-            )
+            remedy = f"fetch it again from where {source.root} came from; --samples 0 looks at every image"
             yield Finding(label, FAIL, reason, remedy)
         else:
             reason = f"all {len(paths):,} files are there; those of {len(chosen)} samples decode"

@@ -40,13 +40,13 @@ CHECKS = (
     Check("packages", ENVIRONMENT, "packages:packages"),
     Check("commands", ENVIRONMENT, "machine:commands"),
     Check("driver", ENVIRONMENT, "machine:driver"),
-    Check("gpu", ENVIRONMENT, "gpu:gpu", ("torch",)),
+    Check("gpu", ENVIRONMENT, "machine:gpu", ("torch",)),
     Check("disk", ENVIRONMENT, "machine:disk"),
     Check("shm", ENVIRONMENT, "machine:shared_memory"),
-    Check("file", CONFIG, "config_keys:file"),
-    Check("keys", CONFIG, "config_keys:keys", ("file",)),
-    Check("types", CONFIG, "config_types:types", ("file",)),
-    Check("arguments", CONFIG, "config_types:arguments", ("file",)),
+    Check("file", CONFIG, "config:file"),
+    Check("keys", CONFIG, "config:keys", ("file",)),
+    Check("types", CONFIG, "config:types", ("file",)),
+    Check("arguments", CONFIG, "config:arguments", ("file",)),
     Check("settings", CONFIG, "settings:settings", ("file", "types", "arguments")),
     Check("roots", DATA, "data:roots", ("file", "types")),
     Check("caches", DATA, "data:caches", ("file", "types", "roots")),
@@ -115,9 +115,8 @@ def _make(check: Check, context: Context) -> list[Finding]:
             for finding in getattr(imported, function)(context):
                 found.append(finding)
     except MapLLaVAError as error:
-        found.append(
-            Finding.from_error(check.name, error, "put it right in the config or the data that it names")
-        )
+        remedy = "put it right in the config or the data that it names"
+        found.append(Finding.from_error(check.name, error, remedy))
     except (Exception, SystemExit) as error:
         found.append(_unforeseen(check.name, error))
     return found or [Finding(check.name, SKIP, "nothing to look at")]
@@ -140,11 +139,10 @@ def _unforeseen(name: str, error: BaseException) -> Finding:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     reason = f"{type(error).__name__}: {text}{where}"
+    remedy = f"put right what it names; leave this check out with --skip {name}"
     if isinstance(error, ImportError):
         package = (getattr(error, "name", None) or "the package").partition(".")[0]
-        return Finding(
-            name, FAIL, reason, f"install {package} again: pip install -r requirements/runtime.txt"
-        )
-    if isinstance(error, OSError):
-        return Finding(name, FAIL, reason, "see that the file or library is there, whole and readable")
-    return Finding(name, FAIL, reason, "put right what it names; leave this check out with --skip " + name)
+        remedy = f"install {package} again: pip install -r requirements/runtime.txt"
+    elif isinstance(error, OSError):
+        remedy = "see that the file or library is there, whole and readable"
+    return Finding(name, FAIL, reason, remedy)

@@ -9,16 +9,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from mapllava.doctor.context import RUNS, Context
-from mapllava.doctor.requirements import CHECKOUT, installed_version, python_versions, satisfies
+from mapllava.doctor.context import Context, run_space
+from mapllava.doctor.packages import CHECKOUT, installed_version, python_versions, satisfies
 from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.resources import gigabytes
 
 GB = 10**9
 FULL, SCARCE = 2 * GB, 20 * GB  # a run's checkpoints take about 10 GB at full size
-SMALL_SHM, TINY_SHM = 2 * GB, 10**8  # Docker gives 64 MB unless told otherwise
-_SHM = Path("/dev/shm")
+SMALLSHM, TINYSHM = 2 * GB, 10**8  # Docker gives 64 MB unless told otherwise
+SHM = Path("/dev/shm")
 _BUSY = 0.05  # of a GPU's memory in use before we start
 _TOOLS = ("train.py", "test.py", "create_gt_cache.py", "dist_train.sh", "dist_test.sh", "slurm_train.sh")
 
@@ -88,12 +89,51 @@ def driver(context: Context) -> Iterator[Finding]:
             yield Finding(label, OK, f"{name}, driver {version}, {total} MiB, free")
 
 
+def gpu(context: Context) -> Iterator[Finding]:
+    """One line per GPU that PyTorch sees, or why it sees none."""
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            yield _describe(torch, index)
+        return
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    build = f"PyTorch {torch.__version__}"
+    if shutil.which("nvidia-smi") is None:
+        reason = f"no GPU ({build}): training runs on the CPU, which the synthetic configs are made for"
+        yield Finding("gpu", WARN, reason, "nuScenes at full size needs a GPU machine")
+    elif hidden is not None and hidden.strip() in ("", "-1"):
+        reason = f"CUDA_VISIBLE_DEVICES={hidden!r} hides every GPU"
+        yield Finding("gpu", FAIL, reason, "unset CUDA_VISIBLE_DEVICES")
+    elif torch.version.cuda is None:
+        remedy = "reinstall torch from its CUDA index: see 'Install' in docs/en/get_started.md"
+        yield Finding("gpu", FAIL, f"{build} is a build without CUDA, though there is a driver", remedy)
+    else:
+        reason = f"{build} for CUDA {torch.version.cuda} finds no GPU that works with this driver"
+        remedy = "update the driver, or install a PyTorch for an older CUDA: nvidia-smi shows the newest"
+        yield Finding("gpu", FAIL, reason, remedy)
+
+
+def _describe(torch: Any, index: int) -> Finding:
+    properties = torch.cuda.get_device_properties(index)
+    capability = f"sm_{properties.major}{properties.minor}"
+    built = torch.cuda.get_arch_list()
+    text = f"{properties.name}, {gigabytes(properties.total_memory)}, {capability}, CUDA {torch.version.cuda}"
+    older = [arch for arch in built if arch.startswith("sm_") and _number(arch) <= _number(capability)]
+    if built and not older:
+        remedy = "install a PyTorch that was built for this card"
+        return Finding(f"gpu {index}", FAIL, f"{text}: PyTorch was built for {', '.join(built)}", remedy)
+    return Finding(f"gpu {index}", OK, text)
+
+
+def _number(arch: str) -> int:
+    digits = "".join(letter for letter in arch if letter.isdigit())
+    return int(digits or 0)
+
+
 def disk(context: Context) -> Iterator[Finding]:
     """Room for the run folder."""
-    folder = Path(RUNS).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    folder, free = run_space()
     reason = f"{gigabytes(free)} free where runs go ({folder})"
     remedy = "free some, or put runs elsewhere: --work-dir, or a link called outputs"
     if not os.access(folder, os.W_OK):
@@ -108,11 +148,11 @@ def disk(context: Context) -> Iterator[Finding]:
 
 def shared_memory(context: Context) -> Iterator[Finding]:
     """Room in ``/dev/shm``, through which loading processes hand over their batches."""
-    if not _SHM.is_dir():
-        yield Finding("shm", SKIP, f"no {_SHM} on this system")
+    if not SHM.is_dir():
+        yield Finding("shm", SKIP, f"no {SHM} on this system")
         return
-    usage = shutil.disk_usage(_SHM)
-    reason = f"{gigabytes(usage.free)} of {gigabytes(usage.total)} free in {_SHM}"
+    usage = shutil.disk_usage(SHM)
+    reason = f"{gigabytes(usage.free)} of {gigabytes(usage.total)} free in {SHM}"
     remedy = "start the container with --shm-size=8g or --ipc=host; or set num_workers=0"
-    status = FAIL if usage.free < TINY_SHM else WARN if usage.free < SMALL_SHM else OK
+    status = FAIL if usage.free < TINYSHM else WARN if usage.free < SMALLSHM else OK
     yield Finding("shm", status, reason, "" if status == OK else remedy)

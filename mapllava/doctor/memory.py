@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from mapllava.analysis.cost.model_parts import averages_weights, kept_memory, wi
 from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 from mapllava.config.hooks import hooks_of
 from mapllava.config.without_pretrained import without_pretrained
-from mapllava.doctor.context import RUNS, Context
+from mapllava.doctor.context import Context, run_space
 from mapllava.doctor.weights import absent, local_folder, localised, users_of_weights, weight_files
 from mapllava.engine.runner.out_of_memory import memory_advice
 from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
@@ -109,13 +108,8 @@ def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
     count = int(cfg.train_cfg.get("max_epochs") or 1) // int(hook.get("interval") or 1)
     count = min(count, hook.get("max_keep") or count) + 2
     total = count * epoch + best
-    folder = Path(RUNS).absolute()
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    reason = (
-        f"a run leaves about {gigabytes(total)} ({gigabytes(epoch)} an epoch), {gigabytes(free)} are free"
-    )
+    _, free = run_space()
+    reason = f"a run leaves about {gigabytes(total)} ({gigabytes(epoch)} an epoch), {gigabytes(free)} free"
     remedy = "keep fewer: --cfg-options default_hooks.checkpoint.max_keep=2; or another disk: --work-dir"
     status = FAIL if total > free else WARN if total > _MANY_FILES else OK
     return Finding("checkpoints", status, reason, "" if status == OK else remedy)

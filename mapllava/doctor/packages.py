@@ -1,17 +1,30 @@
-"""Whether packages import: tried in a process of its own, which a broken library may take down."""
+"""Whether packages import, in the versions that are tested; with the standard library alone.
+
+Imports are tried in a process of its own, which a broken library may take down.
+"""
 
 from __future__ import annotations
 
 import json
+import operator
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
 
+import mapllava
 from mapllava.doctor.context import Context
-from mapllava.doctor.requirements import Requirement, installed_version, runtime_requirements, satisfies
 from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 
+CHECKOUT = Path(mapllava.__file__).parents[1]
+_LINE = re.compile(r"([A-Za-z0-9._-]+)\s*\(?([<>=!~][^;)]*)?")
+_BOUND = re.compile(r"(>=|<=|==|!=|<|>)\s*([0-9.]+)")
+_SIGNS = {">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, "<": operator.lt}
+_SIGNS[">"] = operator.gt
 _TIMEOUT = 180.0  # seconds for all imports together, from a cold network disk too
 _MODULES = {  # what shows that a distribution works, where it is not its own name
     "mmengine": "mmengine.runner",
@@ -45,6 +58,78 @@ os._exit(0)
 """
 
 
+@dataclass(frozen=True)
+class Requirement:
+    """A distribution and the versions of it that are tested, e.g. ``torch`` and ``>=2.6``."""
+
+    name: str
+    versions: str
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.versions}"
+
+
+def runtime_requirements() -> list[Requirement]:
+    """What the package needs: from the checkout, or else from the installed package's description.
+
+    Raises:
+        FileNotFoundError: If neither says it.
+    """
+    path = CHECKOUT / "requirements" / "runtime.txt"
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+    else:
+        lines = [line for line in _described("Requires-Dist") if "extra ==" not in line]
+    found = []
+    for line in lines:
+        match = _LINE.match(line.strip())
+        if match and not line.lstrip().startswith("#"):
+            found.append(Requirement(match.group(1), (match.group(2) or "").replace(" ", "")))
+    if not found:
+        raise FileNotFoundError(f"neither {path} nor the installed package says what mapllava needs")
+    return found
+
+
+def python_versions() -> str:
+    """The versions of Python that are tested, e.g. ``>=3.11,<3.13``; empty if nothing says it."""
+    path = CHECKOUT / "setup.py"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    match = re.search(r'python_requires="([^"]+)"', text)
+    return match.group(1) if match else ",".join(_described("Requires-Python"))
+
+
+def satisfies(version: str, versions: str) -> bool:
+    """Whether a version lies within comma-separated bounds; build suffixes (``+cu130``) do not count.
+
+    By hand, as the doctor must say what is missing where not even ``packaging`` is installed.
+    """
+    return all(_SIGNS[sign](_numbers(version), _numbers(bound)) for sign, bound in _BOUND.findall(versions))
+
+
+def installed_version(name: str) -> str | None:
+    """Version of an installed distribution, or None."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _described(key: str) -> list[str]:
+    try:
+        return metadata.metadata("mapllava").get_all(key) or []
+    except metadata.PackageNotFoundError:
+        return []
+
+
+def _numbers(version: str) -> list[int]:
+    """Of the release, without zeros at its end: 2.6 is 2.6.0."""
+    match = re.match(r"\d+(\.\d+)*", version)
+    numbers = [int(part) for part in match.group().split(".")] if match else []
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return numbers
+
+
 def packages(context: Context) -> Iterator[Finding]:
     """Every requirement: it imports, and in a version that is tested."""
     wanted: dict[str, list[Requirement]] = {}
@@ -63,12 +148,8 @@ def packages(context: Context) -> Iterator[Finding]:
         if stopped.setdefault(text, name) == name and (module in _FOUNDATION or state == "killed"):
             context.unusable.append(name)
     if installed_version("mmcv") and installed_version("mmcv-lite"):
-        yield Finding(
-            "mmcv",
-            WARN,
-            "mmcv and mmcv-lite are both installed, into the same folder",
-            "pip uninstall mmcv mmcv-lite, then pip install mmcv-lite",
-        )
+        reason = "mmcv and mmcv-lite are both installed, into the same folder"
+        yield Finding("mmcv", WARN, reason, "pip uninstall mmcv mmcv-lite, then pip install mmcv-lite")
 
 
 def try_imports(modules: Sequence[str], timeout: float = _TIMEOUT) -> dict[str, tuple[str, str]]:

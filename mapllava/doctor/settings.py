@@ -31,8 +31,10 @@ _EXTRAS = {"lora": ("peft", "lora"), "quantization": ("bitsandbytes", "quant")}
 def settings(context: Context) -> Iterator[Finding]:
     """Contradictions; one line if there are none."""
     cfg = context.cfg
-    found = [*validation(cfg), *saving(cfg), *transforms(cfg), *loading(cfg), *precision(cfg), *freezing(cfg)]
-    found += [*sharding(cfg), *start(cfg), *schedule(context)]
+    parts = (validation, saving, loading, precision, freezing, sharding, start)
+    found = [finding for part in parts for finding in part(cfg)]
+    found += Finding.refusals("pipeline", "change map_spec.roi or the pipeline", check_transforms, cfg)
+    found += schedule(context)
     yield from found
     if all(finding.status in (OK, SKIP) for finding in found):
         yield Finding("settings", OK, "no contradictions")
@@ -40,18 +42,15 @@ def settings(context: Context) -> Iterator[Finding]:
 
 def validation(cfg: Config) -> Iterator[Finding]:
     """Validation is set whole, happens, and its metrics and the hooks can be built."""
-    try:
-        check_validation(cfg)
-    except MapLLaVAError as error:
-        yield Finding.from_error(
-            "validation", error, "set all three of val_dataloader, val_cfg and val_evaluator"
-        )
+    remedy = "set all three of val_dataloader, val_cfg and val_evaluator"
+    if refused := Finding.refusals("validation", remedy, check_validation, cfg):
+        yield from refused
         return
     train: Mapping[str, Any] = cfg.get("train_cfg") or {}
     begin, epochs = train.get("val_begin", 1), train.get("max_epochs")
     if cfg.get("val_dataloader") is None:
         reason = "no validation is set: no metrics, and no best_model.pth"
-        yield Finding("validation", WARN, reason, "set val_dataloader, val_cfg and val_evaluator")
+        yield Finding("validation", WARN, reason, remedy)
     elif epochs and begin > epochs:
         reason = f"validation begins with epoch {begin} of {epochs}: never, and no best_model.pth"
         yield Finding("validation", FAIL, reason, "set train_cfg.val_begin=1")
@@ -76,21 +75,10 @@ def _unbuildable(cfg: Config) -> Iterator[Finding]:
 
 def saving(cfg: Config) -> Iterator[Finding]:
     """The training leaves files behind that can be loaded."""
-    try:
-        check_saving(cfg)
-    except MapLLaVAError as error:
-        yield Finding.from_error("saving", error, "inherit configs/_base_/default_runtime.py")
+    yield from Finding.refusals("saving", "inherit configs/_base_/default_runtime.py", check_saving, cfg)
     if cfg.get("without_checkpoints"):
         reason = "without_checkpoints is set: the run may save nothing"
         yield Finding("saving", WARN, reason, "take it out to have this looked at")
-
-
-def transforms(cfg: Config) -> Iterator[Finding]:
-    """The pipelines serve the frame and the ROI."""
-    try:
-        check_transforms(cfg)
-    except MapLLaVAError as error:
-        yield Finding.from_error("pipeline", error, "change map_spec.roi or the pipeline")
 
 
 def loading(cfg: Config) -> Iterator[Finding]:
@@ -121,9 +109,7 @@ def precision(cfg: Config) -> Iterator[Finding]:
         reason = f"optim_wrapper.dtype is bfloat16, which {torch.cuda.get_device_name()} does not compute in"
         yield Finding("precision", FAIL, reason, "set optim_wrapper.dtype=float16")
     if dtype == "float16" and not gpu:
-        reason = (
-            "optim_wrapper.dtype is float16: on a CPU no loss scaler keeps small gradients from vanishing"
-        )
+        reason = "optim_wrapper.dtype is float16: on a CPU no loss scaler keeps gradients from vanishing"
         yield Finding("precision", WARN, reason, "set optim_wrapper.dtype=bfloat16")
 
 
@@ -134,11 +120,10 @@ def freezing(cfg: Config) -> Iterator[Finding]:
         if not asked:
             continue
         node = component.node
-        try:
-            frozen = bool(node.get("frozen", _default(component, "frozen")))
-            check_trainability(component.where, frozen, node.get("lora"), node.get("quantization"))
-        except MapLLaVAError as error:
-            yield Finding.from_error(component.where, error, f"change {component.where} accordingly")
+        given = [component.where, bool(node.get("frozen", _default(component, "frozen")))]
+        given += [node.get("lora"), node.get("quantization")]
+        remedy = f"change {component.where} accordingly"
+        yield from Finding.refusals(component.where, remedy, check_trainability, *given)
         for name in asked:
             package, extra = _EXTRAS[name]
             if importlib.util.find_spec(package) is None:
@@ -177,12 +162,10 @@ def start(cfg: Config) -> Iterator[Finding]:
         yield Finding.from_error("load_from", error, "--cfg-options load_from=PATH, or None")
         return
     if cfg.get("resume"):
-        try:
-            check_resume(cfg, content.get("meta", {}), cfg.load_from)
-        except MapLLaVAError as error:
-            yield Finding.from_error(
-                "resume", error, "set the values back, or start a new run with resume=False"
-            )
+        remedy = "set the values back, or start a new run with resume=False"
+        yield from Finding.refusals(
+            "resume", remedy, check_resume, cfg, content.get("meta", {}), cfg.load_from
+        )
 
 
 def schedule(context: Context) -> Iterator[Finding]:
@@ -201,15 +184,11 @@ def schedule(context: Context) -> Iterator[Finding]:
     updates = cfg.train_cfg.get("max_iters") or an_epoch * epochs
     where = f"on {processes} GPU(s)" if torch.cuda.is_available() else "in one process"
     if every > batches:
-        reason = (
-            f"{batches} batches an epoch {where}, with accumulative_counts={every}: no update has so many"
-        )
+        reason = f"{batches} batches an epoch {where}, accumulative_counts={every}: no update has so many"
         yield Finding("schedule", FAIL, reason, "lower train_dataloader.batch_size or accumulative_counts")
         return
-    try:
-        check_schedule_unit(cfg)
-    except MapLLaVAError as error:
-        yield Finding.from_error("schedule", error)
+    if refused := Finding.refusals("schedule", "", check_schedule_unit, cfg):
+        yield from refused
         return
     yield from _warm_up(cfg, updates, where)
     wanted = (cfg.get("auto_scale_lr") or {}).get("base_batch_size")

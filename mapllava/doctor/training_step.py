@@ -8,7 +8,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint import count_parameters, start_weights
 from mapllava.doctor.context import Context
+from mapllava.doctor.machine import SHM
 from mapllava.doctor.memory import Device, device
 from mapllava.doctor.weights import absent, localised
 from mapllava.engine.optim.accumulation import accumulative_counts
@@ -32,7 +32,6 @@ from mapllava.structures.map_data_sample import sample_names
 _NAMED = 5
 _TIGHT = 0.92  # of the GPU's memory
 _PREFETCH = 2  # batches per loading process, PyTorch's default
-_SHM = Path("/dev/shm")
 _BATCH = "the batch as the model gets it"
 
 
@@ -123,25 +122,21 @@ def _gradients(model: nn.Module, wrapper: Any) -> Iterator[Finding]:
     scale = 1.0 if scaler is None else float(scaler.get_scale())
     for index, group in enumerate(wrapper.optimizer.param_groups):
         label = f"gradients {group.get('name', index)}"
-        parameters = group["params"]
-        without = [names[id(each)] for each in parameters if each.grad is None]
-        wrong = [
-            names[id(each)] for each in parameters if each.grad is not None and not each.grad.isfinite().all()
-        ]
+        gradients = {names[id(each)]: each.grad for each in group["params"]}
+        without = [name for name, grad in gradients.items() if grad is None]
+        wrong = [name for name, grad in gradients.items() if grad is not None and not grad.isfinite().all()]
         if wrong:
             reason = f"not finite in {len(wrong)} parameters, first {_list(wrong)}"
             yield Finding(label, FAIL, reason, "lower the loss scale or try optim_wrapper.dtype=None")
             continue
         if without:
-            reason = f"{len(without)} of {len(parameters)} parameters get none: {_list(without)}"
-            yield Finding(
-                label, FAIL, reason, "freeze them, or use them: several processes would wait for them"
-            )
+            reason = f"{len(without)} of {len(gradients)} parameters get none: {_list(without)}"
+            remedy = "freeze them, or use them: several processes would wait for them"
+            yield Finding(label, FAIL, reason, remedy)
             continue
-        norm = math.sqrt(sum(float(each.grad.float().square().sum()) for each in parameters)) / scale
-        reason = (
-            f"norm {norm:.3g}, {sum(each.numel() for each in parameters):,} parameters, lr {group['lr']:.2g}"
-        )
+        norm = math.sqrt(sum(float(grad.float().square().sum()) for grad in gradients.values())) / scale
+        count = sum(grad.numel() for grad in gradients.values())
+        reason = f"norm {norm:.3g}, {count:,} parameters, lr {group['lr']:.2g}"
         if norm == 0:
             yield Finding(label, WARN, f"{reason}: nothing reaches them", "see which part cuts the gradient")
         else:
@@ -176,15 +171,13 @@ def _cost(cfg: Any, place: Device, seconds: float) -> Finding:
 def _handing_over(cfg: Any, batch: Any) -> Iterator[Finding]:
     """Batches in flight between loading processes and this one, against shared memory."""
     workers = int(cfg.train_dataloader.get("num_workers", 0))
-    if not workers or not _SHM.is_dir():
+    if not workers or not SHM.is_dir():
         return
     size = sum(value.nbytes for value in tensors_in(batch["inputs"] if isinstance(batch, Mapping) else None))
     ahead = workers * int(cfg.train_dataloader.get("prefetch_factor") or _PREFETCH)
     needed = size * (ahead + accumulative_counts(cfg.optim_wrapper) - 1)
-    free = shutil.disk_usage(_SHM).free
-    reason = (
-        f"{workers} loading process(es) keep up to {gigabytes(needed)} in {_SHM}, {gigabytes(free)} are free"
-    )
+    free = shutil.disk_usage(SHM).free
+    reason = f"{workers} loading process(es) keep up to {gigabytes(needed)} in {SHM}, {gigabytes(free)} free"
     remedy = "start the container with --shm-size=8g or --ipc=host, or lower train_dataloader.num_workers"
     yield Finding("loading", FAIL if needed > free else OK, reason, remedy if needed > free else "")
 

@@ -161,9 +161,8 @@ def _complete(label: str, name: str, folder: Path, users: Sequence[Component]) -
         source = WeightSource(folder)
         kind = source.config().get("model_type", "unknown")
         wanted = [_wants(component) for component in users]
-        read = sum(
-            get is not None for _, get in source.tensors(lambda key: any(want(key) for want in wanted))
-        )
+        tensors = source.tensors(lambda key: any(want(key) for want in wanted))
+        read = sum(get is not None for _, get in tensors)
         digest = str(source.describe()["hash"])[:_HASH]
     except MapLLaVAError as error:
         return Finding.from_error(label, error, again)
@@ -210,32 +209,21 @@ def _on_the_hub(name: str, label: str) -> Finding:
         validate_repo_id(repo)
     except ValueError:
         return Finding(label, FAIL, f"'{name}' is neither a folder here nor a hub id", _ELSEWHERE)
+    reason = f"not complete on this disk, and {constants.ENDPOINT}"
     if constants.HF_HUB_OFFLINE:
-        return Finding(
-            label, FAIL, "not complete on this disk, and HF_HUB_OFFLINE is set", f"unset it, or {_ELSEWHERE}"
-        )
+        reason = "not complete on this disk, and HF_HUB_OFFLINE is set"
+        return Finding(label, FAIL, reason, f"unset it, or {_ELSEWHERE}")
     url = f"{constants.ENDPOINT}/{repo}/resolve/{revision or 'main'}/config.json"
     problem = reach(url, get_token())
     if not problem:
-        reason = f"not complete on this disk; {constants.ENDPOINT} answers, the first run downloads it"
-        return Finding(label, OK, reason)
+        return Finding(label, OK, f"{reason} answers: the first run downloads it")
     if problem in ("401", "403"):
         remedy = f"accept the model's terms on its page, then: hf auth login. Or {_ELSEWHERE}"
-        return Finding(
-            label,
-            FAIL,
-            f"not complete on this disk, and {constants.ENDPOINT} wants a login ({problem})",
-            remedy,
-        )
+        return Finding(label, FAIL, f"{reason} wants a login ({problem})", remedy)
     if problem == "404":
-        reason = f"not complete on this disk, and {constants.ENDPOINT} knows no such model or revision"
+        reason = f"{reason} knows no such model or revision"
         return Finding(label, FAIL, reason, f"check the name; or {_ELSEWHERE}")
-    return Finding(
-        label,
-        FAIL,
-        f"not complete on this disk, and {constants.ENDPOINT} is out of reach ({problem})",
-        _ELSEWHERE,
-    )
+    return Finding(label, FAIL, f"{reason} is out of reach ({problem})", _ELSEWHERE)
 
 
 def reach(url: str, token: str | None = None, seconds: float = _SECONDS) -> str:

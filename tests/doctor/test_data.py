@@ -130,7 +130,7 @@ def test_a_truncated_image_among_those_decoded(set_up):
     report = set_up.report("images", samples=0)
     (finding,) = (each for each in report.values() if each.status == FAIL)
     assert f"1 of 12 samples do not decode: image '{path}' (CAM_BACK) is cut short" in finding.reason
-    assert "fetch the file again" in finding.remedy
+    assert "fetch it again" in finding.remedy
 
 
 def test_every_missing_image_is_found_without_decoding(set_up):

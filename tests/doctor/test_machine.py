@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from mapllava.doctor import FAIL, OK, SKIP, WARN, Context, machine
-from mapllava.doctor.gpu import gpu
 
 Usage = namedtuple("Usage", "total used free")
 CONTEXT = Context()
@@ -76,7 +75,7 @@ def test_no_driver_and_no_gpu_are_no_failure(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert one(machine.driver(CONTEXT)).status == SKIP
-    finding = one(gpu(CONTEXT))
+    finding = one(machine.gpu(CONTEXT))
     assert finding.status == WARN
     assert "training runs on the CPU" in finding.reason
 
@@ -97,7 +96,7 @@ def test_a_driver_whose_gpu_pytorch_does_not_see(build, hidden, message, tmp_pat
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if hidden is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    finding = one(gpu(CONTEXT))
+    finding = one(machine.gpu(CONTEXT))
     assert finding.status == FAIL
     assert message in finding.reason
     assert finding.remedy

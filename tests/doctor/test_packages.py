@@ -6,8 +6,14 @@ import pytest
 
 from mapllava.doctor import FAIL, OK, SKIP, WARN, Context
 from mapllava.doctor import packages as module
-from mapllava.doctor.packages import packages, try_imports
-from mapllava.doctor.requirements import Requirement
+from mapllava.doctor.packages import (
+    Requirement,
+    packages,
+    python_versions,
+    runtime_requirements,
+    satisfies,
+    try_imports,
+)
 
 STUBS = {
     "good_one": "__version__ = '1.2'\nprint('chatter')",
@@ -90,3 +96,30 @@ def test_opencv_without_its_system_library_is_told_what_to_install(tmp_path, mon
     assert "is installed, but import cv2: ImportError: libGL.so.1" in found.reason
     assert found.remedy.startswith("apt-get install libgl1 libglib2.0-0, or pip install --force-reinstall")
     assert found.remedy.endswith("opencv-python-headless")
+
+
+@pytest.mark.parametrize(
+    ("version", "versions", "holds"),
+    [
+        ("2.13.0+cu130", ">=2.6", True),
+        ("2.5.1", ">=2.6", False),
+        ("2.6", ">=2.6.0", True),
+        ("1.26.4", ">=1.26,<2", True),
+        ("2.0.0", ">=1.26,<2", False),
+        ("0.10.7", "==0.10.7", True),
+        ("0.10.10", "==0.10.7", False),
+        ("3.13.0", ">=3.11,<3.13", False),
+        ("5.23.0.dev0", ">=5.17,<6", True),
+        ("anything", "", True),
+    ],
+)
+def test_versions_compare_number_by_number(version, versions, holds):
+    assert satisfies(version, versions) is holds
+
+
+def test_what_is_needed_comes_from_the_requirements_file():
+    needed = {each.name: each.versions for each in runtime_requirements()}
+    assert needed["mmengine"] == "==0.10.7"
+    assert needed["numpy"] == ">=1.26,<2"
+    assert needed["torch"].startswith(">=")
+    assert python_versions() == ">=3.11,<3.13"
