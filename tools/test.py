@@ -20,8 +20,8 @@ from mapllava.cli.command_line import add_run_options, config_of, run_tool
 from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
 from mapllava.engine.hooks.ablation_hook import ABLATIONS
-from mapllava.engine.runner.data_check import check_data
 from mapllava.engine.runner.ground_truth_check import score_ground_truth
+from mapllava.engine.runner.run_checks import check_data
 from mapllava.errors import MapLLaVAError
 
 

@@ -20,9 +20,8 @@ from mapllava.checkpoint.checkpoint_loader import checkpoint_file
 from mapllava.cli.command_line import add_run_options, config_of, run_tool
 from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
-from mapllava.engine.runner.data_check import check_data, check_validation
+from mapllava.engine.runner.run_checks import check_data, check_parts, check_saving, check_validation
 from mapllava.engine.runner.run_folder import run_folder
-from mapllava.engine.runner.training_check import check_parts, check_saving
 from mapllava.errors import MapLLaVAError
 
 

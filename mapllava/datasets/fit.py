@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from mapllava.datasets.transforms.resample import ResamplePolylines
+from mapllava.finding import FAIL, WARN, Finding
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -40,6 +41,33 @@ def crowded(entries: Iterable[Mapping[str, Any]], map_spec: MapSpec, limit: int)
         f"{len(over):,} of {total:,} samples have more than {limit} elements, at most {over[worst]} "
         f"(sample {worst}): the model predicts no more than {limit}, the rest is left out"
     )
+
+
+def misfits(
+    entries: Callable[[], Iterable[Mapping[str, Any]]],
+    map_spec: MapSpec,
+    limits: Iterable[Any],
+    ground: float | None,
+) -> Iterator[Finding]:
+    """Look for what of a data set a model does not draw, and what it looks for in the wrong place.
+
+    Args:
+        entries: Gives them as the GT cache stores them.
+        map_spec: Of the cache.
+        limits: How many elements the parts of the model draw; what is no number is left out.
+        ground: The ground's z in the ``lidar`` frame that the model was built with, metres, if any.
+
+    Yields:
+        A warning named ``elements``, a failure named ``LiDAR``.
+    """
+    known = [limit for limit in limits if isinstance(limit, int)]
+    many = crowded(entries(), map_spec, min(known)) if known else ""
+    if many:
+        remedy = "raise model.map_queries.num_instances and model.head.max_predictions"
+        yield Finding("elements", WARN, many, remedy)
+    high = mounted_elsewhere(entries(), ground) if ground is not None and map_spec.frame == "lidar" else ""
+    if high:
+        yield Finding("LiDAR", FAIL, high, "set model.neck.heights.ground.lidar to the rig's")
 
 
 def mounted_elsewhere(entries: Iterable[Mapping[str, Any]], ground: float) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from mapllava.config.components import components, plain_dicts, unknown_arguments, unregistered_types
 from mapllava.config.keys import unread_keys
 from mapllava.doctor.context import Context
-from mapllava.engine.runner.training_check import check_parts
+from mapllava.engine.runner.run_checks import check_parts
 from mapllava.finding import OK, Finding
 
 _INHERIT = "inherit them: _base_ = [...], as configs/stage2/synthetic.py does"

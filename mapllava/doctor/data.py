@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 from mmengine.config import Config
 
 from mapllava.config.components import argument
-from mapllava.datasets.fit import crowded, mounted_elsewhere
+from mapllava.datasets.fit import misfits
 from mapllava.datasets.transforms.loading import LoadMultiViewImages
 from mapllava.doctor.context import Context, Source
-from mapllava.engine.runner.data_check import check_data
+from mapllava.engine.runner.run_checks import check_data
 from mapllava.errors import MapLLaVAError
 from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.models.necks.bev_grid import heights_in_frame
@@ -121,16 +122,11 @@ def _fit(name: str, entries: Sequence[Mapping[str, Any]], cfg: Config) -> Iterat
     limits = [argument(cfg.model.get("map_queries"), "num_instances")]
     if name != "train":
         limits.append(argument(cfg.model.get("head"), "max_predictions"))
-    known = [limit for limit in limits if isinstance(limit, int)]
-    said = crowded(entries, spec, min(known)) if known else ""
-    if said:
-        remedy = "raise model.map_queries.num_instances and model.head.max_predictions"
-        yield Finding(f"{name} elements", WARN, said, remedy)
     heights = argument(cfg.model.get("neck"), "heights")
-    if heights is not None and spec.frame == "lidar":
-        wrong = mounted_elsewhere(entries, heights_in_frame(heights, spec.frame)[0])
-        if wrong:
-            yield Finding(f"{name} LiDAR", FAIL, wrong, "set model.neck.heights.ground.lidar to the rig's")
+    lidar = heights is not None and spec.frame == "lidar"
+    ground = heights_in_frame(heights, spec.frame)[0] if lidar else None
+    for found in misfits(lambda: entries, spec, limits, ground):
+        yield replace(found, name=f"{name} {found.name}")
 
 
 def images(context: Context) -> Iterator[Finding]:

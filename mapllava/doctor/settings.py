@@ -17,9 +17,8 @@ from mapllava.config.resolve import DATALOADERS, EVALUATORS, schedules_of
 from mapllava.doctor.context import Context
 from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.engine.runner.builder import check_schedule_unit
-from mapllava.engine.runner.data_check import check_transforms, check_validation
 from mapllava.engine.runner.resume_changes import check_resume
-from mapllava.engine.runner.training_check import check_saving
+from mapllava.engine.runner.run_checks import check_saving, check_transforms, check_validation
 from mapllava.errors import MapLLaVAError
 from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.models.backbones.trainability import check_trainability

@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mapllava.config.hooks import hooks_of
 from mapllava.doctor.settings import saving
 from mapllava.engine import build_runner
-from mapllava.engine.runner.training_check import check_parts, check_saving
+from mapllava.engine.runner.run_checks import check_parts, check_saving
 from mapllava.errors import MapLLaVAError
 from tests.config.test_check import TINY, child, load  # noqa: F401
 

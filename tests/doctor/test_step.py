@@ -1,5 +1,6 @@
 """Memory and one step of training, on set-ups that do and do not learn."""
 
+import shutil
 from collections import namedtuple
 from functools import partialmethod
 
@@ -151,7 +152,7 @@ def test_shapes_come_from_the_folder_that_is_named(set_up, tmp_path):
 
 @pytest.mark.parametrize(("free", "status"), [(10**3, FAIL), (10**13, OK)])
 def test_checkpoints_against_the_disk(free, status, set_up, monkeypatch):
-    monkeypatch.setattr(memory.shutil, "disk_usage", lambda path: Usage(free, 0, free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(free, 0, free))
     finding = set_up.report("memory")["checkpoints"]
     assert finding.status == status
     assert "a run leaves about" in finding.reason

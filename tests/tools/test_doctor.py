@@ -86,6 +86,7 @@ def test_the_report_as_json(set_up, capsys):
         "reason": f"nothing reads 'optim_wraper' of {set_up.config}, "
         "and its value {'lr': 1} is used nowhere",
         "remedy": "did you mean 'optim_wrapper'?",
+        "place": "",
     }
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mapllava.config.resolve import leaf_datasets
 from mapllava.engine.hooks.ablation_hook import donor_of
-from mapllava.engine.runner.data_check import check_data
+from mapllava.engine.runner.run_checks import check_data
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import DATASETS
 

@@ -67,25 +67,13 @@ class MapVisualizationHook(Hook):
         """Decide which samples to draw."""
         self._begin(runner.test_dataloader.dataset, self.out_dir)
 
-    def after_val_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[MapDataSample] | None = None,
+    def _after_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = "train"
     ) -> None:
-        """Keep the chosen samples of a batch."""
-        self._take(runner.val_dataloader, batch_idx, data_batch, outputs or ())
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[MapDataSample] | None = None,
-    ) -> None:
-        """Keep the chosen samples of a batch."""
-        self._take(runner.test_dataloader, batch_idx, data_batch, outputs or ())
+        """Keep the chosen samples of a batch; the base class calls this in every mode."""
+        if mode != "train":
+            loader = runner.val_dataloader if mode == "val" else runner.test_dataloader
+            self._take(loader, batch_idx, data_batch, outputs or ())
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw them, with the score."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from mapllava.engine.runner.seeding import derive_seed, seed_all
-from mapllava.engine.runner.visits import visits_of
+from mapllava.engine.runner.visits import derive_seed, seed_all, visits_of
 from mapllava.registry import HOOKS
 
 

@@ -12,6 +12,7 @@ from mapllava.checkpoint import count_parameters
 from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL
 from mapllava.registry import HOOKS
 
 
@@ -70,7 +71,7 @@ def check_fit(runner: Runner, name: str, dataset: Any) -> None:
     Raises:
         MapLLaVAError: if the LiDAR hangs elsewhere than the neck takes it to.
     """
-    from mapllava.datasets.fit import crowded, mounted_elsewhere  # with them come mmcv and the data sources
+    from mapllava.datasets.fit import misfits  # with them come mmcv and the data sources
     from mapllava.datasets.map_dataset import MapDataset
 
     inner = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
@@ -83,14 +84,8 @@ def check_fit(runner: Runner, name: str, dataset: Any) -> None:
     limits = [getattr(getattr(model, "map_queries", None), "num_instances", None)]
     if name != "train":
         limits.append(getattr(getattr(model, "head", None), "max_predictions", None))
-    known = [limit for limit in limits if limit is not None]
-    said = crowded(dataset.entries(), dataset.map_spec, min(known)) if known else ""
-    if said:
-        runner.logger.warning(
-            f"{name}: {said}. Raise model.map_queries.num_instances and model.head.max_predictions"
-        )
     ground = getattr(getattr(model, "neck", None), "ground", None)
-    if ground is not None and dataset.map_spec.frame == "lidar":
-        wrong = mounted_elsewhere(dataset.entries(), ground)
-        if wrong:
-            raise MapLLaVAError(f"{name} data: {wrong}: set model.neck.heights.ground.lidar to the rig's")
+    for found in misfits(dataset.entries, dataset.map_spec, limits, ground):
+        if found.status == FAIL:
+            raise MapLLaVAError(f"{name} data: {found.reason}: {found.remedy}")
+        runner.logger.warning(f"{name}: {found.reason}: {found.remedy}")

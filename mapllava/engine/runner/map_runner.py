@@ -35,8 +35,8 @@ from mapllava.engine.runner.failures import explain
 from mapllava.engine.runner.log_file import on_disk
 from mapllava.engine.runner.map_iter_train_loop import MapIterTrainLoop
 from mapllava.engine.runner.map_train_loop import MapTrainLoop
+from mapllava.engine.runner.resume import check_groups, follow_config, group_options
 from mapllava.engine.runner.resume_changes import Change, check_resume
-from mapllava.engine.runner.resume_schedule import check_groups, follow_config, group_options
 from mapllava.engine.runner.visits import with_visits
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, PARAM_SCHEDULERS, RUNNERS, find

@@ -4,7 +4,7 @@ from mmengine.config import Config
 from toy import toy_config
 
 from mapllava.engine import build_runner
-from mapllava.engine.runner.data_check import check_transforms
+from mapllava.engine.runner.run_checks import check_transforms
 from mapllava.errors import MapLLaVAError
 
 
