@@ -3,7 +3,6 @@
 It lets every stage run, learn and be tested without a download. :func:`create_city` builds one.
 """
 
-from mapllava.synthetic.city import CitySummary, create_city
-from mapllava.synthetic.options import CityOptions
+from mapllava.synthetic.city import CityOptions, CitySummary, create_city
 
 __all__ = ["CityOptions", "CitySummary", "create_city"]

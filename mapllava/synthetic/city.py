@@ -9,9 +9,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,79 @@ import numpy as np
 from mapllava.claims import sole_holder
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write, remove_partial_files, write_json
+from mapllava.progress import progress_bar
+from mapllava.sources.nuscenes.splits import official_scene_names
 from mapllava.synthetic.map_json import MapWriter
-from mapllava.synthetic.options import CityOptions
 from mapllava.synthetic.scene import LOCATIONS, Scene, SceneKey, build_scene, placed
 from mapllava.synthetic.tables import LIDAR_FILE, image_path, map_mask_path, tables
 
 MARKER = "synthetic_city.json"
 """File in the data root that says the city is complete, and what it was made from."""
 STRETCH = 50
+"""Samples at most that share one painted ground."""
 QUALITY = 90
+GENERATOR = 2
+"""Changes whenever the same options would give different data."""
+VERSIONS = {"v1.0-mini": ("mini_train", "mini_val"), "v1.0-trainval": ("train", "val")}
+
+
+@dataclass(frozen=True)
+class CityOptions:
+    """Options of a city; see :func:`mapllava.synthetic.create_city`."""
+
+    version: str = "v1.0-mini"
+    num_train_scenes: int | None = None
+    num_val_scenes: int | None = None
+    samples_per_scene: int | None = None
+    image_size: tuple[int, int] = (1600, 900)
+    seed: int = 0
+    images: bool = True
+
+    def check(self) -> None:
+        """Refuse what cannot be made.
+
+        Raises:
+            MapLLaVAError: Naming the option, its value and what is possible.
+        """
+        if self.version not in VERSIONS:
+            raise MapLLaVAError(f"version is '{self.version}'; possible are {', '.join(VERSIONS)}")
+        width, height = self.image_size
+        if not (32 <= width <= 4096 and 18 <= height <= 4096):
+            raise MapLLaVAError(f"image_size is {width}x{height}; possible are 32x18 to 4096x4096 pixels")
+        if self.samples_per_scene is not None and not 1 <= self.samples_per_scene <= 400:
+            raise MapLLaVAError(f"samples_per_scene is {self.samples_per_scene}; possible are 1 to 400")
+        if self.seed < 0:
+            raise MapLLaVAError(f"seed is {self.seed}; it must not be negative")
+
+    def to_dict(self) -> dict[str, Any]:
+        """All options and the generator's number, as JSON stores them."""
+        return {"generator": GENERATOR, **asdict(self), "image_size": list(self.image_size)}
+
+    def scene_keys(self) -> list[SceneKey]:
+        """The scenes, training scenes first, picked evenly from the official lists.
+
+        Raises:
+            MapLLaVAError: If more scenes are wanted than the official split has.
+        """
+        keys = []
+        wishes = (self.num_train_scenes, self.num_val_scenes)
+        for split, official, wish in zip(("train", "val"), VERSIONS[self.version], wishes, strict=True):
+            names = official_scene_names(official)
+            count = len(names) if wish is None else wish
+            if not 0 <= count <= len(names):
+                raise MapLLaVAError(
+                    f"num_{split}_scenes is {count}, but {self.version} has {len(names)} {split} scenes: "
+                    f"give 0 to {len(names)}, or another version ({', '.join(VERSIONS)})"
+                )
+            for index in range(count):
+                samples = self.samples_per_scene or 40 + (index % 3 == 1)
+                name = names[index * len(names) // count]
+                keys.append(SceneKey(name, split, samples, self.image_size, self.seed))
+        if not keys:
+            raise MapLLaVAError(
+                "num_train_scenes and num_val_scenes are both 0: a city needs at least one scene"
+            )
+        return keys
 
 
 @dataclass(frozen=True)
@@ -113,20 +177,14 @@ def _make(out: Path, options: CityOptions, workers: int, progress: bool) -> City
     with atomic_write(out) as partial:
         partial.mkdir()
         _build(partial, options, keys, workers, progress)
-        summary = _summary(out, options, keys, time.perf_counter() - began)
-        marker = {"options": options.to_dict(), "summary": {**asdict(summary), "path": "", "seconds": 0.0}}
-        write_json(partial / MARKER, marker, indent=1)
+        train, val = ([key.num_samples for key in keys if key.split == split] for split in ("train", "val"))
+        images = 6 * sum(train + val) if options.images else 0
+        counts = (len(train), len(val), sum(train), sum(val), images)
+        summary = CitySummary("", options.version, *counts)
+        write_json(partial / MARKER, {"options": options.to_dict(), "summary": asdict(summary)}, indent=1)
         if out.exists():
             shutil.rmtree(out)
-    return summary
-
-
-def _summary(out: Path, options: CityOptions, keys: list[SceneKey], seconds: float) -> CitySummary:
-    train = [key.num_samples for key in keys if key.split == "train"]
-    val = [key.num_samples for key in keys if key.split == "val"]
-    images = 6 * sum(train + val) if options.images else 0
-    counts = (len(train), len(val), sum(train), sum(val), images)
-    return CitySummary(str(out), options.version, *counts, seconds=round(seconds, 1))
+    return replace(summary, path=str(out), seconds=round(time.perf_counter() - began, 1))
 
 
 def _found(out: Path, options: CityOptions, overwrite: bool) -> CitySummary | None:
@@ -152,31 +210,28 @@ def _found(out: Path, options: CityOptions, overwrite: bool) -> CitySummary | No
 
 
 def _build(root: Path, options: CityOptions, keys: list[SceneKey], workers: int, progress: bool) -> None:
-    with _bar(progress) as bar, _pool(workers) as submit:
-        task = bar.add_task("streets", total=len(keys)) if bar else None
-        scenes: list[Any] = [None] * len(keys)
-        for index, scene in submit(build_scene, [(key,) for key in keys]):
-            scenes[index] = scene
-            if bar:
-                bar.advance(task)
+    scenes: list[Any] = [None] * len(keys)
+    with _pool(workers) as submit:
+        with progress_bar("streets ", len(keys), progress) as advance:
+            for index, scene in submit(build_scene, [(key,) for key in keys]):
+                scenes[index] = scene
+                advance(1)
         scenes = _write_map(root, scenes)
         _write_tables(root / options.version, scenes)
-        if options.images:
-            jobs = [
-                (root, scene, *stretch) for scene in scenes for stretch in _stretches(scene.key.num_samples)
-            ]
-            task = bar.add_task("images", total=6 * sum(key.num_samples for key in keys)) if bar else None
-            for sensor in scenes[0].sensors:
-                (root / "samples" / sensor.channel).mkdir(parents=True, exist_ok=True)
+        if not options.images:
+            return
+        for sensor in scenes[0].sensors:
+            (root / "samples" / sensor.channel).mkdir(parents=True, exist_ok=True)
+        jobs = [(root, scene, *ends) for scene in scenes for ends in _stretches(scene.key.num_samples)]
+        with progress_bar("images  ", 6 * sum(key.num_samples for key in keys), progress) as advance:
             for _, count in submit(render_stretch, jobs):
-                if bar:
-                    bar.advance(task, count)
+                advance(count)
 
 
 def _stretches(samples: int) -> list[tuple[int, int]]:
     """Split a scene's samples into stretches that share one painted ground."""
     edges = np.linspace(0, samples, -(-samples // STRETCH) + 1).round().astype(int)
-    return [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+    return list(itertools.pairwise(edges.tolist()))
 
 
 def render_stretch(root: Path, scene: Scene, first: int, last: int) -> int:
@@ -185,17 +240,14 @@ def render_stretch(root: Path, scene: Scene, first: int, last: int) -> int:
 
     from mapllava.synthetic.render import SceneRenderer
 
-    threads = cv2.getNumThreads()
+    threads, quality = cv2.getNumThreads(), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     cv2.setNumThreads(1)
     try:
         renderer = SceneRenderer(scene, first, last)
-        for index in range(last - first):
+        for index, times in enumerate(renderer.times.tolist()):
             for camera in range(1, len(scene.sensors)):
-                time_stamp = int(renderer.times[index, camera])
-                path = root / image_path(scene, scene.sensors[camera].channel, time_stamp)
-                _, jpeg = cv2.imencode(
-                    ".jpg", renderer.image(index, camera), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-                )
+                path = root / image_path(scene, scene.sensors[camera].channel, times[camera])
+                _, jpeg = cv2.imencode(".jpg", renderer.image(index, camera), quality)
                 path.write_bytes(jpeg.tobytes())
     finally:
         cv2.setNumThreads(threads)
@@ -206,7 +258,6 @@ def _write_map(root: Path, scenes: list[Scene]) -> list[Scene]:
     """Lay the scenes out, write the four map expansions and base maps; returns the scenes in place."""
     import cv2
 
-    (root / "maps" / "expansion").mkdir(parents=True)
     where: dict[str, Scene] = {}
     for location in LOCATIONS:
         here, canvas = placed([scene for scene in scenes if scene.key.location == location])
@@ -220,7 +271,6 @@ def _write_map(root: Path, scenes: list[Scene]) -> list[Scene]:
 
 
 def _write_tables(folder: Path, scenes: list[Scene]) -> None:
-    folder.mkdir(parents=True)
     for name, records in tables(scenes).items():
         write_json(folder / f"{name}.json", records, indent=None)
     lidar = folder.parent / LIDAR_FILE
@@ -228,37 +278,20 @@ def _write_tables(folder: Path, scenes: list[Scene]) -> None:
     lidar.write_bytes(np.zeros(5, np.float32).tobytes())
 
 
-def _bar(progress: bool) -> Any:
-    if not progress:
-        return nullcontext()
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+@contextmanager
+def _pool(workers: int) -> Iterator[Callable[[Callable, Iterable[tuple]], Iterator[tuple[int, Any]]]]:
+    """Workers, or this process alone; it gives what runs a function on jobs: (number, result) when done."""
+    if workers == 1:
+        yield lambda function, jobs: enumerate(itertools.starmap(function, jobs))
+        return
+    executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
 
-    columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    def submit(function: Callable, jobs: Iterable[tuple]) -> Iterator[tuple[int, Any]]:
+        pending = {executor.submit(function, *job): number for number, job in enumerate(jobs)}
+        for future in as_completed(pending):
+            yield pending[future], future.result()
 
-
-class _pool:
-    """Runs jobs in worker processes (in this one where a single worker is asked for)."""
-
-    def __init__(self, workers: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.executor = ProcessPoolExecutor(workers, mp_context=context) if workers > 1 else None
-
-    def __enter__(self) -> Callable[[Callable, Iterable[tuple]], Iterator[tuple[int, Any]]]:
-        return self._submit
-
-    def __exit__(self, *exc: object) -> None:
-        if self.executor:
-            self.executor.shutdown(cancel_futures=True)
-
-    def _submit(self, function: Callable, jobs: Iterable[tuple]) -> Iterator[tuple[int, Any]]:
-        """Yield (job's number, result) as jobs finish."""
-        if self.executor is None:
-            for index, job in enumerate(jobs):
-                yield index, function(*job)
-            return
-        pending = {self.executor.submit(function, *job): index for index, job in enumerate(jobs)}
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                yield pending.pop(future), future.result()
+    try:
+        yield submit
+    finally:
+        executor.shutdown(cancel_futures=True)

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
+from shapely.affinity import translate
 from shapely.geometry import LineString, Polygon
 from shapely.ops import unary_union
 
 from mapllava.synthetic import curves
-from mapllava.synthetic.junctions import Arm, Junction
-from mapllava.synthetic.roads import Paint, Road, clean
+from mapllava.synthetic.roads import SIGNS, Divider, clean
 from mapllava.synthetic.street_plan import Crossing, StreetPlan, draw_plan
 
 MARGIN = 75.0
 """Metres of street before the first and behind the last place the car is at."""
-
-
-@dataclass(frozen=True)
-class Divider:
-    """A painted line: ``kind`` 'road' (between directions) or 'lane', points ``(n, 2)``, paint."""
-
-    kind: str
-    points: np.ndarray
-    paint: Paint
 
 
 @dataclass
@@ -70,24 +62,20 @@ class District:
 
     def moved(self, shift: np.ndarray) -> District:
         """The same district somewhere else; ``shift`` is ``(2,)`` metres."""
-        from shapely.affinity import translate
+        return _moved(self, shift)
 
-        def move(area: Polygon) -> Polygon:
-            return translate(area, *shift)
 
-        return District(
-            self.left_hand,
-            [(move(area), junction) for area, junction in self.areas],
-            move(self.surface),
-            [Lane(x.line + shift, move(x.area), x.connector, x.incoming, x.outgoing) for x in self.lanes],
-            [Divider(x.kind, x.points + shift, x.paint) for x in self.dividers],
-            [Crossing(x.corners + shift, x.zebra) for x in self.crossings],
-            [corners + shift for corners in self.stop_lines],
-            [outline + shift for outline in self.arrows],
-            self.route + shift,
-            None if self.oncoming is None else self.oncoming + shift,
-            self.beside + shift,
-        )
+def _moved(value: Any, shift: np.ndarray) -> Any:
+    """All points and areas in a value, however deep, moved; what is neither stays as it is."""
+    if isinstance(value, np.ndarray):
+        return value + shift
+    if isinstance(value, Polygon):
+        return translate(value, *shift)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(item, shift) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _moved(getattr(value, f.name), shift) for f in fields(value)})
+    return value
 
 
 def build_district(rng: np.random.Generator, left_hand: bool, drive: float) -> District:
@@ -116,7 +104,7 @@ def build_district(rng: np.random.Generator, left_hand: bool, drive: float) -> D
 def _assemble(rng: np.random.Generator, plan: StreetPlan) -> District | None:
     areas = []
     for road in plan.roads:
-        start, end = road.cuts[0], road.cuts[1]
+        start, end = road.cuts
         area = road.strip(max(start - 0.05, 0.0), min(end + 0.05, road.length))
         for median in road.medians():
             area = area.difference(median)
@@ -127,131 +115,78 @@ def _assemble(rng: np.random.Generator, plan: StreetPlan) -> District | None:
     surface = unary_union([area for area, _ in areas])
     if surface.geom_type != "Polygon":
         return None
-    ahead = 0 if plan.left_hand else 1
-    picks = _lane_picks(rng, plan, ahead)
-    route = curves.smoothed(_chain(plan, ahead, picks), 0.5, 2.0)
-    others = [road.section.lanes[ahead] - 1 - pick for road, pick in zip(plan.roads, picks, strict=False)]
-    oncoming = None
-    if all(road.section.lanes[1 - ahead] for road in plan.roads[: plan.num_main]):
-        oncoming = curves.smoothed(_chain(plan, 1 - ahead, [0] * plan.num_main), 0.5, 2.0)
-    dividers = [Divider(*line) for road in plan.roads for line in road.dividers()]
+    main, ahead, against = plan.roads[: plan.num_main], plan.side(True), plan.side(False)
+    picks = [int(rng.integers(road.section.lanes[ahead])) for road in main]
+    others = [road.section.lanes[ahead] - 1 - pick for road, pick in zip(main, picks, strict=True)]
+    both_ways = all(road.section.lanes[against] for road in main)
     return District(
         plan.left_hand,
         areas,
         surface,
         _lanes(plan),
-        [Divider(line.kind, _thin(line.points), line.paint) for line in dividers],
+        [divider for road in plan.roads for divider in road.dividers()],
         plan.crossings,
         _stop_lines(plan),
         _arrows(plan) if rng.random() < 0.6 else [],
-        route,
-        oncoming,
-        curves.smoothed(_chain(plan, ahead, others), 0.5, 2.0),
+        _chain(plan, True, picks),
+        _chain(plan, False, [0] * plan.num_main) if both_ways else None,
+        _chain(plan, True, others),
     )
 
 
-def _thin(points: np.ndarray) -> np.ndarray:
-    return np.array(LineString(points).simplify(0.02).coords)
-
-
-def _lane_picks(rng: np.random.Generator, plan: StreetPlan, ahead: int) -> list[int]:
-    return [int(rng.integers(road.section.lanes[ahead])) for road in plan.roads[: plan.num_main]]
-
-
-def _forward(plan: StreetPlan, side: int) -> bool:
-    """Whether traffic on this side drives along the reference line."""
-    return (side == 0) == plan.left_hand
-
-
-def _chain(plan: StreetPlan, side: int, picks: list[int]) -> np.ndarray:
-    """One way through all main streets on one side: lane ``picks[i]`` of street i."""
+def _chain(plan: StreetPlan, forward: bool, picks: list[int]) -> np.ndarray:
+    """One way through all main streets along their lines, or against them: lane ``picks[i]`` of street i."""
+    side = plan.side(forward)
     lines = [road.lane_line(side, pick) for road, pick in zip(plan.roads, picks, strict=False)]
     junctions = list(plan.junctions)
-    if not _forward(plan, side):
+    if not forward:
         lines, junctions = [line[::-1] for line in lines[::-1]], junctions[::-1]
     out = [lines[0]]
     for junction, before, after in zip(junctions, lines, lines[1:], strict=False):
-        out += [_way(junction, before, after, plan.left_hand)[1:-1], after]
-    return np.vstack(out)
-
-
-def _way(junction: Junction, before: np.ndarray, after: np.ndarray, left_hand: bool) -> np.ndarray:
-    start = (before[-1], float(np.arctan2(*(before[-1] - before[-2])[::-1])))
-    end = (after[0], float(np.arctan2(*(after[1] - after[0])[::-1])))
-    return junction.way(start, end, left_hand)
+        out += [junction.way(before, after, plan.left_hand)[1:-1], after]
+    return curves.smoothed(np.vstack(out), 0.5, 2.0)
 
 
 def _lanes(plan: StreetPlan) -> list[Lane]:
     """All lanes, then the ways through the junctions that join them."""
     lanes: list[Lane] = []
     places: dict[tuple[int, int, int], int] = {}
-    for number, road in enumerate(plan.roads):
+    for road in plan.roads:
         for side in (0, 1):
             for index in range(road.section.lanes[side]):
-                line = _thin(road.lane_line(side, index))
-                places[number, side, index] = len(lanes)
-                lanes.append(Lane(line if _forward(plan, side) else line[::-1], road.lane_area(side, index)))
-    numbers = {id(road): number for number, road in enumerate(plan.roads)}
+                line = curves.thinned(road.lane_line(side, index))
+                places[id(road), side, index] = len(lanes)
+                line = line if side == plan.side(True) else line[::-1]
+                lanes.append(Lane(line, road.lane_area(side, index)))
     for junction in plan.junctions:
-        arms = [(arm, numbers[id(arm.road)]) for arm in junction.arms]
-        for source, target in itertools.permutations(arms, 2):
-            _connect(plan, junction, lanes, places, source, target)
+        for source, target in itertools.permutations(junction.arms, 2):
+            # Traffic arrives on the side that drives along the line where the junction is at the line's end.
+            side, out = plan.side(source.end == 1), plan.side(target.end == 0)
+            section, exits = source.road.section, target.road.section.lanes[out]
+            for index in range(section.lanes[side] if exits else 0):
+                a = places[id(source.road), side, index]
+                b = places[id(target.road), out, min(index, exits - 1)]
+                line = curves.thinned(junction.way(lanes[a].line, lanes[b].line, plan.left_hand))
+                area = LineString(line).buffer(section.lane_width / 2, cap_style="flat", quad_segs=2)
+                lanes[a].outgoing.append(len(lanes))
+                lanes[b].incoming.append(len(lanes))
+                lanes.append(Lane(line, clean(area), True, [a], [b]))
     return lanes
-
-
-def _connect(
-    plan: StreetPlan,
-    junction: Junction,
-    lanes: list[Lane],
-    places: dict[tuple[int, int, int], int],
-    source: tuple[Arm, int],
-    target: tuple[Arm, int],
-) -> None:
-    """Join lanes that arrive by one arm to lanes that leave by another (each with its street's number)."""
-    (first, first_number), (last, last_number) = source, target
-    # Traffic arrives on the side that drives along the line where the junction is at the line's end.
-    side = next(side for side in (0, 1) if _forward(plan, side) == (first.end == 1))
-    out = next(side for side in (0, 1) if _forward(plan, side) == (last.end == 0))
-    exits = last.road.section.lanes[out]
-    for index in range(first.road.section.lanes[side] if exits else 0):
-        a, b = places[first_number, side, index], places[last_number, out, min(index, exits - 1)]
-        line = _thin(_way(junction, lanes[a].line, lanes[b].line, plan.left_hand))
-        width = first.road.section.lane_width
-        area = clean(LineString(line).buffer(width / 2, cap_style="flat", quad_segs=2))
-        lanes.append(Lane(line, area, True, [a], [b]))
-        lanes[a].outgoing.append(len(lanes) - 1)
-        lanes[b].incoming.append(len(lanes) - 1)
 
 
 def _stop_lines(plan: StreetPlan) -> list[np.ndarray]:
     """Painted bars across the lanes that arrive at a junction with more than two streets."""
     out = []
     for junction in plan.junctions:
-        if len(junction.arms) < 3 or junction.island:
-            continue
-        for arm in junction.arms:
-            out += _arm_stop_lines(plan, arm.road, arm.end)
-    return out
-
-
-def _arm_stop_lines(plan: StreetPlan, road: Road, end: int) -> list[np.ndarray]:
-    out = []
-    for side in (0, 1):
-        lanes = road.section.lanes[side]
-        if lanes and _forward(plan, side) == (end == 1):
-            place = road.line_ends[end] + (-0.2 if end == 1 else 0.2)
-            half, sign = road.section.lane_width / 2 - 0.15, 1.0 if side == 0 else -1.0
-            laterals = (
-                road.section.lane_centre(side, 0) - sign * half,
-                road.section.lane_centre(side, lanes - 1) + sign * half,
-            )
-            lines = [curves.offset(road.line, lateral) for lateral in laterals]
-            points = [
-                curves.at(road.line, place + shift, line[:, axis])
-                for line, shift in ((lines[0], -0.2), (lines[1], -0.2), (lines[1], 0.2), (lines[0], 0.2))
-                for axis in (0, 1)
-            ]
-            out.append(np.array(points, dtype=float).reshape(4, 2))
+        for arm in junction.arms if len(junction.arms) > 2 and not junction.island else ():
+            road, side = arm.road, plan.side(arm.end == 1)
+            if lanes := road.section.lanes[side]:
+                place = road.line_ends[arm.end] + (-0.2 if arm.end == 1 else 0.2)
+                half = SIGNS[side] * (road.section.lane_width / 2 - 0.15)
+                first, last = (road.section.lane_centre(side, index) for index in (0, lanes - 1))
+                near, far = curves.offset(road.line, first - half), curves.offset(road.line, last + half)
+                corners = ((near, -0.2), (far, -0.2), (far, 0.2), (near, 0.2))
+                out.append(np.array([curves.at(road.line, place + shift, line) for line, shift in corners]))
     return out
 
 
@@ -259,18 +194,12 @@ def _arrows(plan: StreetPlan) -> list[np.ndarray]:
     """Arrows on the lanes that arrive at junctions, 8 m and more before the stop line."""
     shape = np.array([[0, 0.09], [2.2, 0.09], [2.2, 0.4], [3.6, 0], [2.2, -0.4], [2.2, -0.09], [0, -0.09]])
     out = []
-    for junction in plan.junctions:
-        for arm in junction.arms:
-            road, end = arm.road, arm.end
-            for side in (0, 1):
-                if _forward(plan, side) == (end == 1) and road.line_ends[1] - road.line_ends[0] > 30:
-                    place = road.line_ends[end] + (-12 if end == 1 else 12)
-                    for index in range(road.section.lanes[side]):
-                        line = curves.offset(road.line, road.section.lane_centre(side, index))
-                        middle = np.array([curves.at(road.line, place, line[:, axis]) for axis in (0, 1)])
-                        yaw = curves.at(road.line, place, curves.headings(road.line)) + (
-                            0 if end == 1 else np.pi
-                        )
-                        turn = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
-                        out.append(middle + shape @ turn)
+    for arm in (arm for junction in plan.junctions for arm in junction.arms):
+        road, side = arm.road, plan.side(arm.end == 1)
+        if road.line_ends[1] - road.line_ends[0] > 30:
+            place = road.line_ends[arm.end] + (-12 if arm.end == 1 else 12)
+            yaw = curves.at(road.line, place, curves.headings(road.line)) + (0 if arm.end == 1 else np.pi)
+            for index in range(road.section.lanes[side]):
+                line = curves.offset(road.line, road.section.lane_centre(side, index))
+                out.append(curves.at(road.line, place, line) + curves.turned(shape, float(yaw)))
     return out

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from shapely.geometry import Polygon
 
-from mapllava.geometry.polyline import cumulative_length
+from mapllava.geometry.polyline import arc_length
 from mapllava.synthetic import curves
-from mapllava.synthetic.district import District, Divider
+from mapllava.synthetic.district import District
 from mapllava.synthetic.look import Look, noise_tile, tiled
+from mapllava.synthetic.roads import Divider
 from mapllava.synthetic.street_plan import Crossing
 
 FIX = 4  # fractional bits of OpenCV's drawing coordinates
@@ -40,6 +42,20 @@ class Sheet:
         )
         shrink = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25], [0, 0, 1]])
         return Sheet(picture, shrink @ self.matrix, self.texel * 2)
+
+    def fill(self, image: np.ndarray, outlines: Iterable[np.ndarray], colour: np.ndarray | float) -> None:
+        """Fill outlines ``(n, 2)``, metres, on the picture or a mask of its size; inner ones are holes."""
+        cv2.fillPoly(image, [self._pixels(line) for line in outlines], _colour(colour), cv2.LINE_AA, FIX)
+
+    def stroke(self, lines: Iterable[np.ndarray], colour: np.ndarray, width: float, closed: bool) -> None:
+        """Draw lines ``(n, 2)``, metres, as wide as ``width`` metres, a pixel at least."""
+        thickness = max(1, round(width / self.texel))
+        pixels = [self._pixels(line) for line in lines]
+        cv2.polylines(self.picture, pixels, closed, _colour(colour), thickness, cv2.LINE_AA, FIX)
+
+    def _pixels(self, points: np.ndarray) -> np.ndarray:
+        moved = np.asarray(points)[:, :2] @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+        return np.round(moved * (1 << FIX)).astype(np.int32)
 
 
 def empty_sheet(window: tuple[np.ndarray, float], size: tuple[float, float], texel: float) -> Sheet:
@@ -70,40 +86,17 @@ def paint_sheet(district: District, look: Look, rng: np.random.Generator, sheet:
     Returns:
         The same sheet.
     """
-    brush = _Brush(sheet)
     _meadow(sheet, look, rng)
-    _surfaces(brush, district, look)
-    _repairs(brush, district, look, rng)
+    _surfaces(sheet, district, look)
+    _repairs(sheet, district, look, rng)
     _add_texture(sheet, rng)
-    for mask, colour in _paint_masks(brush, district, look):
+    for mask, colour in _paint_masks(sheet, district, look):
         _blend(sheet.picture, mask, colour, look, rng)
     return sheet
 
 
-class _Brush:
-    """Draws polygons given in metres onto a sheet or a mask of its size."""
-
-    def __init__(self, sheet: Sheet) -> None:
-        self.sheet = sheet
-
-    def pixels(self, points: np.ndarray) -> np.ndarray:
-        matrix = self.sheet.matrix
-        moved = np.asarray(points)[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
-        return np.round(moved * (1 << FIX)).astype(np.int32)
-
-    def rings(self, area: Polygon) -> list[np.ndarray]:
-        return [self.pixels(np.array(ring.coords)) for ring in (area.exterior, *area.interiors)]
-
-    def fill(self, image: np.ndarray, rings: list[np.ndarray], colour: np.ndarray | float) -> None:
-        cv2.fillPoly(image, rings, _colour(colour), cv2.LINE_AA, FIX)
-
-    def strokes(self, image: np.ndarray, rings: list[np.ndarray], colour: np.ndarray, width: float) -> None:
-        thickness = max(1, round(width / self.sheet.texel))
-        cv2.polylines(image, rings, True, _colour(colour), thickness, cv2.LINE_AA, FIX)
-
-
 def _colour(values: np.ndarray | float) -> tuple[float, ...]:
-    return tuple(float(np.clip(value, 0, 255)) for value in np.atleast_1d(values))
+    return tuple(np.clip(np.atleast_1d(values), 0, 255).tolist())
 
 
 def _meadow(sheet: Sheet, look: Look, rng: np.random.Generator) -> None:
@@ -112,42 +105,40 @@ def _meadow(sheet: Sheet, look: Look, rng: np.random.Generator) -> None:
     tile = noise_tile(rng, 512, ((cell, 0.07), (max(cell // 4, 2), 0.05), (2, 0.05)))
     tinted = np.clip(look.grass * (1 + tile[..., None] * np.array([0.8, 1.0, 1.3])), 0, 255).astype(np.uint8)
     rows, columns = sheet.picture.shape[:2]
-    for top in range(0, rows, 512):
-        for left in range(0, columns, 512):
-            part = sheet.picture[top : top + 512, left : left + 512]
-            part[:] = tinted[: part.shape[0], : part.shape[1]]
+    sheet.picture[:] = tiled(tinted, (rows, columns))
 
 
 def cast_shadows(sheet: Sheet, outlines: list[np.ndarray], look: Look) -> None:
     """Darken the sheet inside the outlines ``(n, 2)``, metres, as strongly as the sun shines."""
     dark = 255 * (1 - 0.42 * look.sunlight)
     mask = np.full(sheet.picture.shape[:2], 255, np.uint8)
-    brush = _Brush(sheet)
     for outline in outlines:
-        brush.fill(mask, [brush.pixels(outline)], dark)
+        sheet.fill(mask, [outline], dark)
     cv2.multiply(sheet.picture, cv2.merge([mask] * 3), dst=sheet.picture, scale=1 / 255)
 
 
-def _surfaces(brush: _Brush, district: District, look: Look) -> None:
-    picture = brush.sheet.picture
-    pavement = district.surface.buffer(look.pavement_width, quad_segs=3)
-    brush.fill(picture, brush.rings(Polygon(pavement.exterior)), look.paving)
-    for hole in pavement.interiors:
-        brush.fill(picture, [brush.pixels(np.array(hole.coords))], look.grass)
-    rings = brush.rings(district.surface)
-    for hole, ring in zip(rings[1:], district.surface.interiors, strict=True):
-        brush.fill(picture, [hole], look.grass if Polygon(ring).area > 60 else look.paving * 0.94)
-    brush.strokes(picture, rings, look.kerb, 0.6)
-    brush.fill(picture, rings, look.asphalt)
+def _rings(area: Polygon) -> list[np.ndarray]:
+    return [np.array(ring.coords) for ring in (area.exterior, *area.interiors)]
 
 
-def _repairs(brush: _Brush, district: District, look: Look, rng: np.random.Generator) -> None:
+def _surfaces(sheet: Sheet, district: District, look: Look) -> None:
+    picture = sheet.picture
+    outer, *holes = _rings(district.surface.buffer(look.pavement_width, quad_segs=3))
+    sheet.fill(picture, [outer], look.paving)
+    for hole in holes:
+        sheet.fill(picture, [hole], look.grass)
+    rings = _rings(district.surface)
+    for ring in rings[1:]:
+        sheet.fill(picture, [ring], look.grass if Polygon(ring).area > 60 else look.paving * 0.94)
+    sheet.stroke(rings, look.kerb, 0.6, closed=True)
+    sheet.fill(picture, rings, look.asphalt)
+
+
+def _repairs(sheet: Sheet, district: District, look: Look, rng: np.random.Generator) -> None:
     """Patches of newer asphalt, cracks and manhole covers."""
-    picture = brush.sheet.picture
-    for lane in district.lanes:
-        if lane.connector:
-            continue
-        length = cumulative_length(lane.line)[-1]
+    circle = 0.35 * np.stack([np.cos(np.arange(12) / 1.91), np.sin(np.arange(12) / 1.91)], -1)
+    for lane in (lane for lane in district.lanes if not lane.connector):
+        length = arc_length(lane.line)
         for _ in range(int(rng.poisson(length / 45))):
             place, extent = rng.uniform(0, length), rng.uniform(1.5, 9)
             kind, shade, wander = rng.random(), rng.uniform(0.8, 1.16), rng.normal(0, 0.5, 12)
@@ -156,16 +147,13 @@ def _repairs(brush: _Brush, district: District, look: Look, rng: np.random.Gener
                 continue
             if kind < 0.45:
                 half = 0.3 + abs(wander[0])
-                quad = np.vstack([curves.offset(piece, half), curves.offset(piece, -half)[::-1]])
-                brush.fill(picture, [brush.pixels(quad)], look.asphalt * shade)
+                patch = curves.ribbon(curves.offset(piece, half), curves.offset(piece, -half))
+                sheet.fill(sheet.picture, [patch], look.asphalt * shade)
             elif kind < 0.8:
-                bent = brush.pixels(curves.offset(piece, np.resize(wander, len(piece))))
-                cv2.polylines(picture, [bent], False, _colour(look.asphalt * 0.78), 1, cv2.LINE_AA, FIX)
+                bent = curves.offset(piece, np.resize(wander, len(piece)))
+                sheet.stroke([bent], look.asphalt * 0.78, 0.0, closed=False)
             else:
-                circle = piece[0] + 0.35 * np.stack(
-                    [np.cos(np.arange(12) / 1.91), np.sin(np.arange(12) / 1.91)], -1
-                )
-                brush.fill(picture, [brush.pixels(circle)], look.asphalt * 0.72)
+                sheet.fill(sheet.picture, [piece[0] + circle], look.asphalt * 0.72)
 
 
 def _add_texture(sheet: Sheet, rng: np.random.Generator) -> None:
@@ -177,63 +165,46 @@ def _add_texture(sheet: Sheet, rng: np.random.Generator) -> None:
     cv2.addWeighted(sheet.picture, 1.0, grain, 1.0, -128.0, dst=sheet.picture)
 
 
-def _paint_masks(brush: _Brush, district: District, look: Look) -> list[tuple[np.ndarray, np.ndarray]]:
+def _paint_masks(sheet: Sheet, district: District, look: Look) -> list[tuple[np.ndarray, np.ndarray]]:
     """Coverage ``(rows, columns)`` uint8 and colour of each kind of paint."""
-    white = np.zeros(brush.sheet.picture.shape[:2], np.uint8)
-    yellow = np.zeros_like(white)
-    for divider in district.dividers:
-        mask = yellow if divider.paint.yellow else white
-        for stroke in _strokes(divider):
-            brush.fill(mask, [brush.pixels(stroke)], 255.0)
-    for crossing in district.crossings:
-        for bar in _bars(crossing):
-            brush.fill(white, [brush.pixels(bar)], 255.0)
-    for corners in district.stop_lines:
-        brush.fill(white, [brush.pixels(corners)], 255.0)
-    for arrow in district.arrows:
-        brush.fill(white, [brush.pixels(arrow)], 255.0)
-    return [(white, np.full(3, look.white)), (yellow, YELLOW * look.white / 245)]
+    yellow = [stroke for line in district.dividers if line.paint.yellow for stroke in _strokes(line)]
+    white = [stroke for line in district.dividers if not line.paint.yellow for stroke in _strokes(line)]
+    white += [bar for crossing in district.crossings for bar in _bars(crossing)]
+    white += [*district.stop_lines, *district.arrows]
+    masks = [np.zeros(sheet.picture.shape[:2], np.uint8) for _ in range(2)]
+    for mask, outlines in zip(masks, (white, yellow), strict=True):
+        for outline in outlines:
+            sheet.fill(mask, [outline], 255.0)
+    return list(zip(masks, (np.full(3, look.white), YELLOW * look.white / 245), strict=True))
 
 
 def _strokes(divider: Divider) -> list[np.ndarray]:
     """Outlines ``(n, 2)`` of a divider's painted pieces."""
-    paint, total = divider.paint, cumulative_length(divider.points)[-1]
-    if paint.dash is None:
-        pieces = [divider.points]
-    else:
+    paint, line, total = divider.paint, divider.points, arc_length(divider.points)
+    pieces = [line]
+    if paint.dash is not None:
         starts = np.arange(0.0, total, sum(paint.dash))
-        pieces = [
-            curves.part(divider.points, s, min(s + paint.dash[0], total)) for s in starts if total - s > 0.4
-        ]
-    centres = (-paint.width, paint.width) if paint.double else (0.0,)
-    out = []
-    for piece in pieces:
-        for centre in centres:
-            edges = [curves.offset(piece, centre + half) for half in (paint.width / 2, -paint.width / 2)]
-            out.append(np.vstack([edges[0], edges[1][::-1]]))
-    return out
+        pieces = [curves.part(line, s, min(s + paint.dash[0], total)) for s in starts if total - s > 0.4]
+    half = paint.width / 2
+    return [
+        curves.ribbon(curves.offset(piece, centre + half), curves.offset(piece, centre - half))
+        for piece in pieces
+        for centre in ((-paint.width, paint.width) if paint.double else (0.0,))
+    ]
 
 
 def _bars(crossing: Crossing) -> list[np.ndarray]:
     """Outlines ``(4, 2)`` of a crossing's stripes (or of its two lines)."""
     near_left, near_right, far_left, far_right = crossing.corners
     if not crossing.zebra:
+        share = 0.3 / float(np.hypot(*(far_left - near_left)))
         rows = ((near_left, near_right, far_left, far_right), (far_left, far_right, near_left, near_right))
-        depth = float(np.hypot(*(far_left - near_left)))
-        share = 0.3 / depth
         return [np.array([a, b, b + share * (d - b), a + share * (c - a)]) for a, b, c, d in rows]
-    width = float(np.hypot(*(near_right - near_left)))
-    count = max(round(width), 3)
+    count = max(round(float(np.hypot(*(near_right - near_left)))), 3)
     edges = (np.arange(count)[:, None] + np.array([0.22, 0.78])) / count
+    near, far = near_right - near_left, far_right - far_left
     return [
-        np.array(
-            [
-                near_left + a * (near_right - near_left),
-                near_left + b * (near_right - near_left),
-                far_left + b * (far_right - far_left),
-                far_left + a * (far_right - far_left),
-            ]
-        )
+        np.array([near_left + a * near, near_left + b * near, far_left + b * far, far_left + a * far])
         for a, b in edges
     ]
 

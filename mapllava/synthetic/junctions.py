@@ -33,19 +33,10 @@ class Arm:
         """Arc length on the street's reference line at a distance from the junction's middle."""
         return distance if self.end == 0 else self.road.length - distance
 
-    def cut(self, distance: float) -> None:
-        """Let the junction's area end at this distance from its middle, metres."""
-        self.road.cuts[self.end] = self.road.line_ends[self.end] = self.along(distance)
-
     @property
     def reach(self) -> float:
         """Distance at which the junction's area ends, metres."""
         return abs(self.road.cuts[self.end] - self.along(0.0))
-
-    def stub(self) -> Polygon:
-        """The street's area from the junction's middle to where the junction ends."""
-        inner, outer = sorted((self.along(0.0), self.along(self.reach + 0.05)))
-        return self.road.strip(inner, outer)
 
 
 @dataclass
@@ -77,19 +68,19 @@ class Junction:
         if max(reaches) > max_reach:
             return False
         for arm, reach in zip(self.arms, reaches, strict=True):
-            arm.cut(reach)
+            arm.road.cuts[arm.end] = arm.road.line_ends[arm.end] = arm.along(reach)
         return True
 
     def build_area(self) -> None:
         """Form the area from the streets' ends, rounding the corners."""
-        pieces = [arm.stub() for arm in self.arms]
-        radius = min(min(arm.width(0), arm.width(1)) for arm in self.arms)
-        pieces.append(Point(*self.centre).buffer(max(radius, 0.5)))
+        pieces = [arm.road.strip(*sorted((arm.along(0.0), arm.along(arm.reach + 0.05)))) for arm in self.arms]
+        middle, radius = Point(*self.centre), min(arm.width(side) for arm in self.arms for side in (0, 1))
+        pieces.append(middle.buffer(max(radius, 0.5)))
         if self.island:
-            pieces.append(Point(*self.centre).buffer(self.island + self.ring, quad_segs=24))
+            pieces.append(middle.buffer(self.island + self.ring, quad_segs=24))
         area = unary_union(pieces).buffer(self.corner, quad_segs=10).buffer(-self.corner, quad_segs=10)
         if self.island:
-            area = area.difference(Point(*self.centre).buffer(self.island, quad_segs=16))
+            area = area.difference(middle.buffer(self.island, quad_segs=16))
         self.area = clean(area)
 
     def _reaches(self) -> list[float]:
@@ -108,37 +99,33 @@ class Junction:
             left, right = a.width(0), b.width(1)
             if angle < np.deg2rad(155):
                 tangent = self.corner / np.tan(angle / 2)
-                reaches[first] = max(reaches[first], (right + left * np.cos(angle)) / np.sin(angle) + tangent)
-                reaches[second] = max(
-                    reaches[second], (left + right * np.cos(angle)) / np.sin(angle) + tangent
-                )
+                for arm, own, other in ((first, left, right), (second, right, left)):
+                    reach = (other + own * np.cos(angle)) / np.sin(angle) + tangent
+                    reaches[arm] = max(reaches[arm], reach)
         return [reach + 0.5 for reach in reaches]
 
-    def way(
-        self, start: tuple[np.ndarray, float], end: tuple[np.ndarray, float], left_hand: bool
-    ) -> np.ndarray:
-        """A car's way ``(n, 2)`` across, from one pose (point, heading) to another; round an island."""
+    def way(self, before: np.ndarray, after: np.ndarray, left_hand: bool) -> np.ndarray:
+        """A car's way ``(n, 2)`` across, from one lane's line ``(m, 2)`` to another; round an island."""
+        start, end = before[-1], after[0]
         if not self.island:
-            return curves.connection(start[0], start[1], end[0], end[1])
+            return curves.connection(start, curves.heading(*before[-2:]), end, curves.heading(*after[:2]))
         radius = self.island + self.ring / 2
-        first, last = (np.arctan2(*(pose[0] - self.centre)[::-1]) for pose in (start, end))
+        first, last = curves.heading(self.centre, start), curves.heading(self.centre, end)
         sign = -1.0 if left_hand else 1.0
         lead = sign * min(1.0, 5.0 / radius)
         sweep = ((last - lead) - (first + lead)) * sign % (2 * np.pi)
         angles = first + lead + sign * np.linspace(0.0, sweep, max(int(sweep * radius / 2), 3))
         circle = self.centre + radius * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-        return np.vstack([start[0], circle, end[0]])
+        return np.vstack([start, circle, end])
 
 
 def free_of(candidate: Road, others: list[Road], margin: float) -> bool:
     """Whether a street, beyond its junction, stays ``margin`` metres clear of other streets."""
-    tail = LineString(
-        curves.part(candidate.line, min(candidate.cuts[0] + 4, candidate.length - 1), candidate.length)
-    )
-    reach = max(candidate.mouth_width(0, 0), candidate.mouth_width(1, 0)) + margin
-    tail_area = tail.buffer(reach, quad_segs=2)
-    for other in others:
-        width = max(other.mouth_width(0, 0), other.mouth_width(1, 0)) + 1
-        if tail_area.intersects(LineString(other.line).buffer(width, quad_segs=2)):
-            return False
-    return True
+
+    def around(road: Road, line: np.ndarray, more: float) -> Polygon:
+        width = max(road.mouth_width(0, 0), road.mouth_width(1, 0)) + more
+        return LineString(line).buffer(width, quad_segs=2)
+
+    start = min(candidate.cuts[0] + 4, candidate.length - 1)
+    tail = around(candidate, curves.part(candidate.line, start, candidate.length), margin)
+    return not any(tail.intersects(around(other, other.line, 1)) for other in others)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from mapllava.synthetic import curves
 from mapllava.synthetic.look import Look
 from mapllava.synthetic.props import Prop
 
@@ -73,22 +74,20 @@ def _frustum(
     high: tuple[float, float, float, float],
 ) -> np.ndarray:
     """Faces ``(5, 4, 3)`` (front, left, back, right, top) between two levels; low, high: x0, x1, y0, y1."""
-    corners = []
-    for z, (x0, x1, y0, y1) in zip(span, (low, high), strict=True):
-        corners.append([[x1, y0, z], [x1, y1, z], [x0, y1, z], [x0, y0, z]])
-    box = np.array(corners)
-    c, s = np.cos(prop.yaw), np.sin(prop.yaw)
-    box[..., :2] = box[..., :2] @ np.array([[c, s], [-s, c]]) + prop.place
+    box = np.array(
+        [
+            [[x1, y0, z], [x1, y1, z], [x0, y1, z], [x0, y0, z]]
+            for z, (x0, x1, y0, y1) in zip(span, (low, high), strict=True)
+        ]
+    )
+    box[..., :2] = curves.turned(box[..., :2], prop.yaw) + prop.place
     sides = [np.array([box[0, i], box[0, (i + 1) % 4], box[1, (i + 1) % 4], box[1, i]]) for i in range(4)]
     return np.array([*sides, box[1]])
 
 
 def _normals(faces: np.ndarray) -> np.ndarray:
-    a, b = (faces[:, 1] - faces[:, 0]).T, (faces[:, 2] - faces[:, 1]).T
-    cross = np.stack(
-        [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]], axis=-1
-    )
-    return cross / np.maximum(np.sqrt((cross * cross).sum(axis=1, keepdims=True)), 1e-9)
+    cross = np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 1])
+    return cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-9)
 
 
 def _shades(normals: np.ndarray, look: Look) -> np.ndarray:
@@ -110,27 +109,32 @@ def _grid(columns: int, rows: int, fill: tuple[float, float], band: tuple[float,
     return quads
 
 
+def _quad(x0: float, x1: float, y0: float, y1: float) -> list[list[float]]:
+    return [[x0, y0], [x1, y0], [x1, y1], [x0, y1]]
+
+
 def _building(shape: Shape, look: Look) -> None:
     prop = shape.prop
     length, width, height = prop.size
     rng = np.random.default_rng(prop.seed)
     base = (-length / 2, length / 2, -width / 2, width / 2)
-    faces = _frustum(prop, (0.0, height), base, base)
-    shape.faces, shape.normals = faces, _normals(faces)
+    shape.faces = _frustum(prop, (0.0, height), base, base)
+    shape.normals = _normals(shape.faces)
     shades = _shades(shape.normals, look)
     shape.colours = shades * prop.colour
     glass = np.array([104.0, 88, 72]) * rng.uniform(0.7, 1.3)
     storeys = max(int(height // 3), 1)
     fill = (float(rng.uniform(0.4, 0.85)), float(rng.uniform(0.4, 0.65)))
-    for index, face in enumerate(faces):
-        decals = []
-        if index < 4:
-            across = length if index in (1, 3) else width
-            windows = _grid(max(int(across // 2.6), 1), storeys, fill, (0.04, 0.95))
-            decals.append((_on_face(face, windows), glass * (0.5 + 0.5 * shades[index])))
-            ledge = _grid(1, 1, (1.0, 1.0), (0.96, 1.0))
-            decals.append((_on_face(face, ledge), shades[index] * prop.colour * 0.8))
-        shape.decals.append(decals)
+    ledge = _grid(1, 1, (1.0, 1.0), (0.96, 1.0))
+    for face, shade, across in zip(shape.faces[:4], shades, (width, length, width, length), strict=False):
+        windows = _grid(max(int(across // 2.6), 1), storeys, fill, (0.04, 0.95))
+        shape.decals.append(
+            [
+                (_on_face(face, windows), glass * (0.5 + 0.5 * shade)),
+                (_on_face(face, ledge), shade * prop.colour * 0.8),
+            ]
+        )
+    shape.decals.append([])
 
 
 def _vehicle(shape: Shape, look: Look) -> None:
@@ -138,51 +142,27 @@ def _vehicle(shape: Shape, look: Look) -> None:
     length, width, height = prop.size
     x, y, van = length / 2, width / 2, prop.kind == "van"
     waist = height * (0.5 if van else 0.58)
-    body = _frustum(
-        prop, (0.22, waist), (-x, x, -y, y), (-x * 0.98, x * (0.95 if van else 0.97), -y * 0.97, y * 0.97)
-    )
+    belt = (-x * 0.98, x * (0.95 if van else 0.97), -y * 0.97, y * 0.97)
+    body = _frustum(prop, (0.22, waist), (-x, x, -y, y), belt)
     roof_x = (-x * 0.97, x * 0.62) if van else (-x * 0.62, x * 0.18)
     foot_x = (-x * 0.98, x * 0.88) if van else (-x * 0.92, x * 0.48)
     cabin = _frustum(prop, (waist, height), (*foot_x, -y * 0.95, y * 0.95), (*roof_x, -y * 0.74, y * 0.74))
-    shadow = _frustum(prop, (0.0, 0.02), *[(-x * 1.02, x * 1.02, -y * 1.05, y * 1.05)] * 2)[4:]
-    shape.faces = np.concatenate([shadow, body, cabin])
+    below = (-x * 1.02, x * 1.02, -y * 1.05, y * 1.05)
+    shape.faces = np.concatenate([_frustum(prop, (0.0, 0.02), below, below)[4:], body, cabin])
     shape.normals = _normals(shape.faces)
     shape.colours = _shades(shape.normals, look) * prop.colour
     shape.colours[0] = look.asphalt * 0.42
-    shape.decals.append([])
-    black, glass = np.array([26.0, 24, 24]), np.array([66.0, 56, 48])
-    pillars = np.array(
-        [
-            [[0.05, 0.12], [0.46, 0.12], [0.46, 0.88], [0.05, 0.88]],
-            [[0.53, 0.12], [0.93, 0.12], [0.93, 0.88], [0.53, 0.88]],
-        ]
-    )
-    screen = np.array([[[0.05, 0.1], [0.95, 0.1], [0.95, 0.9], [0.05, 0.9]]])
-    lamps = np.array(
-        [
-            [[0.03, 0.55], [0.2, 0.55], [0.2, 0.8], [0.03, 0.8]],
-            [[0.8, 0.55], [0.97, 0.55], [0.97, 0.8], [0.8, 0.8]],
-        ]
-    )
-    wheels = np.array([_wheel(0.19), _wheel(0.8)])
-    for index, face in enumerate((*body, *cabin)):
-        decals: list[tuple[np.ndarray, np.ndarray]] = []
-        if index in (1, 3):
-            decals.append((_on_face(face, wheels), black))
-        elif index == 0:
-            decals.append((_on_face(face, lamps), np.array([225.0, 235, 240])))
-        elif index == 2:
-            decals.append((_on_face(face, lamps), np.array([40.0, 36, 190])))
-        elif index in (5, 7):
-            decals.append((_on_face(face, screen), glass))
-        elif index in (6, 8):
-            decals.append((_on_face(face, pillars), glass))
-        shape.decals.append(decals)
-
-
-def _wheel(middle: float) -> np.ndarray:
-    angles = np.arange(10) / 10 * 2 * np.pi
-    return np.stack([middle + 0.075 * np.cos(angles), 0.02 + 0.42 * np.sin(angles)], axis=-1)
+    circle = np.arange(10) / 10 * 2 * np.pi
+    wheel = np.stack([0.075 * np.cos(circle), 0.02 + 0.42 * np.sin(circle)], axis=-1)
+    wheels = np.array([wheel + np.array([middle, 0.0]) for middle in (0.19, 0.8)]), np.array([26.0, 24, 24])
+    lamps = np.array([_quad(0.03, 0.2, 0.55, 0.8), _quad(0.8, 0.97, 0.55, 0.8)])
+    glass = np.array([66.0, 56, 48])
+    screen = np.array([_quad(0.05, 0.95, 0.1, 0.9)]), glass
+    panes = np.array([_quad(0.05, 0.46, 0.12, 0.88), _quad(0.53, 0.93, 0.12, 0.88)]), glass
+    front, back = (lamps, np.array([225.0, 235, 240])), (lamps, np.array([40.0, 36, 190]))
+    drawn = [None, front, wheels, back, wheels, None, screen, panes, screen, panes, None]
+    for face, decal in zip(shape.faces, drawn, strict=True):
+        shape.decals.append([(_on_face(face, decal[0]), decal[1])] if decal else [])
 
 
 class PropPainter:
@@ -269,10 +249,8 @@ class PropPainter:
         tiny = radii.max() < 12 << BITS
         kept = radii >= radii.max() * 0.6 if tiny else radii > 0  # the others are too small to tell apart
         shades = balls[kept, 4:] * (1 - fade) + fade * self.fog
-        rows = zip(
-            _pixels(points[kept]).tolist(), radii[kept].astype(int).tolist(), shades.tolist(), strict=True
-        )
-        for pixel, radius, shade in rows:
+        rows = (_pixels(points[kept]).tolist(), radii[kept].astype(int).tolist(), shades.tolist())
+        for pixel, radius, shade in zip(*rows, strict=True):
             cv2.circle(self.image, pixel, radius, shade, -1, cv2.LINE_AA, BITS)
 
     def _lamp(self, shape: Shape, fade: float) -> None:
@@ -309,18 +287,14 @@ def clip_near(polygon: np.ndarray, near: float) -> np.ndarray:
     return np.array(out)
 
 
-def shadow(prop: Prop, look: Look) -> np.ndarray | None:
-    """Outline ``(n, 2)`` of the shadow a prop throws on the ground, metres; None for thin ones."""
+def shadow(prop: Prop, look: Look) -> np.ndarray:
+    """Outline ``(n, 2)`` of the shadow a prop throws on the ground, metres."""
     slant = -look.sun[:2] / look.sun[2]
-    length, width, height = prop.size
-    if prop.kind == "lamp":
-        return None
+    length, _, height = prop.size
     if prop.kind == "tree":
         angles = np.linspace(0, 2 * np.pi, 14, endpoint=False)
         circle = np.stack([np.cos(angles), np.sin(angles)], axis=-1) * length * 0.55
         return prop.place + circle + slant * height * 0.68 + np.outer(circle @ slant, slant) * 0.3
-    c, s = np.cos(prop.yaw), np.sin(prop.yaw)
-    half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.array([length, width]) / 2
-    foot = prop.place + half @ np.array([[c, s], [-s, c]])
+    foot = prop.footprint()
     both = np.vstack([foot, foot + slant * height * (0.85 if prop.kind != "building" else 1.0)])
     return cv2.convexHull(both.astype(np.float32))[:, 0].astype(np.float64)

@@ -8,10 +8,10 @@ import numpy as np
 import shapely
 from shapely.geometry import LineString
 
-from mapllava.geometry.polyline import cumulative_length
+from mapllava.geometry.polyline import arc_length
 from mapllava.synthetic import curves
 from mapllava.synthetic.district import District
-from mapllava.synthetic.drive import Drive
+from mapllava.synthetic.scene import Drive
 
 CAR_COLOURS = (
     (232, 232, 230), (210, 208, 204), (60, 58, 58), (36, 34, 34), (150, 148, 146),
@@ -40,6 +40,11 @@ class Prop:
     colour: np.ndarray
     seed: int = 0
 
+    def footprint(self) -> np.ndarray:
+        """Corners ``(4, 2)`` of the ground it stands on, metres."""
+        half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.array(self.size[:2]) / 2
+        return self.place + curves.turned(half, self.yaw)
+
 
 @dataclass
 class Traffic:
@@ -58,24 +63,19 @@ class Traffic:
     cars: list[tuple[str, tuple[float, float, float], np.ndarray]]
 
     def __post_init__(self) -> None:
-        self.along = cumulative_length(self.way)
+        self.length = arc_length(self.way)
 
     def props(self, drive: Drive, when: float) -> list[Prop]:
         """The cars where they are at a time in seconds."""
-        out = []
-        along = self.along
         base = drive.progress(when) if self.speed is None else self.speed * when
-        share = along[-1] / drive.along[-1] if self.speed is None else 1.0
+        share = self.length / drive.along[-1] if self.speed is None else 1.0
         places = base * share + self.offsets
-        rears, fronts = (
-            np.stack([np.interp(places + reach, along, self.way[:, axis]) for axis in (0, 1)], axis=-1)
-            for reach in (-1.2, 1.2)
-        )
-        for index in np.flatnonzero((places > 5) & (places < along[-1] - 5)):
+        rears, fronts = (curves.at(self.way, places + reach) for reach in (-1.2, 1.2))
+        out = []
+        for index in np.flatnonzero((places > 5) & (places < self.length - 5)):
             kind, size, colour = self.cars[index]
             rear, front = rears[index], fronts[index]
-            yaw = float(np.arctan2(*(front - rear)[::-1]))
-            out.append(Prop(kind, (rear + front) / 2, yaw, size, colour))
+            out.append(Prop(kind, (rear + front) / 2, curves.heading(rear, front), size, colour))
         return out
 
 
@@ -84,19 +84,15 @@ def draw_car(rng: np.random.Generator) -> tuple[str, tuple[float, float, float],
     colour = np.array(CAR_COLOURS[rng.integers(len(CAR_COLOURS))], dtype=float) * rng.uniform(0.9, 1.1)
     if rng.random() < 0.15:
         return "van", (float(rng.uniform(5.0, 6.5)), 2.0, float(rng.uniform(2.2, 2.8))), colour
-    return (
-        "car",
-        (float(rng.uniform(4.0, 4.8)), float(rng.uniform(1.75, 1.9)), float(rng.uniform(1.42, 1.65))),
-        colour,
-    )
+    length, width, height = (float(rng.uniform(*span)) for span in ((4.0, 4.8), (1.75, 1.9), (1.42, 1.65)))
+    return "car", (length, width, height), colour
 
 
 def draw_traffic(rng: np.random.Generator, district: District) -> list[Traffic]:
     """Cars that come towards the camera car and cars that drive with it."""
     out = []
     if district.oncoming is not None:
-        length = cumulative_length(district.oncoming)[-1]
-        speed = float(rng.uniform(5, 9))
+        length, speed = arc_length(district.oncoming), float(rng.uniform(5, 9))
         offsets = np.cumsum(rng.uniform(16, 70, 200)) - 400
         offsets = offsets[(offsets > -speed * 30) & (offsets < length)]
         out.append(Traffic(district.oncoming, offsets, speed, [draw_car(rng) for _ in offsets]))
@@ -120,56 +116,42 @@ def draw_props(rng: np.random.Generator, district: District, stretch: np.ndarray
     places, aheads = curves.at(points, steps), curves.at(points, steps + 0.5)
     near = shapely.distance(shapely.points(places), route) < 70
     for place, ahead in zip(places[near], aheads[near], strict=True):
-        yaw = float(np.arctan2(*(ahead - place)[::-1]))
-        normal = np.array([np.sin(yaw), -np.cos(yaw)])
-        _beside(rng, props, district, route, (place, yaw, normal))
+        prop, margin = _draw_prop(rng, place, curves.heading(place, ahead))
+        if prop is None:
+            continue
+        if prop.kind in ("car", "van"):
+            aside = route.distance(shapely.Point(*prop.place)) > 3.4
+            free = aside and _clear_of_crossings(district, prop.place)
+        else:
+            free = not district.surface.intersects(shapely.Polygon(prop.footprint()).buffer(margin))
+        if free:
+            props.append(prop)
     return _apart(props)
 
 
-def _beside(
-    rng: np.random.Generator,
-    props: list[Prop],
-    district: District,
-    route: LineString,
-    spot: tuple[np.ndarray, float, np.ndarray],
-) -> None:
-    place, yaw, normal = spot
+def _draw_prop(rng: np.random.Generator, place: np.ndarray, yaw: float) -> tuple[Prop | None, float]:
+    """Something beside the kerb at a place ``(2,)``, or nothing; metres it keeps off the street."""
+    normal = np.array([np.sin(yaw), -np.cos(yaw)])
     seed = int(rng.integers(1 << 30))
     choice = rng.random()
     if choice < 0.34:
         where = place + normal * rng.uniform(2.2, 7)
         tall = float(rng.uniform(4, 9))
         leaf = np.array([46.0, 96, 70]) * rng.uniform(0.7, 1.25) + rng.uniform(-8, 8, 3)
-        prop = Prop("tree", where, 0.0, (tall * 0.55, tall * 0.55, tall), leaf, seed)
-        _keep(props, district, prop, 1.5)
-    elif choice < 0.44:
-        _keep(
-            props,
-            district,
-            Prop("lamp", place + normal * 0.9, yaw, (0.2, 0.2, 7.5), np.array([92.0, 92, 90])),
-            0.4,
-        )
-    elif choice < 0.66:
-        wide, deep, tall = (
-            rng.uniform(9, 22),
-            rng.uniform(8, 14),
-            3.0 * rng.integers(1, 6) + rng.uniform(0.5, 1.5),
-        )
+        return Prop("tree", where, 0.0, (tall * 0.55, tall * 0.55, tall), leaf, seed), 1.5
+    if choice < 0.44:
+        return Prop("lamp", place + normal * 0.9, yaw, (0.2, 0.2, 7.5), np.array([92.0, 92, 90])), 0.4
+    if choice < 0.66:
+        wide, deep = rng.uniform(9, 22), rng.uniform(8, 14)
+        tall = 3.0 * rng.integers(1, 6) + rng.uniform(0.5, 1.5)
         where = place + normal * (deep / 2 + rng.uniform(5, 12))
         wall = np.array(WALLS[rng.integers(len(WALLS))]) * rng.uniform(0.8, 1.1)
-        _keep(props, district, Prop("building", where, yaw, (wide, deep, float(tall)), wall, seed), 3.0)
-    elif choice < 0.76:
+        return Prop("building", where, yaw, (wide, deep, float(tall)), wall, seed), 3.0
+    if choice < 0.76:
         kind, size, colour = draw_car(rng)
         where = place - normal * (size[1] / 2 + rng.uniform(0.1, 0.4))
-        prop = Prop(kind, where, yaw + (np.pi if rng.random() < 0.5 else 0), size, colour, seed)
-        if route.distance(shapely.Point(*where)) > 3.4 and _clear_of_crossings(district, where):
-            props.append(prop)
-
-
-def _keep(props: list[Prop], district: District, prop: Prop, margin: float) -> None:
-    box = _footprint(prop).buffer(margin)
-    if not district.surface.intersects(box):
-        props.append(prop)
+        return Prop(kind, where, yaw + (np.pi if rng.random() < 0.5 else 0), size, colour, seed), 0.0
+    return None, 0.0
 
 
 def _clear_of_crossings(district: District, place: np.ndarray) -> bool:
@@ -179,20 +161,11 @@ def _clear_of_crossings(district: District, place: np.ndarray) -> bool:
     return not junction and bool(np.all(np.hypot(*(centres - place).T) > reaches + 3))
 
 
-def _footprint(prop: Prop) -> shapely.Polygon:
-    c, s = np.cos(prop.yaw), np.sin(prop.yaw)
-    half = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * np.array(prop.size[:2]) / 2
-    return shapely.Polygon(prop.place + half @ np.array([[c, s], [-s, c]]))
-
-
 def _apart(props: list[Prop]) -> list[Prop]:
     """Drop what would stand inside something placed before it; buildings go first."""
-    kept: list[Prop] = []
-    radii: list[float] = []
+    kept: list[tuple[Prop, float]] = []
     for prop in sorted(props, key=lambda item: item.kind != "building"):
-        radius = 0.5 * float(np.hypot(*prop.size[:2])) if prop.kind != "tree" else 1.0
-        gaps = [np.hypot(*(prop.place - other.place)) - r for other, r in zip(kept, radii, strict=True)]
-        if not gaps or min(gaps) > radius * 0.9:
-            kept.append(prop)
-            radii.append(radius * 0.9)
-    return kept
+        radius = 0.9 * (0.5 * float(np.hypot(*prop.size[:2])) if prop.kind != "tree" else 1.0)
+        if all(np.hypot(*(prop.place - other.place)) - reach > radius for other, reach in kept):
+            kept.append((prop, radius))
+    return [prop for prop, _ in kept]

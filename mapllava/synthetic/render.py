@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from shapely.geometry import LineString, Point
 
-from mapllava.synthetic.backdrop import Backdrop
+from mapllava.synthetic import curves
 from mapllava.synthetic.ground import Sheet, cast_shadows, empty_sheet, paint_sheet
-from mapllava.synthetic.look import Look, draw_look, noise_tile
+from mapllava.synthetic.look import Backdrop, draw_look, noise_tile
 from mapllava.synthetic.prop_painter import PropPainter, Shape, build_shape, shadow
-from mapllava.synthetic.props import Prop, draw_props, draw_traffic
+from mapllava.synthetic.props import draw_props, draw_traffic
 from mapllava.synthetic.rig import Sensor
 from mapllava.synthetic.scene import Scene
 
@@ -47,42 +47,38 @@ class SceneRenderer:
         self.scene = scene
         self.times = scene.times()[first:last]
         self.size = scene.key.image_size
-        self.look: Look = draw_look(scene.key.rng("look"))
+        self.look = draw_look(scene.key.rng("look"))
         rng = scene.key.rng(f"pictures {first}")
         places = np.array([scene.pose(int(row[0]))[:2, 3] for row in self.times])
         props = draw_props(scene.key.rng("props"), scene.district, scene.drive.route + scene.shift)
         route = LineString(np.vstack([places, places[-1:] + 0.1]))
         props = [prop for prop in props if route.distance(Point(*prop.place)) < 90]
         self.props = [build_shape(prop, self.look) for prop in props]
-        outlines = [outline for outline in (shadow(prop, self.look) for prop in props) if outline is not None]
+        outlines = [shadow(prop, self.look) for prop in props if prop.kind != "lamp"]
         self.levels = self._paint_ground(places, rng, outlines)
         density = float(np.clip(self.size[0] / 130, 2.5, 10))
         self.backdrop = Backdrop(self.look, scene.key.rng("backdrop"), density)
         self.traffic = draw_traffic(scene.key.rng("traffic"), scene.district)
-        self.fog = self.backdrop.haze(self.look)
+        self.fog = self.look.haze
         grain = noise_tile(rng, 256, ((1, self.look.noise),))
         width, height = self.size
-        rows = np.tile(grain, (height // 256 + 2, width // 256 + 2))
-        tile = np.clip(np.round(rows + 128), 0, 255).astype(np.uint8)
+        grain = np.tile(grain, (height // 256 + 2, width // 256 + 2))
+        tile = np.clip(np.round(grain + 128), 0, 255).astype(np.uint8)
         self.grain = cv2.merge([tile, np.roll(tile, 97, axis=1), np.roll(tile, 61, axis=0)])
         self.lookups = {}
-        for sensor in scene.sensors:
-            if sensor.intrinsic is not None:
-                rows_above = int(np.clip(self._horizon(sensor) + height * 0.04 + 2, 1, height))
-                rotation = sensor.sensor2ego[:3, :3]
-                self.lookups[sensor.channel] = self.backdrop.lookup(
-                    sensor.intrinsic, rotation, (width, rows_above)
-                )
+        for sensor in scene.sensors[1:]:
+            k, rotation = np.asarray(sensor.intrinsic), sensor.sensor2ego[:3, :3]
+            horizon = k[1, 2] + k[1, 1] * rotation[2, 2] / -rotation[2, 1]  # middle column, level car
+            rows_above = int(np.clip(horizon + height * 0.04 + 2, 1, height))
+            self.lookups[sensor.channel] = self.backdrop.lookup(k, rotation, (width, rows_above))
 
     def _paint_ground(
         self, places: np.ndarray, rng: np.random.Generator, outlines: list[np.ndarray]
     ) -> _Levels:
         district, look = self.scene.district, self.look
-        way = places[-1] - places[0]
-        angle = float(np.arctan2(way[1], way[0])) if len(places) > 1 else 0.0
-        axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        local = places @ axes.T
-        centre = (local.min(axis=0) + local.max(axis=0)) / 2 @ axes
+        angle = curves.heading(places[0], places[-1])
+        local = curves.turned(places, -angle)
+        centre = curves.turned((local.min(axis=0) + local.max(axis=0)) / 2, angle)
         extent = np.ptp(local, axis=0)
         texel = float(np.clip(48.0 / self.size[0], 0.03, 0.08))
         window, shapes = (centre, angle), []
@@ -94,12 +90,6 @@ class SceneRenderer:
                 sheets.append(sheets[-1].halved())
             shapes.append(sheets)
         return _Levels(*shapes)
-
-    @staticmethod
-    def _horizon(sensor: Sensor) -> float:
-        """Row of the horizon in the middle column for a level car, pixels."""
-        k, rotation = np.asarray(sensor.intrinsic), sensor.sensor2ego[:3, :3]
-        return float(k[1, 2] + k[1, 1] * rotation[2, 2] / -rotation[2, 1])
 
     def image(self, index: int, camera: int) -> np.ndarray:
         """Draw one image.
@@ -124,9 +114,7 @@ class SceneRenderer:
 
     def _moving(self, ego: np.ndarray, seconds: float, painter: PropPainter) -> list[Shape]:
         """The moving cars in view, none of them on top of the camera car."""
-        cars: list[Prop] = []
-        for traffic in self.traffic:
-            cars += traffic.props(self.scene.drive, seconds)
+        cars = [car for traffic in self.traffic for car in traffic.props(self.scene.drive, seconds)]
         if not cars:
             return []
         places = np.array([[*car.place, 0.8] for car in cars])

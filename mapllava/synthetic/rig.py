@@ -68,62 +68,42 @@ def draw_rig(rng: np.random.Generator, image_size: tuple[int, int]) -> list[Sens
         Seven sensors, LiDAR first.
     """
     tilt = np.deg2rad(rng.normal(0, 0.1, 3))
-    sensors = [
-        Sensor(LIDAR, _pose(_turn(tilt[0], tilt[1], tilt[2] - np.pi / 2), np.array(LIDAR_PLACE)), None, 0.0)
-    ]
-    axes = np.array(
-        [[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]]
-    )  # camera z forward, x right, y down
+    lidar2ego = pose(turn(tilt[0], tilt[1], tilt[2] - np.pi / 2), np.array(LIDAR_PLACE))
+    sensors = [Sensor(LIDAR, lidar2ego, None, 0.0)]
+    axes = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])  # camera z forward, x right, y down
     scale = np.array(image_size) / np.array(FULL_SIZE)
     for channel, mount in MOUNTS.items():
         jitter = np.deg2rad(rng.normal(0, 0.3, 3))
-        rotation = _turn(0.0, 0.0, np.deg2rad(mount.yaw)) @ _turn(jitter[0], jitter[1], jitter[2]) @ axes
+        rotation = turn(0.0, 0.0, np.deg2rad(mount.yaw)) @ turn(*jitter) @ axes
         place = np.array(mount.place) + rng.normal(0, 0.008, 3)
         focal = mount.focal * (1 + rng.normal(0, 0.003)) * scale
         centre = (np.array(mount.principal) + rng.normal(0, 3, 2) + 0.5) * scale - 0.5
         intrinsic = np.array([[focal[0], 0, centre[0]], [0, focal[1], centre[1]], [0, 0, 1]])
-        sensors.append(Sensor(channel, _pose(rotation, place), intrinsic, mount.lead / 1000))
+        sensors.append(Sensor(channel, pose(rotation, place), intrinsic, mount.lead / 1000))
     return sensors
 
 
-def _turn(roll: float, pitch: float, yaw: float) -> np.ndarray:
-    """Rotation matrix from roll, pitch and yaw (x, y, z axes, radians; yaw last)."""
-    cr, sr, cp, sp, cy, sy = (
-        np.cos(roll),
-        np.sin(roll),
-        np.cos(pitch),
-        np.sin(pitch),
-        np.cos(yaw),
-        np.sin(yaw),
-    )
+def turn(roll: float, pitch: float, yaw: float) -> np.ndarray:
+    """Rotation ``(3, 3)`` from roll, pitch and yaw (x, y, z axes, radians; yaw last)."""
+    (cr, cp, cy), (sr, sp, sy) = np.cos([roll, pitch, yaw]), np.sin([roll, pitch, yaw])
     around_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
     around_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     around_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
     return around_z @ around_y @ around_x
 
 
-def _pose(rotation: np.ndarray, place: np.ndarray) -> np.ndarray:
+def pose(rotation: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """``(4, 4)`` from a rotation ``(3, 3)`` and a place ``(3,)`` in metres."""
     out = np.eye(4)
     out[:3, :3], out[:3, 3] = rotation, place
     return out
 
 
-def ego_pose(place: np.ndarray, yaw: float, roll: float, pitch: float) -> np.ndarray:
-    """The car's pose ``(4, 4)`` on the ground at ``place`` ``(2,)``, metres and radians."""
-    return _pose(_turn(roll, pitch, yaw), np.array([place[0], place[1], 0.0]))
-
-
 def quaternion(rotation: np.ndarray) -> list[float]:
     """Unit quaternion [w, x, y, z], w >= 0, of a rotation matrix ``(3, 3)``."""
     m = rotation
-    parts = np.array(
-        [
-            1 + m[0, 0] + m[1, 1] + m[2, 2],
-            1 + m[0, 0] - m[1, 1] - m[2, 2],
-            1 - m[0, 0] + m[1, 1] - m[2, 2],
-            1 - m[0, 0] - m[1, 1] + m[2, 2],
-        ]
-    )
+    signs = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    parts = 1 + signs[:, 0] * m[0, 0] + signs[:, 1] * m[1, 1] + signs[:, 2] * m[2, 2]
     largest = int(np.argmax(parts))
     s = 2 * np.sqrt(parts[largest])
     a, b, c = m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
@@ -131,4 +111,4 @@ def quaternion(rotation: np.ndarray) -> list[float]:
     rows = [[s * s / 4, a, b, c], [a, s * s / 4, d, e], [b, d, s * s / 4, f], [c, e, f, s * s / 4]]
     out = np.array(rows[largest]) / s
     out *= np.sign(out[0]) or 1.0
-    return [float(value) for value in out / np.linalg.norm(out)]
+    return (out / np.linalg.norm(out)).tolist()

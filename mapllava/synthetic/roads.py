@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from shapely.geometry import Polygon
+from shapely.geometry import LineString, Polygon
 
 from mapllava.geometry.polyline import cumulative_length
 from mapllava.synthetic import curves
 
 GUTTER = 0.25
 """Metres between an outermost lane's edge and the kerb, and between a lane and a median's kerb."""
+SIGNS = (1.0, -1.0)
+"""Which way the sides of a street, 0 left and 1 right, lie from its reference line; left is positive."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,15 @@ class Paint:
     double: bool = False
     yellow: bool = False
     width: float = 0.15
+
+
+@dataclass(frozen=True)
+class Divider:
+    """A painted line: ``kind`` 'road' (between directions) or 'lane', points ``(n, 2)``, paint."""
+
+    kind: str
+    points: np.ndarray
+    paint: Paint
 
 
 @dataclass(frozen=True)
@@ -54,14 +65,15 @@ class Section:
     def half_width(self, side: int) -> float:
         """Kerb's distance from the reference line, metres; ``side`` 0 left, 1 right."""
         shoulder = self.shoulder if self.lanes[side] else 0.0
-        inner = GUTTER if self.median else 0.0
-        return self.median / 2 + inner + self.lanes[side] * self.lane_width + shoulder + GUTTER
+        return self._first_lane + self.lanes[side] * self.lane_width + shoulder + GUTTER
 
     def lane_centre(self, side: int, index: int) -> float:
         """Signed lateral place (left positive, metres) of a lane, counted outwards from the middle."""
-        inner = GUTTER if self.median else 0.0
-        sign = 1.0 if side == 0 else -1.0
-        return sign * (self.median / 2 + inner + (index + 0.5) * self.lane_width)
+        return SIGNS[side] * (self._first_lane + (index + 0.5) * self.lane_width)
+
+    @property
+    def _first_lane(self) -> float:
+        return self.median / 2 + (GUTTER if self.median else 0.0)
 
 
 @dataclass
@@ -86,18 +98,13 @@ class Road:
 
     line: np.ndarray
     section: Section
-    cuts: list[float] = field(default_factory=list)
     bays: list[Bay] = field(default_factory=list)
     gaps: list[tuple[float, float]] = field(default_factory=list)
-    line_ends: list[float] = field(default_factory=list)
-    crossings: list[tuple[float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.length = float(cumulative_length(self.line)[-1])
-        if not self.cuts:
-            self.cuts = [0.0, self.length]
-        if not self.line_ends:
-            self.line_ends = [0.0, self.length]
+        self.cuts = [0.0, self.length]
+        self.line_ends = [0.0, self.length]
 
     def kerb(self, side: int) -> np.ndarray:
         """The kerb ``(n, 2)`` of one side along the whole reference line."""
@@ -109,7 +116,7 @@ class Road:
                 down = np.clip((bay.end - along) / bay.ramp, 0, 1)
                 share = np.minimum(up, down)
                 reach += bay.width * share * share * (3 - 2 * share)
-        return curves.offset(self.line, reach if side == 0 else -reach)
+        return curves.offset(self.line, SIGNS[side] * reach)
 
     def mouth_width(self, side: int, end: int) -> float:
         """Widest half width of a side within 25 m of one end (0 start, 1 end), metres."""
@@ -122,27 +129,13 @@ class Road:
 
     def strip(self, start: float, end: float) -> Polygon:
         """Area between the kerbs from one arc length of the reference line to another."""
-        along = cumulative_length(self.line)
-        places = np.concatenate([[start], along[(along > start + 0.01) & (along < end - 0.01)], [end]])
-        sides = []
-        for side in (0, 1):
-            kerb = self.kerb(side)
-            sides.append(
-                np.stack(
-                    [np.interp(places, along, kerb[:, 0]), np.interp(places, along, kerb[:, 1])], axis=-1
-                )
-            )
-        return clean(Polygon(np.vstack([sides[0], sides[1][::-1]])))
+        return clean(Polygon(curves.ribbon(*(self._piece(self.kerb(side), start, end) for side in (0, 1)))))
 
     def across(self, place: float, skew: float = 0.0) -> np.ndarray:
         """Left and right kerb point ``(2, 2)`` at an arc length, ``skew`` metres apart along it."""
-        along = cumulative_length(self.line)
-        out = []
-        for side, sign in ((0, 0.5), (1, -0.5)):
-            kerb = self.kerb(side)
-            where = place + sign * skew
-            out.append([np.interp(where, along, kerb[:, 0]), np.interp(where, along, kerb[:, 1])])
-        return np.array(out)
+        return np.array(
+            [curves.at(self.line, place + SIGNS[side] * 0.5 * skew, self.kerb(side)) for side in (0, 1)]
+        )
 
     def free_stretches(self, margin: float = 0.0) -> list[tuple[float, float]]:
         """Stretches between the line ends that no gap interrupts, shortened by ``margin`` at both ends."""
@@ -156,67 +149,50 @@ class Road:
 
     def medians(self) -> list[Polygon]:
         """The raised islands along the reference line, with round noses."""
-        if not self.section.median:
-            return []
         radius = self.section.median / 2
-        islands = []
-        for start, end in self.free_stretches(1.0):
-            if end - start > 6:
-                spine = curves.part(self.line, start + radius, end - radius)
-                islands.append(clean(_buffered(spine, radius)))
-        return islands
+        stretches = self.free_stretches(1.0) if radius else []
+        spines = [curves.part(self.line, a + radius, b - radius) for a, b in stretches if b - a > 6]
+        return [clean(LineString(spine).buffer(radius, quad_segs=4)) for spine in spines]
 
-    def dividers(self) -> list[tuple[str, np.ndarray, Paint]]:
-        """All painted lines between lanes: ('road' or 'lane', points ``(n, 2)``, paint)."""
-        lines: list[tuple[str, float, Paint]] = []
+    def dividers(self) -> list[Divider]:
+        """All painted lines between lanes."""
         section = self.section
-        if all(section.lanes) and not section.median:
-            lines.append(("road", 0.0, section.centre))
-        for side in (0, 1):
-            sign = 1.0 if side == 0 else -1.0
-            for index in range(1, section.lanes[side]):
-                lateral = section.lane_centre(side, index) - sign * section.lane_width / 2
-                lines.append(("lane", lateral, section.inner))
-            if section.shoulder > 1.0 and section.lanes[side]:
-                outer = section.lane_centre(side, section.lanes[side] - 1) + sign * section.lane_width / 2
-                lines.append(("lane", outer, Paint()))
-        out = []
-        for kind, lateral, paint in lines:
-            moved = curves.offset(self.line, lateral)
-            for start, end in self.free_stretches():
-                out.append((kind, self._piece(moved, start, end), paint))
-        return out + self._pocket_dividers()
-
-    def _pocket_dividers(self) -> list[tuple[str, np.ndarray, Paint]]:
-        out = []
+        lines = [("road", 0.0, section.centre)] if all(section.lanes) and not section.median else []
+        for side, count in enumerate(section.lanes):
+            half = SIGNS[side] * section.lane_width / 2
+            lines += [
+                ("lane", section.lane_centre(side, index) - half, section.inner) for index in range(1, count)
+            ]
+            if section.shoulder > 1.0 and count:
+                lines.append(("lane", section.lane_centre(side, count - 1) + half, Paint()))
+        pieces = [(*line, *stretch) for line in lines for stretch in self.free_stretches()]
         for bay in self.bays:
-            if bay.pocket:
-                sign = 1.0 if bay.side == 0 else -1.0
-                lateral = sign * (self.section.half_width(bay.side) - GUTTER / 2)
-                start = max(bay.start + bay.ramp * 0.7, self.line_ends[0])
-                end = min(bay.end - bay.ramp * 0.7, self.line_ends[1])
-                if end - start > 5:
-                    line = self._piece(curves.offset(self.line, lateral), start, end)
-                    out.append(("lane", line, Paint()))
-        return out
-
-    def _piece(self, moved: np.ndarray, start: float, end: float) -> np.ndarray:
-        along = cumulative_length(self.line)
-        places = np.concatenate([[start], along[(along > start + 0.01) & (along < end - 0.01)], [end]])
-        return np.stack(
-            [np.interp(places, along, moved[:, 0]), np.interp(places, along, moved[:, 1])], axis=-1
-        )
+            start = max(bay.start + bay.ramp * 0.7, self.line_ends[0])
+            end = min(bay.end - bay.ramp * 0.7, self.line_ends[1])
+            if bay.pocket and end - start > 5:
+                lateral = SIGNS[bay.side] * (section.half_width(bay.side) - GUTTER / 2)
+                pieces.append(("lane", lateral, Paint(), start, end))
+        return [
+            Divider(kind, curves.thinned(self._piece(self._beside(lateral), start, end)), paint)
+            for kind, lateral, paint, start, end in pieces
+        ]
 
     def lane_line(self, side: int, index: int) -> np.ndarray:
         """Centre line ``(n, 2)`` of a lane from cut to cut, along the reference line."""
-        lateral = self.section.lane_centre(side, index)
-        return self._piece(curves.offset(self.line, lateral), *self.cuts)
+        return self._piece(self._beside(self.section.lane_centre(side, index)), *self.cuts)
 
     def lane_area(self, side: int, index: int) -> Polygon:
         """A lane's polygon from cut to cut."""
         lateral, half = self.section.lane_centre(side, index), self.section.lane_width / 2
-        edges = [self._piece(curves.offset(self.line, lateral + d), *self.cuts) for d in (half, -half)]
-        return clean(Polygon(np.vstack([edges[0], edges[1][::-1]])))
+        edges = [self._piece(self._beside(lateral + d), *self.cuts) for d in (half, -half)]
+        return clean(Polygon(curves.ribbon(*edges)))
+
+    def _beside(self, lateral: float) -> np.ndarray:
+        return curves.offset(self.line, lateral)
+
+    def _piece(self, moved: np.ndarray, start: float, end: float) -> np.ndarray:
+        """What a line beside the reference line, vertex by vertex, has between two arc lengths of that."""
+        return curves.part(self.line, start, end, moved, margin=0.01)
 
 
 def clean(polygon: Polygon) -> Polygon:
@@ -224,12 +200,4 @@ def clean(polygon: Polygon) -> Polygon:
     shape = polygon.simplify(0.02)
     if not shape.is_valid:
         shape = shape.buffer(0)
-    if shape.geom_type == "MultiPolygon":
-        shape = max(shape.geoms, key=lambda piece: piece.area)
-    return shape
-
-
-def _buffered(spine: np.ndarray, radius: float) -> Polygon:
-    from shapely.geometry import LineString
-
-    return LineString(spine).buffer(radius, quad_segs=4)
+    return max(getattr(shape, "geoms", [shape]), key=lambda piece: piece.area)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mapllava.synthetic.district import District, build_district
-from mapllava.synthetic.drive import HEAD_START, PERIOD, Drive
-from mapllava.synthetic.rig import Sensor, draw_rig
+from mapllava.geometry.polyline import cumulative_length
+from mapllava.synthetic import curves
+from mapllava.synthetic.district import MARGIN, District, build_district
+from mapllava.synthetic.rig import Sensor, draw_rig, pose, turn
 
 LOCATIONS = ("singapore-onenorth", "singapore-hollandvillage", "singapore-queenstown", "boston-seaport")
 FIRST_TIME = 1_532_402_927_647_951
 """Time stamp of the first sample of scene 0, microseconds."""
+PERIOD = 0.5
+"""Seconds between samples (key frames at 2 Hz)."""
+HEAD_START = 45.0
+"""Metres of route within which a drive starts, so that not all start before a junction."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,43 @@ class SceneKey:
 
     def rng(self, purpose: str) -> np.random.Generator:
         """A generator for one purpose, the same in every process."""
-        return np.random.default_rng(
-            [self.seed, zlib.crc32(self.name.encode()), zlib.crc32(purpose.encode())]
-        )
+        return np.random.default_rng([self.seed, *(zlib.crc32(t.encode()) for t in (self.name, purpose))])
+
+
+class Drive:
+    """A drive along a route, slower in bends, with a little sway.
+
+    Args:
+        route: ``(n, 2)`` the way, metres, vertices 0.5 m apart.
+        speed: Speed on straight stretches, m/s.
+        rng: Source of the start and of sway.
+    """
+
+    def __init__(self, route: np.ndarray, speed: float, rng: np.random.Generator) -> None:
+        self.route = route
+        self.along = cumulative_length(route)
+        self.yaw = curves.headings(route)
+        bend = np.abs(np.gradient(self.yaw, self.along))
+        limit = np.minimum(speed, np.sqrt(2.5 / np.maximum(bend, 1e-3)))
+        kernel = np.hanning(33)
+        limit = np.convolve(np.pad(limit, 16, mode="edge"), kernel / kernel.sum(), mode="valid")
+        self.time = np.concatenate([[0.0], np.cumsum(np.diff(self.along) / limit[1:])])
+        self.time -= float(np.interp(MARGIN - 5 + rng.uniform(0, HEAD_START), self.along, self.time))
+        self.waves = rng.uniform(0, 2 * np.pi, 3)
+
+    def progress(self, when: float) -> float:
+        """Metres along the route at a time (seconds after the first sample)."""
+        return float(np.interp(when, self.time, self.along))
+
+    def pose(self, when: float) -> np.ndarray:
+        """The car's pose ``(4, 4)`` in the global frame at a time in seconds."""
+        s = self.progress(when)
+        place, yaw = curves.at(self.route, s), float(curves.at(self.route, s, self.yaw))
+        sideways = 0.2 * np.sin(s / 17 + self.waves[0])
+        place = place + sideways * np.array([-np.sin(yaw), np.cos(yaw)])
+        yaw += np.arctan(0.2 / 17 * np.cos(s / 17 + self.waves[0]))
+        roll, pitch = (np.deg2rad(0.12) * np.sin(s / (5, 3)[k] + self.waves[1 + k]) for k in (0, 1))
+        return pose(turn(roll, pitch, yaw), np.append(place, 0.0))
 
 
 @dataclass
@@ -81,9 +120,9 @@ class Scene:
 
     def pose(self, time: int) -> np.ndarray:
         """The car's global pose ``(4, 4)`` at a time stamp in microseconds."""
-        pose = self.drive.pose(self.seconds(time))
-        pose[:2, 3] += self.shift
-        return pose
+        out = self.drive.pose(self.seconds(time))
+        out[:2, 3] += self.shift
+        return out
 
     def seconds(self, time: int) -> float:
         """Seconds from the scene's first sample to a time stamp in microseconds."""
@@ -112,13 +151,13 @@ def placed(scenes: list[Scene], gap: float = 100.0) -> tuple[list[Scene], tuple[
         The scenes in the same order in global coordinates, and the map's (width, height) in metres.
     """
     sizes = np.array([scene.district.surface.bounds[2:] for scene in scenes]).reshape(-1, 2)
-    row_width = max(1500.0, float(np.sqrt((sizes + gap).prod(axis=1).sum()) * 1.1)) if len(scenes) else 1500.0
-    x, y, row, out = gap, gap, 0.0, []
-    widest = 0.0
+    row_width = max(1500.0, float(np.sqrt((sizes + gap).prod(axis=1).sum()) * 1.1))
+    x, y, row, widest, out = gap, gap, 0.0, row_width, []
     for scene, (width, height) in zip(scenes, sizes, strict=True):
         if x > gap and x + width + gap > row_width:
             x, y, row = gap, y + row + gap, 0.0
         shift = np.array([x, y])
-        out.append(Scene(scene.key, scene.district.moved(shift), scene.drive, scene.sensors, shift))
-        x, row, widest = x + width + gap, max(row, height), max(widest, x + width + gap)
-    return out, (round(max(widest, row_width), 1), round(y + row + gap, 1))
+        out.append(replace(scene, district=scene.district.moved(shift), shift=shift))
+        x, row = x + width + gap, max(row, height)
+        widest = max(widest, x)
+    return out, (round(widest, 1), round(y + row + gap, 1))

@@ -41,6 +41,10 @@ class StreetPlan:
     junctions: list[Junction] = field(default_factory=list)
     crossings: list[Crossing] = field(default_factory=list)
 
+    def side(self, forward: bool) -> int:
+        """The side of a street (0 left, 1 right) whose traffic drives along its line, or against it."""
+        return 0 if forward == self.left_hand else 1
+
 
 def draw_plan(rng: np.random.Generator, length: float, left_hand: bool) -> StreetPlan | None:
     """Draw streets whose main chain is at least ``length`` metres long.
@@ -106,10 +110,8 @@ class _Style:
     def section(self, rng: np.random.Generator, left_hand: bool, main: bool) -> Section:
         """A cross-section; main streets are wider and always have lanes in the route's direction."""
         table = [(1, 1), (2, 2), (1, 2), (2, 1), (3, 3), (0, 2), (0, 3), (3, 2)]
-        shares = (
-            [0.3, 0.28, 0.08, 0.08, 0.07, 0.09, 0.04, 0.06] if main else [0.6, 0.15, 0.05, 0, 0, 0.2, 0, 0]
-        )
-        against, along = table[rng.choice(len(table), p=shares)]
+        wide, narrow = [0.3, 0.28, 0.08, 0.08, 0.07, 0.09, 0.04, 0.06], [0.6, 0.15, 0.05, 0, 0, 0.2, 0, 0]
+        against, along = table[rng.choice(len(table), p=wide if main else narrow)]
         if not main and not against and rng.random() < 0.5:
             against, along = along, against
         lanes = (along, against) if left_hand else (against, along)
@@ -122,10 +124,9 @@ class _Style:
 
 def _bend(rng: np.random.Generator, kind: str, lean: float) -> float:
     """Change of the main chain's heading at a junction; ``lean`` is how far it already is from the base."""
-    if kind == "turn":
-        return float(-np.sign(lean if abs(lean) > 0.05 else rng.uniform(-1, 1)) * rng.uniform(1.3, 1.75))
-    if kind == "fork":
-        return float(-np.sign(lean if abs(lean) > 0.05 else rng.uniform(-1, 1)) * rng.uniform(0.2, 0.5))
+    if kind in ("turn", "fork"):
+        away = -np.sign(lean if abs(lean) > 0.05 else rng.uniform(-1, 1))
+        return float(away * rng.uniform(*((1.3, 1.75) if kind == "turn" else (0.2, 0.5))))
     if kind == "round":
         return float(np.clip(-lean, -1, 1) * rng.uniform(0, 0.9))
     return float(rng.uniform(-0.12, 0.12)) if kind == "cross" else 0.0
@@ -138,9 +139,8 @@ def _side_angles(rng: np.random.Generator, kind: str, bend: float) -> list[float
     if kind in ("cross", "round"):
         return [np.pi / 2 + jitter, -np.pi / 2 + jitter]
     if kind == "turn":
-        return [rng.uniform(-0.15, 0.15)] + (
-            [-np.sign(bend) * np.pi / 2 + jitter] if rng.random() < 0.4 else []
-        )
+        ahead = rng.uniform(-0.15, 0.15)
+        return [ahead, -np.sign(bend) * np.pi / 2 + jitter] if rng.random() < 0.4 else [ahead]
     if kind == "fork":
         return [float(bend - np.sign(bend) * rng.uniform(1.0, 1.3))]
     return [side * (np.pi / 2 + jitter)]
@@ -171,9 +171,7 @@ def _draw_junction(
                 break
     island = float(rng.uniform(7, 11)) if kind == "round" else 0.0
     junction = Junction(centre, arms, style.corner, island)
-    if len(arms) == 2:
-        return None
-    if len(arms) < 4 and not island and not _kerbs_meet(before, after, kind):
+    if len(arms) == 2 or (len(arms) < 4 and not island and not _kerbs_meet(before, after, kind)):
         return None
     if not _settle(junction, limit):
         return None
@@ -199,25 +197,14 @@ def _settle(junction: Junction, limit: float) -> bool:
 def _add_bays(rng: np.random.Generator, plan: StreetPlan) -> None:
     """Bus and parking bays, and extra lanes before junctions, on the main streets."""
     for index, road in enumerate(plan.roads):
-        ahead = 0 if plan.left_hand else 1
+        section, length, last = road.section, road.length, index == plan.num_main - 1
         for side in (0, 1):
-            if (
-                road.length > 95
-                and not road.section.shoulder
-                and road.section.lanes[side]
-                and rng.random() < 0.3
-            ):
-                start = rng.uniform(32, road.length - 62)
-                road.bays.append(
-                    Bay(side, start, start + rng.uniform(24, 34), rng.uniform(2.2, 3.0), ramp=7.0)
-                )
-        last = index == plan.num_main - 1
-        if not last and not road.bays and min(road.section.lanes) and rng.random() < 0.2:
-            road.bays.append(
-                Bay(
-                    ahead, road.length - 45, road.length + 20, road.section.lane_width, pocket=True, ramp=12.0
-                )
-            )
+            if length > 95 and not section.shoulder and section.lanes[side] and rng.random() < 0.3:
+                start = rng.uniform(32, length - 62)
+                end, width = start + rng.uniform(24, 34), rng.uniform(2.2, 3.0)
+                road.bays.append(Bay(side, start, end, width, ramp=7.0))
+        if not last and not road.bays and min(section.lanes) and rng.random() < 0.2:
+            road.bays.append(Bay(plan.side(True), length - 45, length + 20, section.lane_width, True, 12.0))
 
 
 def _add_crossings(rng: np.random.Generator, plan: StreetPlan, style: _Style) -> None:

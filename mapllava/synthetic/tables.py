@@ -5,13 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-import numpy as np
-
 from mapllava.synthetic.map_json import token
 from mapllava.synthetic.rig import LIDAR, MOUNTS, Sensor, quaternion
 from mapllava.synthetic.scene import LOCATIONS, Scene
 
-CHANNELS = (LIDAR, *MOUNTS)
 LIDAR_FILE = "samples/LIDAR_TOP/placeholder.pcd.bin"
 """The one LiDAR file all samples point at: five float32 zeros, a single point."""
 
@@ -38,28 +35,27 @@ def tables(scenes: list[Scene]) -> dict[str, Records]:
         "sample_annotation": [],
         "sensor": [
             {"token": token("sensor", c), "channel": c, "modality": "lidar" if c == LIDAR else "camera"}
-            for c in CHANNELS
+            for c in (LIDAR, *MOUNTS)
         ],
         **{name: [] for name in ("calibrated_sensor", "ego_pose", "log", "scene", "sample", "sample_data")},
     }
     for scene in scenes:
         _add_scene(out, scene)
-    out["map"] = [_map_record(location, scenes) for location in LOCATIONS]
+    logs = {(scene.key.location, token(scene.key.name, "log")): None for scene in scenes}
+    out["map"] = [
+        {
+            "category": "semantic_prior",
+            "token": token("map", location),
+            "filename": map_mask_path(location),
+            "log_tokens": [log for place, log in logs if place == location],
+        }
+        for location in LOCATIONS
+    ]
     return out
 
 
-def _map_record(location: str, scenes: list[Scene]) -> dict[str, Any]:
-    logs = [token(scene.key.name, "log") for scene in scenes if scene.key.location == location]
-    return {
-        "category": "semantic_prior",
-        "token": token("map", location),
-        "filename": map_mask_path(location),
-        "log_tokens": logs,
-    }
-
-
 def _add_scene(out: dict[str, Records], scene: Scene) -> None:
-    name, times = scene.key.name, scene.times()
+    name, times, count = scene.key.name, scene.times(), scene.key.num_samples
     day = datetime.datetime.fromtimestamp(int(times[0, 0]) / 1e6, tz=datetime.UTC).date()
     out["log"].append(
         {
@@ -74,21 +70,30 @@ def _add_scene(out: dict[str, Records], scene: Scene) -> None:
         {
             "token": token(name, "scene"),
             "log_token": token(name, "log"),
-            "nbr_samples": scene.key.num_samples,
+            "nbr_samples": count,
             "first_sample_token": token(name, "sample", 0),
-            "last_sample_token": token(name, "sample", scene.key.num_samples - 1),
+            "last_sample_token": token(name, "sample", count - 1),
             "name": name,
             "description": "synthetic city",
         }
     )
-    out["calibrated_sensor"] += [_calibration(name, sensor) for sensor in scene.sensors]
+    for sensor in scene.sensors:
+        intrinsic = [] if sensor.intrinsic is None else sensor.intrinsic.tolist()
+        out["calibrated_sensor"].append(
+            {
+                "token": token(name, "calibration", sensor.channel),
+                "sensor_token": token("sensor", sensor.channel),
+                "translation": sensor.sensor2ego[:3, 3].tolist(),
+                "rotation": quaternion(sensor.sensor2ego[:3, :3]),
+                "camera_intrinsic": intrinsic,
+            }
+        )
     for index, row in enumerate(times):
         out["sample"].append(
             {
                 "token": token(name, "sample", index),
                 "timestamp": int(row[0]),
-                "prev": _neighbour(name, "sample", index - 1, len(times)),
-                "next": _neighbour(name, "sample", index + 1, len(times)),
+                **_neighbours(scene, "sample", index),
                 "scene_token": token(name, "scene"),
             }
         )
@@ -96,35 +101,21 @@ def _add_scene(out: dict[str, Records], scene: Scene) -> None:
             _add_capture(out, scene, sensor, index, int(time))
 
 
-def _neighbour(name: str, kind: str, index: int, count: int) -> str:
-    return token(name, kind, index) if 0 <= index < count else ""
-
-
-def _calibration(name: str, sensor: Sensor) -> dict[str, Any]:
+def _neighbours(scene: Scene, kind: str, index: int) -> dict[str, str]:
+    name, last = scene.key.name, scene.key.num_samples - 1
     return {
-        "token": token(name, "calibration", sensor.channel),
-        "sensor_token": token("sensor", sensor.channel),
-        "translation": _numbers(sensor.sensor2ego[:3, 3]),
-        "rotation": quaternion(sensor.sensor2ego[:3, :3]),
-        "camera_intrinsic": [] if sensor.intrinsic is None else [_numbers(row) for row in sensor.intrinsic],
+        "prev": token(name, kind, index - 1) if index > 0 else "",
+        "next": token(name, kind, index + 1) if index < last else "",
     }
-
-
-def _numbers(values: np.ndarray) -> list[float]:
-    return [float(value) for value in values]
 
 
 def _add_capture(out: dict[str, Records], scene: Scene, sensor: Sensor, index: int, time: int) -> None:
     name, camera = scene.key.name, sensor.intrinsic is not None
     data, pose = token(name, sensor.channel, index), scene.pose(time)
     width, height = scene.key.image_size if camera else (0, 0)
+    rotation, translation = quaternion(pose[:3, :3]), pose[:3, 3].tolist()
     out["ego_pose"].append(
-        {
-            "token": data,
-            "timestamp": time,
-            "rotation": quaternion(pose[:3, :3]),
-            "translation": _numbers(pose[:3, 3]),
-        }
+        {"token": data, "timestamp": time, "rotation": rotation, "translation": translation}
     )
     out["sample_data"].append(
         {
@@ -138,7 +129,6 @@ def _add_capture(out: dict[str, Records], scene: Scene, sensor: Sensor, index: i
             "height": height,
             "width": width,
             "filename": image_path(scene, sensor.channel, time) if camera else LIDAR_FILE,
-            "prev": _neighbour(name, sensor.channel, index - 1, scene.key.num_samples),
-            "next": _neighbour(name, sensor.channel, index + 1, scene.key.num_samples),
+            **_neighbours(scene, sensor.channel, index),
         }
     )
