@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from mapllava.checkpoint.renamed import rename_older
 from mapllava.errors import MapLLaVAError
 
 
@@ -24,7 +25,7 @@ def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True,
         verify: Look at every byte; without it, a look at the names and plain values is quick.
 
     Returns:
-        Its contents.
+        Its contents; weights that older versions named otherwise have the names of today.
 
     Raises:
         MapLLaVAError: If the file is missing, cut short, damaged, or holds more than tensors and plain
@@ -38,7 +39,7 @@ def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True,
         )
     try:
         mapped = mapped and zipfile.is_zipfile(path)
-        return torch.load(path, map_location=map_location, weights_only=True, mmap=mapped)
+        return rename_older(torch.load(path, map_location=map_location, weights_only=True, mmap=mapped))
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         raise MapLLaVAError(

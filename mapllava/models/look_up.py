@@ -1,7 +1,8 @@
 """Bilinear look-ups in feature maps as one sparse matrix product.
 
-The look-ups of all places and corners become one weighted ``embedding_bag`` over the rows of a
-table, which costs only the rows that are read.
+The look-ups of all places and corners become one weighted ``embedding_bag`` over the rows of a table. It
+reads only the rows that are named, and never holds what was read before the sum, as ``grid_sample`` per
+camera would.
 
 Shapes: B batch, R rows of a sample's table, K bags, M rows read per bag, C channels.
 """
@@ -32,8 +33,10 @@ def bilinear_corners(x: Tensor, y: Tensor, grid: tuple[int, int]) -> tuple[Tenso
     cx, cy = torch.stack([x0, x0 + 1], -1), torch.stack([y0, y0 + 1], -1)
     wx = torch.stack([1 - fx, fx], -1) * ((cx >= 0) & (cx <= cols - 1))
     wy = torch.stack([1 - fy, fy], -1) * ((cy >= 0) & (cy <= rows - 1))
-    rows_in, cols_in = cy.long().clamp(0, rows - 1), cx.long().clamp(0, cols - 1)  # NaN is some integer
-    cells = rows_in.unsqueeze(-1) * cols + cols_in.unsqueeze(-2)
+    # Outside of the grid the weight is 0 and any row will do; clamped, so that it can be looked up. NaN, too,
+    # becomes some integer, and its weight stays NaN
+    rows_in, cols_in = cy.long().clamp(0, rows - 1), cx.long().clamp(0, cols - 1)
+    cells = rows_in.unsqueeze(-1) * cols + cols_in.unsqueeze(-2)  # (..., 2, 2)
     return cells.flatten(-2), (wy.unsqueeze(-1) * wx.unsqueeze(-2)).flatten(-2)
 
 
@@ -49,6 +52,7 @@ def gather_rows(table: Tensor, indices: Tensor, weights: Tensor) -> Tensor:
         (B, K, C) in float32.
     """
     batch, bags, _ = indices.shape
+    # A batch is one table of B*R rows: sample b's start at b*R
     offsets = torch.arange(batch, device=table.device).view(-1, 1, 1) * table.shape[1]
     gathered = F.embedding_bag(
         (indices + offsets).flatten(0, 1),

@@ -1,5 +1,6 @@
 """One file is all that a user needs: build, verify, predict."""
 
+import functools
 import json
 import os
 import runpy
@@ -147,8 +148,17 @@ def test_a_file_whose_prompt_stood_in_the_pipeline_loads(trained, predictor, sam
     assert "TokenizePrompt" not in str(again.meta["full_config"])
 
 
-def test_a_file_whose_head_matched_and_weighed_by_itself_loads(trained, predictor, sample, tmp_path):
+OLDER = {"class_embed": "classify", "head.point_branch": "head.place", "point_branch": "move",
+         "position_embed": "encode"}  # fmt: skip
+
+
+def test_a_file_of_an_older_head_loads(trained, predictor, sample, tmp_path):
     def before_the_criterion(content):
+        state = content["state_dict"]
+        for name in [name for name in state if name.startswith("head.")]:
+            older = functools.reduce(lambda text, pair: text.replace(*pair), OLDER.items(), name)
+            state[older] = state.pop(name)
+        assert {"head.classify.0.1.weight", "head.place.0.bias"} <= set(state)
         head = content["meta"]["full_config"]["model"]["head"]
         head.update({name: head["criterion"][name] for name in ("assigner", "losses")})
         del head["criterion"]

@@ -82,7 +82,7 @@ def test_a_loss_that_is_not_finite_is_no_measurement(bench, monkeypatch):
     def spoilt(cfg):
         model = build(cfg)
         if hasattr(model, "head"):
-            torch.nn.init.constant_(model.head.classify[0][-1].bias, float("inf"))
+            torch.nn.init.constant_(model.head.class_embed[0][-1].bias, float("inf"))
         return model
 
     monkeypatch.setattr(bench.MODELS, "build", spoilt)

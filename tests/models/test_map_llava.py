@@ -135,7 +135,7 @@ def batch(cameras) -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
 def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries, batch):
     model = make(neck, decoder, queries)
     # moves start at zero and hide what lies before them
-    for move in (model.head.place, *(layer.move for layer in model.head.layers)):
+    for move in (model.head.point_branch, *(layer.point_branch for layer in model.head.layers)):
         torch.nn.init.normal_(move[-1].weight, std=0.1)
     inputs, samples = batch
     losses = model(inputs, samples, mode="loss")

@@ -1,6 +1,7 @@
-"""One step of iterative refinement: look at the reference points, talk, move them.
+"""One layer of iterative refinement: points read the BEV map, instances attend, references move.
 
-Shapes: B batch, I instances, P points, D instance channels, K look-ups per point.
+Shapes: B batch, I instances, P points, D instance channels, E point channels, K look-ups per point,
+Y x X BEV cells.
 Source: iterative refinement with detached references after Deformable DETR; hierarchical
 instance and point queries after MapTR.
 """
@@ -20,8 +21,8 @@ from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
 
 
-def sine_encoding(points: Tensor, num_frequencies: int) -> Tensor:
-    """Sines and cosines of points in [0, 1] at octave frequencies, (..., 2) to (..., 4*F), fp32."""
+def sine_position_embedding(points: Tensor, num_frequencies: int) -> Tensor:
+    """Sines and cosines of points in [0, 1] at F octave frequencies, (..., 2) to (..., 4 * F), float32."""
     frequency = math.pi * 2.0 ** torch.arange(num_frequencies, device=points.device, dtype=torch.float32)
     phase = (points.float().unsqueeze(-1) * frequency).flatten(-2)
     return torch.cat([phase.sin(), phase.cos()], dim=-1)
@@ -32,8 +33,8 @@ def mlp(in_dims: int, hidden: int, out_dims: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(in_dims, hidden), nn.ReLU(), nn.Linear(hidden, out_dims))
 
 
-def mover(point_dims: int) -> nn.Sequential:
-    """A point's content to the move of its reference; at first every reference stays where it is."""
+def point_branch(point_dims: int) -> nn.Sequential:
+    """Point content (..., E) to the move of its reference (..., 2); at first no reference moves."""
     last = nn.Linear(point_dims, 2)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
@@ -42,21 +43,20 @@ def mover(point_dims: int) -> nn.Sequential:
 
 @MODELS.register_module()
 class RefinementLayer(BaseModule):
-    """Updates instances and moves their points.
+    """Updates the content of instances and points, and predicts how the points' references move.
 
-    The encoding of the current reference belongs to the query's content in every layer; where
-    the neck gives a BEV map, each point reads it at its reference and at ``num_samples`` learned
-    offsets around it.
+    A point's content includes the position embedding of its current reference. Where the neck gives a BEV
+    map, each point reads it at its reference and at ``num_samples`` learned offsets around it.
 
     Args:
         embed_dims: D, channels of an instance.
         bev_dims: channels of the BEV map, 0 for none.
         num_points: P.
-        point_dims: channels of a point's content.
+        point_dims: E, channels of a point's content.
         num_heads: heads of the attention between instances.
         ffn_dims: hidden width of the feed-forward net.
         num_samples: extra look-ups per point in the BEV map.
-        num_frequencies: octaves of the reference encoding.
+        num_frequencies: octaves of the position embedding.
         dropout: of the attention and the feed-forward net.
     """
 
@@ -79,7 +79,7 @@ class RefinementLayer(BaseModule):
         )
         self.bev_dims, self.num_heads = bev_dims, num_heads
         self.num_samples, self.num_frequencies, self.dropout = num_samples, num_frequencies, dropout
-        self.encode = nn.Linear(4 * num_frequencies, point_dims)
+        self.position_embed = nn.Linear(4 * num_frequencies, point_dims)
         self.from_instance = nn.Linear(embed_dims, point_dims)
         if bev_dims:
             self.offsets = nn.Linear(point_dims, 2 * num_samples)
@@ -94,12 +94,12 @@ class RefinementLayer(BaseModule):
         self.ffn = mlp(embed_dims, ffn_dims, embed_dims)
         self.norm_out = nn.LayerNorm(embed_dims)
         self.to_points = nn.Linear(embed_dims, num_points * point_dims)
-        self.move = mover(point_dims)
+        self.point_branch = point_branch(point_dims)
         if bev_dims:
             self._spread_offsets()
 
     def _spread_offsets(self) -> None:
-        """Start the look-ups on a ring around the reference, in BEV units of [0, 1]."""
+        """Start with the look-ups on a ring around the reference, its radius 0.05 of the BEV map."""
         nn.init.zeros_(self.offsets.weight)
         angle = torch.arange(self.num_samples) * (2 * math.pi / max(self.num_samples, 1))
         with torch.no_grad():
@@ -112,16 +112,16 @@ class RefinementLayer(BaseModule):
 
         Args:
             instances: (B, I, D).
-            points: (B, I, P, point_dims) content of the points.
+            points: (B, I, P, E) content of the points.
             references: (B, I, P, 2) in [0, 1], detached.
             bev: (B, bev_dims, Y, X) or None.
 
         Returns:
-            instances (B, I, D), points (B, I, P, point_dims) and the move of the references in
+            instances (B, I, D), points (B, I, P, E) and the move of the references in
             inverse-sigmoid space (B, I, P, 2), float32.
         """
-        encoded = self.encode(sine_encoding(references, self.num_frequencies).to(instances.dtype))
-        content = points + encoded + self.from_instance(instances).unsqueeze(2)
+        embedded = sine_position_embedding(references, self.num_frequencies).to(instances.dtype)
+        content = points + self.position_embed(embedded) + self.from_instance(instances).unsqueeze(2)
         if bev is not None:
             content = content + self._read(bev, references, content)
         points = self.norm_point(points + self.mix(F.relu(content)))
@@ -131,33 +131,37 @@ class RefinementLayer(BaseModule):
         instances = instances + F.dropout(update, self.dropout, self.training)
         out = self.norm_out(instances)
         points = points + self.to_points(out).view_as(points)
-        return instances, points, self.move(points).float()
+        return instances, points, self.point_branch(points).float()
 
     def _read(self, bev: Tensor, references: Tensor, content: Tensor) -> Tensor:
-        """Read the BEV map at the references and around them, (B, I, P, point_dims).
-
-        ``look`` weighs what each look-up reads. The map goes through it before it is read, not
-        every reading after, so that all look-ups of a point become one weighted sum.
-        """
+        """Read the BEV map at the references and around them, (B, I, P, E)."""
         offsets = self.offsets(content).float().unflatten(-1, (self.num_samples, 2))
         (rows, cols), looks = bev.shape[-2:], 1 + self.num_samples
-        cells = bev.flatten(2).transpose(1, 2)
-        table = F.linear(cells, self.look.weight.unflatten(1, (looks, -1)).transpose(0, 1).flatten(0, 1))
+        # ``look`` is linear on the K readings of a point, concatenated: weight (E, K*C). A reading is a
+        # weighted sum of cells, and linear maps commute with weighted sums. So each K-th of the weight is
+        # applied to all cells first, and the K readings of a point become ONE sum over 4 * K table rows:
+        # Y*X cells are mapped in place of B*I*P*K readings, and (B, I, P, K, C) never exists.
+        cells = bev.flatten(2).transpose(1, 2)  # (B, Y*X, C)
+        weight = self.look.weight.unflatten(1, (looks, -1)).transpose(0, 1).flatten(0, 1)  # (K*E, C)
+        table = F.linear(cells, weight)  # (B, Y*X, K*E)
         with full_precision(bev):
+            # (B, I, P, K, 2) in [0, 1]; as cells, whose centres lie at whole numbers
             places = torch.cat([references.unsqueeze(-2), references.unsqueeze(-2) + offsets], dim=-2)
             size = places.new_tensor([cols, rows])
             x, y = (places * size - 0.5).unbind(-1)
             indices, weights = bilinear_corners(x, y, (rows, cols))
+            # (B, I, P, K, 4): row cell * K + k of the table is what look-up k makes of the cell
             indices = indices * looks + torch.arange(looks, device=indices.device).unsqueeze(-1)
             read = gather_rows(
-                table.unflatten(-1, (looks, -1)).flatten(1, 2),
+                table.unflatten(-1, (looks, -1)).flatten(1, 2),  # (B, Y*X*K, E)
                 indices.flatten(1, 2).flatten(2),
                 weights.flatten(1, 2).flatten(2),
             )
         return (read.view(*content.shape) + self.look.bias).to(content.dtype)
 
     def _attend(self, x: Tensor) -> Tensor:
-        """Self-attention between the instances of a sample."""
+        """Self-attention between the instances of a sample, (B, I, D) to the same."""
+        # (B, I, 3 * D) to three of (B, heads, I, D / heads)
         q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         return self.proj(

@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mapllava.config.mistake import check_sizes
-from mapllava.models.heads.refinement_layer import mover
+from mapllava.models.heads.refinement_layer import point_branch
 from mapllava.models.losses.reduction import avg_factor
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
@@ -30,7 +30,7 @@ def inverse_sigmoid(x: Tensor, eps: float = 1e-4) -> Tensor:
     return torch.log(x / (1 - x))
 
 
-def _classifier(dims: int, num_classes: int) -> nn.Sequential:
+def _class_embed(dims: int, num_classes: int) -> nn.Sequential:
     """Instance content to class logits, starting from the prior probability."""
     last = nn.Linear(dims, num_classes)
     nn.init.constant_(last.bias, -math.log((1 - PRIOR_PROBABILITY) / PRIOR_PROBABILITY))
@@ -79,10 +79,10 @@ class VectorMapHead(BaseModule):
         self.expand = nn.Parameter(torch.empty(num_points, point_dims))
         nn.init.normal_(self.expand, std=0.1)
         self.references = nn.Parameter(self._spread(num_instances))
-        self.place = mover(point_dims)
+        self.point_branch = point_branch(point_dims)
         shared = dict(layer, bev_dims=bev_dims, num_points=num_points)
         self.layers = nn.ModuleList(MODELS.build(shared) for _ in range(num_layers))
-        self.classify = nn.ModuleList(_classifier(dims, num_classes) for _ in range(1 + num_layers))
+        self.class_embed = nn.ModuleList(_class_embed(dims, num_classes) for _ in range(1 + num_layers))
         given = dict(map_spec=map_spec, num_points=num_points, num_instances=num_instances, bev_dims=bev_dims)
         self.criterion = MODELS.build(dict(criterion, **given))
 
@@ -121,15 +121,15 @@ class VectorMapHead(BaseModule):
         else:
             content = content + self.reduce_points(instances).unsqueeze(2)
         state = self.reduce(instances)
-        moved = self.references.float() + self.place(content).float()
+        moved = self.references.float() + self.point_branch(content).float()
         all_points = [moved.sigmoid()]
-        all_logits = [self.classify[0](state).float()]
-        for layer, classify in zip(self.layers, self.classify[1:], strict=True):
+        all_logits = [self.class_embed[0](state).float()]
+        for layer, class_embed in zip(self.layers, self.class_embed[1:], strict=True):
             references = moved.detach().sigmoid()
             state, content, move = layer(state, content, references, bev)
             moved = inverse_sigmoid(references) + move
             all_points.append(moved.sigmoid())
-            all_logits.append(classify(state).float())
+            all_logits.append(class_embed(state).float())
         return torch.stack(all_logits), torch.stack(all_points)
 
     def loss(

@@ -1,4 +1,4 @@
-"""Patch features lifted to a map of the ground: cells sample the images, convolutions share what they read.
+"""Patch features to a map of the ground: its cells sample the images, convolutions exchange what they read.
 
 Shapes: B batch, N cameras, P = h*w patches, C patch channels, Y x X cells, Z heights.
 """

@@ -1,4 +1,4 @@
-"""A Q-Former whose queries have a place on the ground and look where that place projects.
+"""A Q-Former whose queries have a place on the ground and read the patches that show it.
 
 Shapes: B batch, N cameras, P = h*w patches, C patch channels, Y x X cells, Z heights,
 S scene tokens (a coarser grid on the ground), D token channels.
@@ -39,7 +39,7 @@ class BEVQFormerNeck(BEVEncoder, MapNeck):
         qformer: config of the Q-Former core, with ``pretrained`` or ``architecture``.
         bev_dims: channels of the BEV map.
         cell: size of a BEV cell in metres.
-        heights: heights at which a cell looks into the images, ``dict(above_ground=[…], ground=…)``: metres
+        heights: heights at which a cell reads the images, ``dict(above_ground=[…], ground=…)``: metres
             above the ground, and the ground's z in each map frame, ``{frame: metres}``.
         token_stride: BEV cells per query along both axes, or (along the car, across it).
         dilations: dilation of each BEV convolution.
@@ -95,7 +95,8 @@ class BEVQFormerNeck(BEVEncoder, MapNeck):
 
     def visible_patches(self, grid: tuple[int, int], cameras: Cameras) -> Tensor:
         """Which patches a query may read, (B, S, N*P) bool; a query near no patch reads all."""
-        origin, direction = cameras.patch_rays(grid)
+        origin, direction = cameras.patch_rays(grid)  # (B, N, 1, 3) and (B, N, P, 3)
+        # Where a ray meets the ground; one at or above the horizon does not, and its distance is not used
         down = direction[..., 2].clamp(max=-1e-6)
         hits = direction[..., 2] < -1e-6
         reach = (self.ground - origin[..., 2]) / down

@@ -1,6 +1,6 @@
-"""Looking where a place projects: which image features the projection of a 3-D point reads.
+"""Which patches a point on the ground reads: those around its projections into the cameras.
 
-Shapes: B batch, N cameras, K points, V views looked at per point, P = h*w patches, C channels.
+Shapes: B batch, N cameras, K points, V views per point, P = h*w patches, C channels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 from mapllava.models.camera import Cameras
 from mapllava.models.look_up import bilinear_corners
 
-NEAR_PLANE = 0.5  # metres: nothing nearer to a camera than this is looked at
+NEAR_PLANE = 0.5  # metres; nearer to a camera a projection is not read
 
 
 def bilinear_footprint(
@@ -33,18 +33,20 @@ def bilinear_footprint(
     """
     rows, cols = grid
     height, width = cameras.img_hw
-    pixels, depth = cameras.project(points)
+    pixels, depth = cameras.project(points)  # (B, N, K, 2) and (B, N, K)
     # to patch coordinates: both grids have their centres at integers
     x = (pixels[..., 0] + 0.5) * (cols / width) - 0.5
     y = (pixels[..., 1] + 0.5) * (rows / height) - 0.5
     seen = (depth > NEAR_PLANE) & (x >= -0.5) & (x <= cols - 0.5) & (y >= -0.5) & (y <= rows - 0.5)
+    # The V cameras that see a point most centrally, (B, V, K); rank -1 marks one that does not see it
     centrality = 1.0 - (2.0 * (x + 0.5) / cols - 1.0).abs()
     rank, chosen = torch.where(seen, centrality, torch.full_like(x, -1.0)).topk(num_views, dim=1)
     x, y = x.gather(1, chosen).clamp(0, cols - 1), y.gather(1, chosen).clamp(0, rows - 1)
     visible = (rank >= 0).float()
     visible = visible / visible.sum(1, keepdim=True).clamp(min=1.0)
 
-    corners, shares = bilinear_corners(x, y, grid)
+    corners, shares = bilinear_corners(x, y, grid)  # (B, V, K, 4)
+    # Patches of all cameras are one table, camera n's start at n * h * w
     indices = (chosen * (rows * cols)).unsqueeze(-1) + corners
     weights = visible.unsqueeze(-1) * shares
     batch, num_points = indices.shape[0], indices.shape[2]

@@ -142,7 +142,7 @@ def write_run(folder: Path, cfg: Config) -> Path:
     cfg.dump(folder / "config.json")
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
-    for move in (model.head.place, *(layer.move for layer in model.head.layers)):
+    for move in (model.head.point_branch, *(layer.point_branch for layer in model.head.layers)):
         torch.nn.init.normal_(move[-1].weight, std=0.1)
     checkpoint = folder / "best_model.pth"
     torch.save({"meta": {"epoch": 7, "map_spec": SPEC}, "state_dict": model.state_dict()}, checkpoint)

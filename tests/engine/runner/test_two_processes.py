@@ -129,8 +129,8 @@ class Poison(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if batch_idx == 1 and rank() == 1:
-            place = runner.model.module.head.place[0]
-            place.register_forward_hook(lambda module, inputs, output: output * float("nan"))
+            branch = runner.model.module.head.point_branch[0]
+            branch.register_forward_hook(lambda module, inputs, output: output * float("nan"))
 
 
 def diverge(work_dir, blip2, wrapper):
@@ -343,7 +343,7 @@ def test_predictions_that_are_no_numbers_in_one_process_end_both_in_words(runs):
     assert "step 3: loss of another process; samples: " in said[0]["said"]
     assert "step 3: loss" in said[1]["said"]
     assert "loss_pts" in said[1]["said"]
-    assert "first in the output of head.place.0; samples: " in said[1]["said"]
+    assert "first in the output of head.point_branch.0; samples: " in said[1]["said"]
     assert [each["broken"] for each in said] == [0, 0], "no step was made"
     evidence = torch.load(runs / "ddp_diverged" / "nonfinite_iter_3_rank_1.pth", weights_only=True)
     assert len(evidence["samples"]) == 1

@@ -69,7 +69,7 @@ def test_a_plug_ins_loss_is_applied_at_every_layer_and_trains_the_weights():
     prefixes = [f"d{i}." for i in range(len(logits) - 1)] + [""]
     mine = [losses[f"{prefix}loss_length"] for prefix in prefixes]
     assert all(value > 0 for value in mine)
-    wanted = [head.place[-1].weight, *(layer.move[-1].weight for layer in head.layers)]
+    wanted = [head.point_branch[-1].weight, *(layer.point_branch[-1].weight for layer in head.layers)]
     gradients = torch.autograd.grad(sum(mine), wanted)
     assert all(gradient.abs().max() > 0 for gradient in gradients), "each layer's own loss"
     plain = run(make())[2]
@@ -139,7 +139,7 @@ def test_what_is_on_offer_has_the_shapes_that_are_written_down():
     MODELS.register_module(module=Look, force=True)
     run(make(look=dict(type="Look")))
     assert set(ON_OFFER) <= set(offered)
-    layers, pairs = len(head.classify), len(offered["pairs"].layer)
+    layers, pairs = len(head.class_embed), len(offered["pairs"].layer)
     assert pairs == 2 * layers
     shapes = {name: tuple(value.shape) for name, value in offered.items() if isinstance(value, Tensor)}
     line = (pairs, P, 2)

@@ -92,7 +92,7 @@ def test_point_queries_of_the_decoder_are_used():
     bev = torch.randn(1, 8, 10, 5)
     _, predicted = head(instances, points, bev)
     for layer in head.layers:
-        torch.nn.init.normal_(layer.move[-1].weight)
+        torch.nn.init.normal_(layer.point_branch[-1].weight)
     _, moved = head(instances, points, bev)
     _, other = head(instances, points + torch.randn_like(points), bev)
     assert torch.allclose(predicted[0], head.references.sigmoid()[None], atol=1e-3)
@@ -124,7 +124,7 @@ def test_layers_look_where_the_decoder_placed_the_queries():
     head = make(num_layers=1).eval()
     with torch.no_grad():
         head.references.copy_(inverse_sigmoid(torch.full_like(head.references, 0.1)))
-        head.place[-1].bias.fill_(10.0)  # everything to the far corner
+        head.point_branch[-1].bias.fill_(10.0)  # everything to the far corner
     instances, bev = torch.randn(1, INSTANCES, 20), torch.randn(1, 8, 10, 10)
     at_reference, at_place = bev.clone(), bev.clone()
     at_reference[..., :2, :2] += 1.0
@@ -137,7 +137,7 @@ def test_layers_look_where_the_decoder_placed_the_queries():
 
 def test_the_placement_follows_the_decoded_queries():
     head = make()
-    torch.nn.init.normal_(head.place[-1].weight)
+    torch.nn.init.normal_(head.point_branch[-1].weight)
     bev = torch.randn(1, 8, 10, 10)
     first, other = (head(torch.randn(1, INSTANCES, 20), None, bev)[1][0] for _ in range(2))
     assert not torch.allclose(first, other)
@@ -147,10 +147,10 @@ def test_refinement_gradient_does_not_grow_with_depth():
     """References are detached between layers: a layer's points do not pull on earlier moves."""
     head = make(num_layers=4)
     for layer in head.layers:
-        torch.nn.init.normal_(layer.move[-1].weight, std=0.1)
+        torch.nn.init.normal_(layer.point_branch[-1].weight, std=0.1)
     _, points = head(torch.randn(1, INSTANCES, 20), None, torch.randn(1, 8, 10, 5))
     grads = torch.autograd.grad(
-        points[-1].sum(), [layer.move[-1].bias for layer in head.layers], allow_unused=True
+        points[-1].sum(), [layer.point_branch[-1].bias for layer in head.layers], allow_unused=True
     )
     assert all(g is None or g.abs().max() == 0 for g in grads[:-1])
     assert grads[-1].abs().max() > 0
