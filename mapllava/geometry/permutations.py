@@ -34,9 +34,11 @@ def equivalent_orders(num_points: int, closed: bool, directed: bool = False) -> 
     if num_points < smallest:
         kind = "closed" if closed else "open"
         raise ValueError(f"{num_points} points make no {kind} polyline: at least {smallest} are needed")
-    steps = np.arange(num_points, dtype=np.int64)
+    steps = np.arange(num_points, dtype=np.int64)  # (P,)
     if not closed:
         return steps[None] if directed else np.stack([steps, steps[::-1]])
+    # A ring repeats its first point. Modulo the P - 1 distinct ones, P steps end where they started: rolling
+    # all P would leave the repeated point inside, as an edge of zero length, and a gap at the end
     distinct = num_points - 1
     starts = np.arange(distinct, dtype=np.int64)[:, None]
     forward = (starts + steps) % distinct

@@ -97,12 +97,15 @@ def resample_many(lines: Sequence[np.ndarray], n: int) -> np.ndarray:
     steps = np.hypot(*np.diff(flat, axis=0, prepend=flat[:1]).T)
     steps[starts] = 0.0
     steps[steps < np.finfo(np.float64).tiny] = 0.0  # their inverse would overflow
-    places = flat[:, 0] + 1j * flat[:, 1]  # one interpolation for both coordinates
+    # x + iy: np.interp takes complex values, so that both coordinates are one interpolation
+    places = flat[:, 0] + 1j * flat[:, 1]
+    # Summed line by line, not over all: no digit of a line depends on what stands before it
     along = [np.cumsum(steps[start:end]) for start, end in zip(starts, ends, strict=True)]
     lengths = np.array([length[-1] for length in along])
     targets = np.arange(n) * (lengths / (n - 1))[:, None]
-    targets[:, -1] = lengths
+    targets[:, -1] = lengths  # exactly, where (n - 1) * (length / (n - 1)) may be a digit off
     out = np.empty((len(lines), n), dtype=np.complex128)
     for row, target, length, start, end in zip(out, targets, along, starts, ends, strict=True):
         row[:] = np.interp(target, length, places[start:end])
+    # (L, n) complex is (L, n, 2) float in memory
     return out.view(np.float64).reshape(len(lines), n, 2)

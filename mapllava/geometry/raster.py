@@ -106,6 +106,8 @@ def _parity(
     start: np.ndarray, end: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which centres see an odd number of segments to their left, and which lie on one, ``(Y, X)`` bool."""
+    # Per segment the rows first..stop that it reaches, then one entry per (segment, row). Its crossing of the
+    # row adds 1 from the first column to its right on; the running sum of these is every centre's count
     up = (start[:, 1] <= end[:, 1])[:, None]
     low, high = np.where(up, start, end), np.where(up, end, start)
     first, stop = np.searchsorted(y, low[:, 1], "left"), np.searchsorted(y, high[:, 1], "right")
@@ -154,6 +156,8 @@ def draw_lines(lines: Sequence[np.ndarray], roi: ROI, width: float, cell: float)
     radius = width / 2
     origin, far = np.array([roi.x_min, roi.y_min]), np.array([roi.x_max, roi.y_max])
     start, end = _pieces(*_near(*_segments(lines), origin - width, far + width))
+    # Pieces are at most a metre long, so the cells near one lie in a small square window of fixed size, and
+    # all windows are one array (S, W, W) instead of (S, Y, X)
     first = np.floor((np.minimum(start, end) - radius - origin) / cell - 0.5).astype(int)
     span = np.arange(int(np.ceil((_PIECE + width) / cell)) + 2)
     x, y = first[:, 0, None] + span, first[:, 1, None] + span

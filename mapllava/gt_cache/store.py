@@ -26,6 +26,9 @@ from mapllava.gt_cache.schema import (
 from mapllava.sources.nuscenes.splits import split_label
 from mapllava.structures.frames import MapSpec
 
+# A dtype's state is the tuple (version, byte order, None, None, None, -1, -1, flags). In a pickle the order
+# is a text of length 1 (written 01, or 01 00 00 00), perhaps a memo opcode (94, q and a byte, or r and four),
+# then N three times and J with -1 twice. Looked for in the bytes: the unpickler does not see what it sets.
 _FOREIGN_ORDER = re.compile(
     rb"\x01\x00{0,3}%s(?:\x94|q.|r.{4})?NNNJ\xff{4}J\xff{4}" % (b">" if sys.byteorder == "little" else b"<"),
     re.DOTALL,

@@ -56,6 +56,8 @@ class Cameras:
             ``origin + d * direction`` has depth d in its camera.
         """
         pixels = self.patch_centres(grid)
+        # The inverse takes (u d, v d, d, 1) back to metres: its last column is the camera's place (d = 0),
+        # its first three times (u, v, 1) are the way that a ray goes per metre of depth
         inverse = torch.linalg.inv(self.lidar2img.float())
         rotation, origin = inverse[..., :3, :3], inverse[..., :3, 3]
         image = torch.cat([pixels, torch.ones_like(pixels[:, :1])], dim=-1)

@@ -122,6 +122,7 @@ def _flip_cameras(results: dict, axis: int, slots: list[int]) -> None:
     images, intrinsics = [], []
     for slot in slots:
         img = results["img"][slot]
+        # u -> W - 1 - u, with pixel centres at whole numbers
         image_mirror = np.array([[-1.0, 0.0, img.shape[1] - 1.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         images.append(cv2.flip(img, 1))
         intrinsics.append(image_mirror @ results["cam2img"][slot] @ _mirror(0, 3))

@@ -134,5 +134,5 @@ def stack_images(images: Sequence[np.ndarray], name: str) -> torch.Tensor:
     height, width, channels = shapes[0]
     stacked = np.empty((len(images), channels, height, width), dtype=np.uint8)
     for index, img in enumerate(images):
-        cv2.split(img, list(stacked[index]))
+        cv2.split(img, list(stacked[index]))  # planes straight into the tensor's memory, without a transpose
     return torch.from_numpy(stacked)

@@ -98,6 +98,8 @@ def colour_matrix(brightness: float, contrast: float, saturation: float, hue: fl
         (3, 4): ``bgr' = matrix[:, :3] @ bgr + matrix[:, 3]``. Grey stays grey and, but for
         brightness and contrast, luma stays.
     """
+    # Rodrigues' rotation about the grey axis, as a matrix (3, 3); it moves luma a little, so the luma of what
+    # it gives is taken off again, and the pixel's own put in its place
     angle = np.deg2rad(hue)
     axis = np.full(3, 3**-0.5)
     cross = np.cross(np.eye(3), axis)

@@ -62,6 +62,7 @@ class ResamplePolylines(BaseTransform):
         closed = np.array([line.closed for line in lines], dtype=bool)[keep]
         points = points[keep].astype(np.float32)
         directed = np.array([line.directed for line in lines], dtype=bool)[keep]
+        # (2, 2, O, P), indexed by (directed, closed) to the index rows of every element (G, O, P)
         both = np.stack([order_table(self.num_points, d) for d in (False, True)])
         table = both[directed.astype(np.int64), closed.astype(np.int64)]
         results["gt_labels"] = np.array([line.label for line in lines], dtype=np.int64)[keep]

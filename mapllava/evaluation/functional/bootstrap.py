@@ -74,7 +74,7 @@ def _areas(draws: np.ndarray, group: np.ndarray, found: np.ndarray, num_gt: np.n
 
     Precision rises at true positives only, so that nothing else is needed for the envelope.
     """
-    weight = draws[:, group]
+    weight = draws[:, group]  # (n, P): how often each prediction is there
     seen = np.cumsum(weight, axis=1)
     out = np.zeros((len(draws), len(found)))
     for row, flags in enumerate(found):

@@ -71,6 +71,7 @@ def _chamfer_block(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Sums are running ones: ``mean`` adds in another order when a block has one pair only, and equal
     distances must stay equal for ties.
     """
+    # (n, K) and (m, K) each; one pass per point of the first line keeps (m, K) instead of (n, m, K)
     (ax, ay), (bx, by) = (np.ascontiguousarray(lines.transpose(2, 1, 0)) for lines in (first, second))
     there, back = np.empty_like(ax), np.full_like(bx, np.inf)
     dx, dy = np.empty_like(bx), np.empty_like(bx)

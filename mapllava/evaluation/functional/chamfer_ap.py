@@ -47,6 +47,7 @@ def chamfer_average_precision(
     score = score_of(match_maps(predictions, ground_truth, class_names, protocol, thresholds))
     if thresholds is not None:
         given = np.array(thresholds, dtype=np.float64)
+        # The rows are by ascending threshold; argsort of argsort is each threshold's rank, so its row. (T, C)
         score["ap"] = score["ap"][np.argsort(np.argsort(given))]
         score["thresholds"] = tuple(given.tolist())
     return score

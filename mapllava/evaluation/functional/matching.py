@@ -23,6 +23,8 @@ def pairs_of_groups(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, 
     Returns:
         Two ``(K,)`` int64 arrays, ordered by the first, then by the second index.
     """
+    # A join without the (P, G) table: equal numbers of the sorted second are one run from low to high, and
+    # every first is repeated as often as its run is long
     order = np.argsort(second, kind="stable")
     ordered = second[order]
     low, high = np.searchsorted(ordered, first, "left"), np.searchsorted(ordered, first, "right")
@@ -52,12 +54,14 @@ def nearest_ground_truth(
     distance = chamfer_of_indices(pred, gt, i, j)
     keep = distance <= limit
     i, j, distance = i[keep], j[keep], distance[keep]
+    # By prediction, then nearest first, then line: the first row of each prediction is its best candidate.
+    # A round settles those, and drops them where the strips do not meet, so that the next best comes up
     order = np.lexsort((j, distance, i))
     i, j, distance = i[order], j[order], distance[order]
     nearest = np.full(len(pred), -1)
     found = np.full(len(pred), np.inf)
     while len(i):
-        best = np.flatnonzero(np.diff(i, prepend=-1))
+        best = np.flatnonzero(np.diff(i, prepend=-1))  # where a new prediction begins
         if protocol.buffer is not None:
             meet = strips_meet(pred[i[best]], gt[j[best]], protocol.buffer)
         else:
@@ -91,6 +95,7 @@ def true_positives(
     flags = np.zeros((len(thresholds), len(scores)), dtype=bool)
     for row, threshold in zip(flags, thresholds, strict=True):
         near = order[(distance[order] <= threshold) & (nearest[order] >= 0)]
+        # By descending score; np.unique gives each line's first occurrence, the best-scored that is near it
         _, winner = np.unique(nearest[near], return_index=True)
         row[near[winner]] = True
     return flags

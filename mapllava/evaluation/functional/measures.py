@@ -29,6 +29,7 @@ def average_precision(scores: np.ndarray, found: np.ndarray, num_gt: int) -> np.
     true = np.cumsum(hits, axis=1)
     recall = true / max(num_gt, _EPS)
     precision = true / np.arange(1, hits.shape[1] + 1)
+    # The best precision from here on: a running maximum from the right
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     steps = np.diff(recall, axis=1, prepend=0.0)
     return (steps * envelope).sum(axis=1)
@@ -54,6 +55,7 @@ def best_f1(scores: np.ndarray, found: np.ndarray, num_gt: int) -> dict[str, np.
         return {**empty, "score": np.full(len(found), np.nan)}
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
+    # Only behind the last of equal scores can be cut
     last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     true = np.cumsum(found[:, order], axis=1)[:, last]
     kept = last + 1

@@ -52,6 +52,8 @@ def as_part_of_update(losses: dict[str, Any], own: float, mean: float) -> dict[s
         own: The batch's avg_factor; losses of none are divided by 1.
         mean: The update's, see :func:`update_avg_factors`.
     """
+    # A loss is the sum over ``own`` things by their number. Times own / mean, the mean over the batches is
+    # the sum over all things of the update by the number of all
     weight = max(own, 1.0) / mean
 
     def weighed(value: Any) -> Any:

@@ -21,8 +21,8 @@ class QFormerNeck(MapNeck):
     """Every camera's own queries read that camera's patches; the scene tokens are all of them.
 
     The Q-Former runs on one image at a time, as BLIP-2 trained it. What it cannot know from the
-    image, where a patch looks, is added to the patch features: the encoding of its viewing ray in
-    the map frame. Queries are learned per camera and start from BLIP-2's 32 where its weights are
+    image, where a patch looks, is added to the patch features: the position embedding of its viewing
+    ray in the map frame. Queries are learned per camera and start from BLIP-2's 32 where its weights are
     loaded.
 
     Args:
@@ -31,7 +31,7 @@ class QFormerNeck(MapNeck):
         qformer: config of the Q-Former core, with ``pretrained`` or ``architecture``.
         num_cameras: N.
         num_queries: K.
-        ray_encoding: config of the position encoding; ``RayEncoding`` with its defaults if None.
+        ray_encoding: config of the position embedding; ``RayEncoding`` with its defaults if None.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Position encoding of patches by their viewing rays in the map frame.
+"""Position embedding of patches by their viewing rays in the map frame.
 
 Shapes: B batch, N cameras, P = h*w patches, K depths, C channels.
 """
@@ -92,6 +92,7 @@ class RayEncoding(BaseModule):
         """Encode the rays of a patch grid (h, w): (B, N, P, C) float32."""
         with full_precision(self.depths):
             origin, direction = cameras.patch_rays(grid)
+            # (B, N, P, K, 3) metres, then in [0, 1], then (B, N, P, 3 * K) in inverse-sigmoid space
             points = origin.unsqueeze(3) + direction.unsqueeze(3) * self.depths[:, None]
             place = ((points - self.lower) / self.extent).clamp(_EPS, 1 - _EPS)
             return self.mlp(torch.logit(place).flatten(3))

@@ -82,5 +82,6 @@ class HungarianMapAssigner:
         samples = torch.cat([torch.full_like(rows, sample) for _, sample, rows, _ in parts])
         rows = torch.cat([rows for _, _, rows, _ in parts])
         cols = torch.cat([cols for _, _, _, cols in parts])
+        # One (4, M) tensor, so that one copy brings all indices to the device
         packed = torch.stack([layers, samples, rows, cols]).to(logits.device, non_blocking=True)
         return Assignment(*packed.unbind(0))

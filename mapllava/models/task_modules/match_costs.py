@@ -35,6 +35,7 @@ class FocalClassCost:
         log_p, log_not = torch.nn.functional.logsigmoid(logits), torch.nn.functional.logsigmoid(-logits)
         negative = -log_not * (1 - self.alpha) * probability**self.gamma
         positive = -log_p * self.alpha * (1 - probability) ** self.gamma
+        # The cost of every class (L, B, I, n_classes), of which each element's own is taken, (L, B, I, G)
         index = targets.labels[None, :, None, :].expand(*logits.shape[:-1], -1)
         return (positive - negative).gather(-1, index) * self.weight
 
@@ -55,6 +56,7 @@ class OrderedPointsL1Cost:
         """Cost (L, B, I, G) of points (L, B, I, P, 2) in [0, 1]."""
         layers, batch, instances = points.shape[:3]
         orders = targets.orders
+        # cdist over all layers at once: (B, L*I, P*2) against (B, G*O, P*2), then the best of the O orders
         predicted = points.flatten(3).transpose(0, 1).reshape(batch, layers * instances, -1)
         distance = torch.cdist(predicted, orders.flatten(1, 2).flatten(2), p=1.0)
         best = distance.view(batch, layers, instances, orders.shape[1], orders.shape[2]).amin(-1)
