@@ -21,10 +21,10 @@ from typing import Any
 
 import torch
 from common import finish, parser, say, show_table
+from measured import LOSSES, REST, StepTimer, measured_peak
 from mmengine.logging import MMLogger
 
-from mapllava.analysis.cost import PlanOptions, SampleShape, example_batch, make_plans, measured_peak
-from mapllava.analysis.cost.step_timer import LOSSES, REST, StepTimer
+from mapllava.analysis.cost import PlanOptions, SampleShape, example_batch, make_plans
 from mapllava.cli.command_line import config_of
 from mapllava.config.options import OptionsAction
 from mapllava.config.resolve import resolve

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from mapllava.checkpoint.fit import is_below
 from mapllava.config.walk import dicts
 
 IDENTITY = ("hash", "dtype", "quantization")
@@ -60,7 +61,9 @@ def reloadable_keys(model: nn.Module, roots: Mapping[str, Any]) -> set[str]:
         name for name, parameter in model.named_parameters(remove_duplicate=False) if parameter.requires_grad
     }
     kept.update(name for name, _ in model.named_buffers(remove_duplicate=False))
-    return {key for key in model.state_dict() if key not in kept and any(_below(key, root) for root in roots)}
+    return {
+        key for key in model.state_dict() if key not in kept and any(is_below(key, root) for root in roots)
+    }
 
 
 def base_differences(
@@ -84,7 +87,7 @@ def base_differences(
     """
     lines = []
     for path, then in saved.items():
-        if not any(_below(key, path) for key in elsewhere):
+        if not any(is_below(key, path) for key in elsewhere):
             continue
         now = found.get(path)
         if now is None:
@@ -122,7 +125,3 @@ def _has(model: nn.Module, path: str) -> bool:
     except AttributeError:
         return False
     return True
-
-
-def _below(key: str, root: str) -> bool:
-    return not root or key.startswith(f"{root}.")

@@ -11,6 +11,11 @@ from mapllava.errors import MapLLaVAError
 _SHOWN = 12
 
 
+def is_below(name: str, root: str) -> bool:
+    """Whether a dotted name is a module's or of something in it; an empty root is the whole model."""
+    return not root or name == root or name.startswith(f"{root}.")
+
+
 def check_fit(
     state: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],

@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from torch import nn
 
-from mapllava.checkpoint.fit import check_fit
+from mapllava.checkpoint.fit import check_fit, is_below
 from mapllava.checkpoint.plain_file import read_plain
 from mapllava.errors import MapLLaVAError
 
@@ -33,7 +33,7 @@ def keep_built(module: nn.Module) -> list[str]:
     marked: list[str] = []
     for name, child in module.named_modules():
         if not isinstance(child, BaseModule) and hasattr(child, "init_weights"):
-            if not getattr(child, "is_init", False) and not any(_below(name, outer) for outer in marked):
+            if not getattr(child, "is_init", False) and not any(is_below(name, outer) for outer in marked):
                 marked.append(name)
             child.is_init = True  # type: ignore[assignment]
     return marked
@@ -136,7 +136,3 @@ def _load(module: nn.Module, config: Mapping[str, Any], path: str) -> None:
         f"{where}: {len(found)} tensors loaded, {len(state) - len(found)} of other parts left out",
         logger="current",
     )
-
-
-def _below(name: str, outer: str) -> bool:
-    return not outer or name.startswith(f"{outer}.")

@@ -6,6 +6,7 @@ from collections import Counter
 
 from torch import nn
 
+from mapllava.checkpoint.fit import is_below
 from mapllava.checkpoint.loading import LoadReport
 
 _LORA = "lora_"  # in the names of peft's parameters, which live inside the loaded module
@@ -29,9 +30,9 @@ def weight_summary(model: nn.Module) -> str:
         return ""
     rows = [("weights of", "loaded", "interpolated", "new", "")]
     for part, child in model.named_children():
-        within = [report for path, report in reports.items() if _below(path, part)]
+        within = [report for path, report in reports.items() if is_below(path, part)]
         names = [f"{part}.{name}" for name, _ in child.named_parameters()]
-        new = [name for name in names if _LORA in name or not any(_below(name, path) for path in reports)]
+        new = [name for name in names if _LORA in name or not any(is_below(name, path) for path in reports)]
         if not names:
             continue
         loaded = sum(len(report.loaded) for report in within)
@@ -48,7 +49,3 @@ def weight_summary(model: nn.Module) -> str:
 
 def _loaded(module: nn.Module) -> bool:
     return isinstance(getattr(module, "load_report", None), LoadReport)
-
-
-def _below(path: str, root: str) -> bool:
-    return path == root or path.startswith(f"{root}.")

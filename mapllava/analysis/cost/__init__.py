@@ -5,7 +5,7 @@ from mapllava.analysis.cost.fake_step import build_meta, record_step
 from mapllava.analysis.cost.memory_plan import Plan, PlanOptions, choose, make_plans
 from mapllava.analysis.cost.model_parts import Part, model_parts
 from mapllava.analysis.cost.step_recorder import StepRecorder
-from mapllava.analysis.cost.training_step import build_optimizer, measured_peak, training_step
+from mapllava.analysis.cost.training_step import build_optimizer, training_step
 
 __all__ = [
     "Part",
@@ -18,7 +18,6 @@ __all__ = [
     "choose",
     "example_batch",
     "make_plans",
-    "measured_peak",
     "model_parts",
     "record_step",
     "training_step",

@@ -80,10 +80,6 @@ class StepRecorder(TorchDispatchMode):
         self.held = self.peak = self.live
         self.peak_activations = 0
 
-    def total_flops(self, *phases: str) -> int:
-        """Operations of some phases, of all parts."""
-        return sum(count for (phase, _), count in self.flops.items() if phase in phases)
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):

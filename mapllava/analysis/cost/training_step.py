@@ -1,4 +1,4 @@
-"""One training step as the runner makes it, and the memory it takes on a CPU."""
+"""One training step as the runner makes it."""
 
 from __future__ import annotations
 
@@ -78,22 +78,3 @@ def training_step(
     if after_forward is not None:
         after_forward()
     loss.backward()
-
-
-def measured_peak(step: Callable[[], None]) -> int:
-    """Most bytes that PyTorch's CPU allocator holds during a step above what it held before.
-
-    Args:
-        step: the step; run it once before, so that caches are filled.
-    """
-    with torch.profiler.profile(
-        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
-    ) as profile:
-        step()
-    results: Any = profile.profiler
-    events = [event for event in results.kineto_results.events() if event.name() == "[memory]"]
-    live = peak = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
-    return peak

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mapllava.checkpoint.fit import is_below
 from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.optim.muon_adamw import MATRICES
 from mapllava.errors import MapLLaVAError
@@ -78,7 +79,7 @@ class MapOptimWrapperConstructor:
         names = [name for name, _ in model.named_parameters()]
         for group, options in self.groups.items():
             for prefix in options["prefix"]:
-                if not any(_below(name, prefix) for name in names):
+                if not any(is_below(name, prefix) for name in names):
                     raise MapLLaVAError(
                         f"optim_wrapper.paramwise_cfg.groups.{group}: no parameter lies below '{prefix}'; "
                         f"the model has {', '.join(child for child, _ in model.named_children())}"
@@ -115,7 +116,7 @@ class MapOptimWrapperConstructor:
             (len(prefix), group)
             for group, options in self.groups.items()
             for prefix in options["prefix"]
-            if _below(name, prefix)
+            if is_below(name, prefix)
         ]
         return max(matches)[1] if matches else DEFAULT_GROUP
 
@@ -132,10 +133,6 @@ def _check_group(name: str, group: Mapping[str, Any]) -> dict[str, Any]:
     prefix = group["prefix"]
     prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
     return {"prefix": prefixes, "lr_mult": float(group.get("lr_mult", 1.0))}
-
-
-def _below(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(f"{prefix}.")
 
 
 def _matrices(model: nn.Module, min_size: int) -> set[str]:

@@ -5,13 +5,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.measured import measured_peak
 from mapllava.analysis.cost import (
     SampleShape,
     StepRecorder,
     build_meta,
     build_optimizer,
     example_batch,
-    measured_peak,
     record_step,
     training_step,
 )

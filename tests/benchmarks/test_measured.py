@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from mapllava.analysis.cost import step_timer
-from mapllava.analysis.cost.step_timer import LOSSES, REST, StepTimer
+from benchmarks import measured
+from benchmarks.measured import LOSSES, REST, StepTimer
 
 
 class Work(torch.autograd.Function):
@@ -51,7 +51,7 @@ class Model(nn.Module):
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(step_timer.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(measured.time, "perf_counter", lambda: now[0])
     return now
 
 

@@ -1,4 +1,4 @@
-"""Where the time of a real training step goes, part by part, forward and backward."""
+"""Where the time of a real training step goes, part by part, and the memory it takes on a CPU."""
 
 from __future__ import annotations
 
@@ -104,3 +104,22 @@ class StepTimer:
                     tensor.register_hook(lambda _gradient: self.mark(name))
 
         return hook
+
+
+def measured_peak(step: Callable[[], None]) -> int:
+    """Most bytes that PyTorch's CPU allocator holds during a step above what it held before.
+
+    Args:
+        step: the step; run it once before, so that caches are filled.
+    """
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as profile:
+        step()
+    results: Any = profile.profiler
+    events = [event for event in results.kineto_results.events() if event.name() == "[memory]"]
+    live = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        live += event.nbytes()
+        peak = max(peak, live)
+    return peak
