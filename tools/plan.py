@@ -16,8 +16,7 @@ from typing import Any
 from mmengine.logging import MMLogger
 from rich.console import Console
 
-from mapllava.analysis.cost import PlanOptions, choose, make_plans, model_parts
-from mapllava.analysis.cost.memory_plan import build
+from mapllava.analysis.cost import PlanOptions, build_meta, choose, make_plans, model_parts
 from mapllava.analysis.cost.model_parts import without_quantization
 from mapllava.analysis.cost.plan_report import plan_report, plan_values
 from mapllava.cli.command_line import config_of, run_tool
@@ -86,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     options = options_of(args, cfg)
     MMLogger.get_current_instance().setLevel(logging.WARNING)
     plain, bits = without_quantization(cfg.model)
-    parts = model_parts(build(plain), bits)
+    parts = model_parts(build_meta(plain), bits)
     with Console(stderr=True).status("building") as status:
         plans = make_plans(cfg, options, lambda what: status.update(f"counting a step: {what}"))
     chosen = choose(plans)

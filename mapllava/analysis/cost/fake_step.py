@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from mapllava.analysis.cost.step_recorder import StepRecorder
 from mapllava.analysis.cost.training_step import exchanged, training_step
 from mapllava.config.without_pretrained import without_pretrained
+from mapllava.errors import MapLLaVAError
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.registry import MODELS
@@ -77,9 +78,16 @@ class _OnePairPerElement:
 
 
 def build_meta(model_cfg: dict) -> Any:
-    """A config's model on the meta device: nothing downloaded, nothing allocated."""
-    with torch.device("meta"):
-        return MODELS.build(without_pretrained(model_cfg))
+    """A config's model on the meta device: nothing downloaded, nothing allocated.
+
+    Raises:
+        MapLLaVAError: naming what the config's model lacks.
+    """
+    try:
+        with torch.device("meta"):
+            return MODELS.build(without_pretrained(model_cfg))
+    except (TypeError, ValueError, KeyError) as error:
+        raise MapLLaVAError(f"the config's model cannot be built without its weights: {error}") from error
 
 
 def record_step(

@@ -22,7 +22,6 @@ from mapllava.analysis.cost.model_parts import (
 )
 from mapllava.analysis.cost.step_recorder import StepRecorder
 from mapllava.engine.distributed.fsdp2_wrapper import TRANSFORMER_BLOCKS
-from mapllava.errors import MapLLaVAError
 
 GIB = 2**30
 CUDA_CONTEXT = 0.6 * GIB  # driver, kernels and cuBLAS workspaces of one process
@@ -102,16 +101,16 @@ def make_plans(cfg: Any, options: PlanOptions, progress: Callable[[str], None] |
     shape, dtype = SampleShape.from_config(cfg), cfg["optim_wrapper"].get("dtype")
     plans = []
     for checkpointing, model_cfg in _checkpointing_choices(plain, options):
-        costs = _Costs(build(model_cfg), cfg, options)
+        costs = _Costs(build_meta(model_cfg), cfg, options)
         for batch in options.batches:
             if progress is not None:
                 progress(f"checkpointing {checkpointing}, batch {batch}")
             samples = example_batch(shape, batch)
-            record = record_step(build(model_cfg), samples, dtype, options.gpu)
+            record = record_step(build_meta(model_cfg), samples, dtype, options.gpu)
             for name, quantized in _weight_choices(plain, bits, options):
                 plans.append(costs.replicated(record, (name, checkpointing, batch), quantized))
             if costs.shards is not None and not bits:
-                record = record_step(build(model_cfg), samples, dtype, options.gpu, cache=False)
+                record = record_step(build_meta(model_cfg), samples, dtype, options.gpu, cache=False)
                 plans.append(costs.sharded(record, (AS_CONFIGURED, checkpointing, batch)))
     return plans
 
@@ -130,18 +129,6 @@ def choose(plans: Sequence[Plan]) -> Plan | None:
     least = min(plan.flops_of(*PHASES) for plan in fitting)
     near = [plan for plan in fitting if plan.flops_of(*PHASES) <= _NEARLY * least]
     return max(near, key=lambda plan: (plan.batch, -plan.flops_of(*PHASES)))
-
-
-def build(model_cfg: Any) -> nn.Module:
-    """The model on the meta device.
-
-    Raises:
-        MapLLaVAError: naming what the config's model lacks.
-    """
-    try:
-        return build_meta(model_cfg)
-    except (TypeError, ValueError, KeyError) as error:
-        raise MapLLaVAError(f"the config's model cannot be built without its weights: {error}") from error
 
 
 def _checkpointing_choices(model_cfg: Any, options: PlanOptions) -> list[tuple[str, Any]]:

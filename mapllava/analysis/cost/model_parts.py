@@ -16,7 +16,7 @@ from mapllava.config.hooks import hooks_of
 from mapllava.config.walk import dicts
 from mapllava.engine.distributed.fsdp2_wrapper import TRANSFORMER_BLOCKS
 from mapllava.engine.distributed.memory import state_memory
-from mapllava.registry import MODELS, OPTIMIZERS
+from mapllava.registry import MODELS
 
 # bytes of a linear weight: NF4 has an 8-bit scale per 64 weights, a float32 scale per 256 of those;
 # 8-bit has a float32 scale per row, which is left out here
@@ -153,7 +153,7 @@ def dequantized_bytes(model: nn.Module, bits: dict[str, int]) -> int:
 
 def buffer_bytes(model: nn.Module) -> int:
     """Bytes of all buffers."""
-    return sum(b.numel() * b.element_size() for b in model.buffers())
+    return sum(buffer.nbytes for buffer in model.buffers())
 
 
 def optimizer_bytes(model: nn.Module, optim_wrapper: dict) -> tuple[float, float]:
@@ -172,20 +172,15 @@ def optimizer_bytes(model: nn.Module, optim_wrapper: dict) -> tuple[float, float
         options = {key: value for key, value in group.items() if key not in ("params", "param_names")}
         groups.append({**options, "params": [stand_in]})
         fused = group.get("fused") or group.get("foreach") is False
-        size = sum(p.numel() * p.element_size() for p in group["params"])
+        size = sum(p.nbytes for p in group["params"] if p.requires_grad)
         scratch = max(scratch, 0.0 if fused else size)
-    kind = cfg.pop("type")
-    small: Any
-    if isinstance(kind, str) and hasattr(torch.optim, kind):
-        small = getattr(torch.optim, kind)(groups, **cfg)
-    else:
-        small = OPTIMIZERS.build({**cfg, "type": kind, "params": groups})
+    small: Any = type(built)(groups, **{key: value for key, value in cfg.items() if key != "type"})
     small.step()
     for group, original in zip(small.param_groups, built.param_groups, strict=True):
         kept = small.state[group["params"][0]].values() if group["params"][0] in small.state else ()
         tensors = [v for v in kept if isinstance(v, torch.Tensor) and v.ndim]
         per_value = sum(t.numel() * t.element_size() for t in tensors) / group["params"][0].numel()
-        state += per_value * sum(p.numel() for p in original["params"])
+        state += per_value * sum(p.numel() for p in original["params"] if p.requires_grad)
     return state, scratch
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -12,20 +12,16 @@ from torch import nn
 from mapllava.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 
-def build_optimizer(model: nn.Module, optim_wrapper: dict) -> torch.optim.Optimizer:
-    """The optimiser of a config over what trains; torch's own in one group, others in their groups.
+def build_optimizer(model: nn.Module, optim_wrapper: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """The optimiser of a config, in its groups.
 
     Args:
         model: the model.
         optim_wrapper: the config's ``optim_wrapper``.
     """
-    cfg = dict(optim_wrapper["optimizer"])
-    kind = cfg.pop("type")
-    if isinstance(kind, str) and hasattr(torch.optim, kind):
-        return getattr(torch.optim, kind)([p for p in model.parameters() if p.requires_grad], **cfg)
     build: Any = OPTIM_WRAPPER_CONSTRUCTORS.build(
         {
-            "type": optim_wrapper.get("constructor", "MapOptimWrapperConstructor"),
+            "type": optim_wrapper.get("constructor", "DefaultOptimWrapperConstructor"),
             "optim_wrapper_cfg": {"optimizer": dict(optim_wrapper["optimizer"])},
             "paramwise_cfg": optim_wrapper.get("paramwise_cfg"),
         }

@@ -20,6 +20,7 @@ from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.engine.runner.resume_changes import check_resume
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, OPTIMIZERS, RUNNERS, find
+from mapllava.resources import explain_resources
 from mapllava.startup import wait_policy
 
 _TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -131,11 +132,8 @@ def _join_processes(launcher: str, options: dict) -> None:
             dist.init_process_group(backend="gloo", timeout=timeout)
     except dist.DistError as error:
         host, port = (os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
-        if "EADDRINUSE" in str(error) or "already in use" in str(error):
-            raise MapLLaVAError(
-                f"port {port} on {host} is in use by another program or run: choose a free one, "
-                "MASTER_PORT=29501 for instance"
-            ) from error
+        if taken := explain_resources(error):
+            raise MapLLaVAError(f"{host}:{port}: {taken}") from error
         raise MapLLaVAError(
             f"rank {os.environ.get('RANK')} of {os.environ.get('WORLD_SIZE')} did not meet the others at "
             f"{host}:{port}: {str(error).splitlines()[0]} Has every process been started, and does "

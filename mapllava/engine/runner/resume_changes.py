@@ -19,6 +19,13 @@ from mapllava.registry import SCOPE
 
 EQUAL, EFFECT, HARMLESS = "must be equal", "takes effect", "harmless"
 
+_HOW_DATA_ARE_READ = (
+    *("num_workers", "persistent_workers", "prefetch_factor", "pin_memory*", "timeout"),
+    *("data_root", "ann_file"),  # data are compared by their fingerprint and number
+    "map_spec",  # the top-level one is compared
+)
+_OF_A_STEP = ("lr", "weight_decay", "betas", "eps", "momentum", "dampening", "nesterov", "muon")
+
 RULES = (  # the first whose pattern fits a key, or one above it, decides; * stands for any keys
     ("model.*pretrained", HARMLESS),  # what lies there is compared with what the checkpoint says of it
     ("model.decoder.tokenizer", HARMLESS),  # as are the ids that it makes of the prompt
@@ -26,28 +33,14 @@ RULES = (  # the first whose pattern fits a key, or one above it, decides; * sta
     ("model", EQUAL),
     ("map_spec", EQUAL),
     ("train_dataloader.batch_size", EFFECT),
-    ("train_dataloader.*num_workers", HARMLESS),
-    ("train_dataloader.*persistent_workers", HARMLESS),
-    ("train_dataloader.*prefetch_factor", HARMLESS),
-    ("train_dataloader.*pin_memory*", HARMLESS),
-    ("train_dataloader.*timeout", HARMLESS),
-    ("train_dataloader.*data_root", HARMLESS),
-    ("train_dataloader.*ann_file", HARMLESS),  # data are compared by their fingerprint and number
-    ("train_dataloader.*map_spec", HARMLESS),  # the top-level one is compared
+    *((f"train_dataloader.*{key}", HARMLESS) for key in _HOW_DATA_ARE_READ),
     ("train_dataloader.*pipeline", EFFECT),
     ("train_dataloader", EQUAL),
     ("train_cfg.type", EQUAL),
     ("train_cfg", EFFECT),
     ("randomness.deterministic", HARMLESS),
     ("randomness", EQUAL),
-    ("optim_wrapper.optimizer.lr", EFFECT),
-    ("optim_wrapper.optimizer.weight_decay", EFFECT),
-    ("optim_wrapper.optimizer.betas", EFFECT),
-    ("optim_wrapper.optimizer.eps", EFFECT),
-    ("optim_wrapper.optimizer.momentum", EFFECT),
-    ("optim_wrapper.optimizer.dampening", EFFECT),
-    ("optim_wrapper.optimizer.nesterov", EFFECT),
-    ("optim_wrapper.optimizer.muon", EFFECT),
+    *((f"optim_wrapper.optimizer.{key}", EFFECT) for key in _OF_A_STEP),
     ("optim_wrapper.paramwise_cfg.*_mult", EFFECT),
     ("optim_wrapper.dtype", EFFECT),
     ("optim_wrapper.clip_grad", EFFECT),
