@@ -1,4 +1,4 @@
-"""Several splits as one data set, which says so wherever a split is named."""
+"""Several splits as one data set, whose name for the split lists them all."""
 
 from __future__ import annotations
 

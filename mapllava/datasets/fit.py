@@ -1,4 +1,4 @@
-"""Whether the samples of a data set fit a model: what no cache can know by itself."""
+"""Whether the samples of a data set fit a model, which a GT cache alone cannot tell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
 MOUNTING_TOLERANCE = 0.3
-"""Metres by which the LiDAR may hang higher or lower than the model takes it to."""
+"""Metres by which the LiDAR may be mounted higher or lower than the model assumes."""
 
 
 def crowded(entries: Iterable[Mapping[str, Any]], map_spec: MapSpec, limit: int) -> str:
@@ -49,12 +49,12 @@ def misfits(
     limits: Iterable[Any],
     ground: float | None,
 ) -> Iterator[Finding]:
-    """Look for what of a data set a model does not draw, and what it looks for in the wrong place.
+    """Find more elements than a model predicts, and a LiDAR at another height than the model assumes.
 
     Args:
         entries: Gives them as the GT cache stores them.
         map_spec: Of the cache.
-        limits: How many elements the parts of the model draw; what is no number is left out.
+        limits: How many elements the parts of the model can predict; None for a part without a limit.
         ground: The ground's z in the ``lidar`` frame that the model was built with, metres, if any.
 
     Yields:
@@ -71,7 +71,7 @@ def misfits(
 
 
 def mounted_elsewhere(entries: Iterable[Mapping[str, Any]], ground: float) -> str:
-    """Say whether the LiDAR hangs at another height than a model of the ``lidar`` frame takes it to.
+    """Say whether the LiDAR is mounted at another height than a model of the ``lidar`` frame assumes.
 
     Args:
         entries: As the GT cache stores them.

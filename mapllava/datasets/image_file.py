@@ -1,4 +1,4 @@
-"""One camera's image file: what may be read, and pixels that are what the camera stored, or an error."""
+"""One camera's image file, decoded exactly as stored; anything else is an error."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ from mapllava.structures.map_data_sample import MapDataSample, prompts_of
 
 @MODELS.register_module()
 class MapLLaVA(BaseModel):
-    """Vision encoder, Q-Former neck, map queries, map decoder and vector map head in a row.
+    """Vision encoder, Q-Former neck, map queries, map decoder and vector map head, one after the other.
 
-    Widths flow from part to part while building, so no config states one twice.
+    Each part tells the next its width when the model is built, so that no config states one twice.
 
     Args:
         vision_encoder: images (B, N, 3, H, W) to patch features.
@@ -97,7 +97,7 @@ class MapLLaVA(BaseModel):
             print_log(f"\n{summary}", logger="current")
 
     def init_weights(self) -> None:
-        """Do what the parts' ``init_cfg`` say, once; all else starts as it was built or loaded."""
+        """Apply the parts' ``init_cfg``, once; everything else starts as it was built or loaded."""
         keep_built(self)
         initialise(self)
 
@@ -107,7 +107,7 @@ class MapLLaVA(BaseModel):
         data_samples: Sequence[MapDataSample] | None = None,
         mode: str = "tensor",
     ) -> dict[str, Tensor] | list[MapDataSample] | tuple[Tensor, Tensor]:
-        """MMEngine's three ways through a model.
+        """Losses, predictions or raw outputs, as MMEngine's ``mode`` says.
 
         Args:
             inputs: ``img`` (B, N, 3, H, W) normalised, ``lidar2img`` (B, N, 4, 4).

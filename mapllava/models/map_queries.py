@@ -24,7 +24,7 @@ _MAX_CACHED_MASKS = 8
 
 
 class BaseMapQueries(BaseModule):
-    """What both layouts share: content, grouping of the tokens, mask.
+    """Base of both layouts: learned content, grouping of the tokens, attention mask.
 
     A layout is ``num_instances`` groups of ``1 + num_point_tokens`` neighbouring tokens, the
     first of each group being the instance.
@@ -62,7 +62,7 @@ class BaseMapQueries(BaseModule):
         raise NotImplementedError
 
     def split(self, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Take decoded queries apart.
+        """Split decoded queries into instances and points.
 
         Args:
             hidden: (B, Q, D).
@@ -79,9 +79,9 @@ class BaseMapQueries(BaseModule):
         return groups[:, :, 0], groups[:, :, 1:] if self.num_point_tokens else None
 
     def attention_mask(self, prefix_len: int, device: torch.device | str = "cpu") -> Tensor:
-        """Who may attend to whom, (L, L) bool, row attends to column, True = may.
+        """Which token may attend to which, (L, L) bool: True where the row may attend to the column.
 
-        Kept for the next call with the same length and device: treat it as read-only.
+        It is kept for the next call with the same length and device: do not write to it.
 
         Args:
             prefix_len: tokens before the first query; 0 gives the queries' own block.
@@ -102,7 +102,7 @@ class BaseMapQueries(BaseModule):
         Args:
             prefix_len: tokens before the first query.
             device: where the mask lives.
-            padding: (B,), how many first tokens of each sample are none; see :func:`beside_padding`.
+            padding: (B,), how many first tokens of each sample are padding; see :func:`beside_padding`.
         """
         from torch.nn.attention.flex_attention import create_block_mask
 
@@ -124,8 +124,8 @@ class BaseMapQueries(BaseModule):
         """The attention rules, element by element: the one place where they are written.
 
         Args:
-            row: indices of the tokens that look, integers of any shape, e.g. (L, 1).
-            column: indices of the tokens looked at; shapes must broadcast, e.g. (L,).
+            row: indices of the tokens that attend, integers of any shape, e.g. (L, 1).
+            column: indices of the tokens attended to; shapes must broadcast, e.g. (L,).
             prefix_len: tokens before the first query.
 
         Returns:
@@ -135,9 +135,9 @@ class BaseMapQueries(BaseModule):
         # the prefix index // size is a token's group, and index % size == 0 its first token, the instance.
         # Indices of the prefix get below 0, as do their groups, and are never taken for those of queries.
         size = 1 + self.num_point_tokens
-        looking, seen = row - prefix_len, column - prefix_len
-        same = torch.div(looking, size, rounding_mode="floor") == torch.div(seen, size, rounding_mode="floor")
-        instances = (looking % size == 0) & (seen % size == 0)
+        query, key = row - prefix_len, column - prefix_len
+        same = torch.div(query, size, rounding_mode="floor") == torch.div(key, size, rounding_mode="floor")
+        instances = (query % size == 0) & (key % size == 0)
         of_query = (row >= prefix_len) & ((column < prefix_len) | same | instances)
         return of_query | ((row < prefix_len) & (column <= row))
 
@@ -153,11 +153,11 @@ class BaseMapQueries(BaseModule):
 
 
 def beside_padding(row: Tensor, column: Tensor, padding: Tensor) -> Tensor:
-    """Whether a token may attend to another beside padding, which only sees and is seen by itself.
+    """Whether a token may attend to another given padding, which is connected to itself only.
 
     Args:
-        row: indices of the tokens that look, of any shape.
-        column: indices of the tokens looked at; shapes must broadcast.
+        row: indices of the tokens that attend, of any shape.
+        column: indices of the tokens attended to; shapes must broadcast.
         padding: how many first tokens are padding, a scalar or as many as broadcast.
 
     Returns:

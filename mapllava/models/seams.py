@@ -1,7 +1,6 @@
-"""What the parts of a model hand to each other, looked at where it is handed over.
+"""Checks of what one part of a model gives to the next; a part may be a plug-in's.
 
-A part may be anybody's. Types, shapes, dtypes and devices are compared, never values, so that a GPU is not
-waited for.
+Types, shapes, dtypes and devices are compared, never values: that would wait for the GPU.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ Shape = tuple[int | str, ...]
 
 
 def fail(part: nn.Module, gave: str, expected: str) -> MapLLaVAError:
-    """The error that names a part, what it gave and what it should have."""
+    """The error that names a part, what it gave and what was expected."""
     return MapLLaVAError(f"{type(part).__name__} gave {gave}; expected {expected}")
 
 
 def check_attributes(part: nn.Module, least: Mapping[str, int]) -> None:
-    """Whole numbers that a part must tell the next.
+    """Check the whole numbers that the next part needs.
 
     Args:
         part: the part.
@@ -42,11 +41,11 @@ def check_attributes(part: nn.Module, least: Mapping[str, int]) -> None:
 
 
 def check_tensor(part: nn.Module, what: str, value: Any, shape: Shape, like: Tensor | None = None) -> Tensor:
-    """A tensor that a part gives.
+    """Check a tensor that a part gives.
 
     Args:
         part: the part.
-        what: the message's word for it.
+        what: its name in the message.
         value: what it gave, of any shape.
         shape: sizes; a word stands for any size from 1.
         like: a tensor on the same device, and of a dtype that it can be computed with; None for any.
@@ -78,7 +77,7 @@ def check_tensor(part: nn.Module, what: str, value: Any, shape: Shape, like: Ten
 
 
 def check_grid(encoder: nn.Module, grid: Any) -> tuple[int, int]:
-    """Rows and columns of patches that a vision encoder tells.
+    """Check the rows and columns of patches that a vision encoder announces.
 
     Raises:
         MapLLaVAError: if they are not two whole numbers from 1.
@@ -90,7 +89,7 @@ def check_grid(encoder: nn.Module, grid: Any) -> tuple[int, int]:
 
 
 def check_neck_output(neck: nn.Module, out: Any, batch: int, like: Tensor) -> NeckOutput:
-    """Scene tokens, and a BEV map where the neck announces one.
+    """Check the scene tokens, and the BEV map where the neck announces one.
 
     Args:
         neck: the neck, with ``embed_dims`` and ``bev_dims``.
@@ -116,7 +115,7 @@ def check_neck_output(neck: nn.Module, out: Any, batch: int, like: Tensor) -> Ne
 
 
 def check_map_queries(queries: Any, dims: int) -> None:
-    """Query tokens and mask, which are the same for every batch; to be looked at once.
+    """Check query tokens and mask; once is enough, they are the same for every batch.
 
     Args:
         queries: the layout.
@@ -136,7 +135,7 @@ def check_map_queries(queries: Any, dims: int) -> None:
 
 
 def check_split(queries: Any, split: Any, hidden: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Decoded queries (B, Q, D), taken apart: instances (B, I, D), and points (B, I, P, D) or None.
+    """Check decoded queries (B, Q, D), taken apart: instances (B, I, D), and points (B, I, P, D) or None.
 
     Raises:
         MapLLaVAError: if they are something else.
@@ -150,7 +149,7 @@ def check_split(queries: Any, split: Any, hidden: Tensor) -> tuple[Tensor, Tenso
 
 
 def check_layers(head: Any, out: Any, instances: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Class logits (L, B, I, n_classes) and points (L, B, I, P, 2) of a head.
+    """Check class logits (L, B, I, n_classes) and points (L, B, I, P, 2) of a head.
 
     Raises:
         MapLLaVAError: if they are something else.
@@ -162,7 +161,7 @@ def check_layers(head: Any, out: Any, instances: Tensor, num_classes: int) -> tu
 
 
 def check_losses(losses: Mapping[nn.Module, Any]) -> list[dict[str, Any]]:
-    """Losses of head and neck; MMEngine adds up those with ``loss`` in their name, and logs the others.
+    """Check the losses of head and neck; MMEngine adds up those with ``loss`` in their name, logs the rest.
 
     Args:
         losses: part to what its ``loss`` gave.
@@ -210,7 +209,7 @@ def _two(part: nn.Module, value: Any, expected: str) -> tuple[Any, Any]:
 
 
 def check_instances(head: nn.Module, found: Any, count: int) -> list[Any]:
-    """Predictions of a head, one ``InstanceData`` per sample.
+    """Check the predictions of a head, one ``InstanceData`` per sample.
 
     Raises:
         MapLLaVAError: if there are not as many, or one lacks points (K, P, 2), scores or labels (K,).

@@ -1,4 +1,4 @@
-"""A made-up surround rig: for estimates, contract checks and tests."""
+"""A synthetic surround rig, for estimates, contract checks and tests."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Frames, the region of interest and the map's specification; numpy only.
 
 Two frames exist. ``lidar``: origin LIDAR_TOP, x to the right, y forward. ``ego``: origin at the
-rear axle, x forward, y to the left. Both in metres, z up. The frame's name travels with every
-artefact, because a box of 30 x 60 m means two different places in the two of them.
+rear axle, x forward, y to the left. Both in metres, z up. The frame's name is stored with every
+artefact, because a box of 30 x 60 m is another place in each of them.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class ROI:
 
 @dataclass(frozen=True)
 class MapSpec:
-    """What a map is, written once in a config and compared wherever artefacts meet.
+    """Frame, region and classes of a map: written once in a config, compared wherever two artefacts meet.
 
     Args:
         frame: One of :data:`FRAMES`.

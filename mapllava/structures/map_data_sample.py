@@ -1,4 +1,4 @@
-"""The sample that travels through pipeline, model and evaluator."""
+"""The sample that pipeline, model and evaluator pass on."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ _MIDDLE = 127.5
 
 @TRANSFORMS.register_module()
 class PhotoMetricDistortionMultiView(BaseTransform):
-    """Distort the colours of all cameras, by one draw per sample or one per camera.
+    """Distort the colours of all cameras, with one random choice per sample, or one per camera.
 
     Brightness, contrast, saturation and hue are each linear in BGR, so the four become one 3 x 4
     matrix and one saturating uint8 pass per image (hue turns about the grey axis at constant
-    luma, in place of HSV's hexagon). Each is drawn with probability ``prob``.
+    luma, in place of HSV's hexagon). Each happens with probability ``prob``.
 
     Required Keys:
 

@@ -1,4 +1,4 @@
-"""Polylines as arrays to train on."""
+"""Polylines to training targets: labels, points and their equivalent orders."""
 
 from __future__ import annotations
 

@@ -87,10 +87,10 @@ class VectorMapHead(BaseModule):
         self.criterion = MODELS.build(dict(criterion, **given))
 
     def _spread(self, num_instances: int) -> Tensor:
-        """Learned references of each query, spread over the ROI, in inverse-sigmoid space (I, P, 2).
+        """First references (I, P, 2) in inverse-sigmoid space, spread over the ROI.
 
-        Query centres lie on a grid and each query starts as a short line along the car: queries that all
-        start from one place would all be pulled to the same element.
+        The centres lie on a grid, and each query starts as a short line along the car. Queries that all
+        started from one place would all be pulled to the same element.
         """
         length, width = self.map_spec.roi.length_and_width(self.map_spec.frame)
         lanes = max(1, round(math.sqrt(num_instances / (length / width))))
@@ -105,7 +105,7 @@ class VectorMapHead(BaseModule):
         return inverse_sigmoid(points.clamp(0.02, 0.98))
 
     def forward(self, instances: Tensor, points: Tensor | None, bev: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Place the queries, then refine them layer by layer.
+        """Predict classes and points at every layer.
 
         Args:
             instances: (B, I, D) decoded instance queries.
@@ -125,7 +125,8 @@ class VectorMapHead(BaseModule):
         all_points = [moved.sigmoid()]
         all_logits = [self.class_embed[0](state).float()]
         for layer, class_embed in zip(self.layers, self.class_embed[1:], strict=True):
-            references = moved.detach().sigmoid()
+            # Detached: a layer's loss trains its own move, and no gradient grows from layer to layer
+            references = moved.detach().sigmoid()  # (B, I, P, 2)
             state, content, move = layer(state, content, references, bev)
             moved = inverse_sigmoid(references) + move
             all_points.append(moved.sigmoid())
@@ -160,7 +161,8 @@ class VectorMapHead(BaseModule):
             One InstanceData per sample, best first: ``points`` (K, P, 2) metres, ``scores`` (K,),
             ``labels`` (K,), ``bboxes`` (K, 4) as x_min, y_min, x_max, y_max of the points.
         """
-        scores = logits[-1].float().sigmoid().flatten(1)
+        # The best (instance, class) pairs: index // n_classes is the instance, index % n_classes the class
+        scores = logits[-1].float().sigmoid().flatten(1)  # (B, I * n_classes)
         keep, index = scores.topk(min(self.max_predictions, scores.shape[1]), dim=1)
         num_classes = logits.shape[-1]
         metres = self.map_spec.roi.denormalize(points[-1].float())

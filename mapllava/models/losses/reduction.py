@@ -13,7 +13,7 @@ from mapllava.errors import MapLLaVAError
 
 
 def avg_factor(part: nn.Module, data_samples: Sequence[Any]) -> float:
-    """What the losses of a part of the model are averaged over in a batch: its ``avg_factor``, or samples.
+    """What a part divides its losses of a batch by: its ``avg_factor``, or the number of samples.
 
     Raises:
         MapLLaVAError: if it is no number from 0.
@@ -25,7 +25,7 @@ def avg_factor(part: nn.Module, data_samples: Sequence[Any]) -> float:
 
 
 def update_avg_factors(parts: Sequence[nn.Module], batches: Sequence[Sequence[Any]]) -> list[float]:
-    """What each part's losses are averaged over in the batches of an update, as a mean per batch.
+    """What each part divides its losses by in an update, as a mean over the update's batches.
 
     Every process must call it, with as many batches as the others.
 
@@ -45,7 +45,7 @@ def update_avg_factors(parts: Sequence[nn.Module], batches: Sequence[Sequence[An
 
 
 def as_part_of_update(losses: dict[str, Any], own: float, mean: float) -> dict[str, Any]:
-    """Weigh a batch's mean losses: their mean over the batches of an update is then that of one large batch.
+    """Weight a batch's losses so that their mean over an update's batches is that of one large batch.
 
     Args:
         losses: Each a tensor or a list of them; other values than losses stay.

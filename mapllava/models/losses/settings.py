@@ -8,7 +8,7 @@ from mapllava.errors import MapLLaVAError
 
 
 def check_numbers(owner: object, upto: float = math.inf, **values: float) -> None:
-    """Refuse what would make a loss infinite or turn it round.
+    """Refuse numbers that would make a loss infinite or negative.
 
     Args:
         owner: Whose numbers they are, for the message.

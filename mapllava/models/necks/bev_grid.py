@@ -1,4 +1,4 @@
-"""The grid of cells that a bird's-eye-view map divides the ROI into."""
+"""The cells of a bird's-eye-view map over the ROI."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class HungarianMapAssigner:
 
     @torch.no_grad()
     def __call__(self, logits: Tensor, points: Tensor, targets: MapTargets) -> Assignment:
-        """Match every layer's predictions to the elements; what is not finite is matched to nothing.
+        """Match every layer's predictions to the elements; a sample that is not finite is matched to nothing.
 
         Args:
             logits: (L, B, I, n_classes) class logits.
