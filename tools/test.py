@@ -15,14 +15,18 @@ import argparse
 
 from mmengine.config import Config
 
+from mapllava import gt_cache
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file
 from mapllava.cli.command_line import add_run_options, config_of, run_tool
-from mapllava.config.resolve import resolve
+from mapllava.config.resolve import cached_datasets, resolve
 from mapllava.engine import build_runner
 from mapllava.engine.hooks.ablation_hook import ABLATIONS
-from mapllava.engine.runner.ground_truth_check import score_ground_truth
 from mapllava.engine.runner.run_checks import check_data
 from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.ground_truth_check import score_ground_truth
+from mapllava.structures.frames import MapSpec
+
+BOTH = ("train_dataloader", "test_dataloader")
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -73,8 +77,10 @@ def main() -> int:
     args = parse_args()
     if args.gt_as_prediction:
         cfg = resolve(config_of(args))
-        check_data(cfg, ("train_dataloader", "test_dataloader"))
-        print("\n".join(score_ground_truth(cfg)))
+        check_data(cfg, BOTH)
+        spec = MapSpec.from_config(dict(cfg.map_spec))
+        for _, _, cache in cached_datasets(cfg, BOTH):
+            print(score_ground_truth(gt_cache.load(cache, expected=spec)))
         return 0
     build_runner(configure(args)).test()
     return 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
@@ -13,7 +14,7 @@ from mmengine.registry import init_default_scope
 from mapllava.config.components import arguments_of, candidates
 from mapllava.config.walk import at, children, dicts, walk
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import SCOPE
+from mapllava.registry import DATASETS, SCOPE
 from mapllava.structures.frames import FRAMES, ROI, MapSpec
 
 DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -92,6 +93,25 @@ def leaf_datasets(cfg: Config | Mapping[str, Any], dataloader: str) -> Iterator[
         wraps = isinstance(node.get("dataset"), dict) or isinstance(node.get("datasets"), (list, tuple))
         if not wraps and re.fullmatch(rf"{dataloader}(\.dataset|\.datasets\.\d+)+", where):
             yield where, node
+
+
+def cached_datasets(
+    cfg: Config | Mapping[str, Any], dataloaders: Collection[str] = DATALOADERS
+) -> Iterator[tuple[str, dict, Path]]:
+    """The data sets on GT caches; only they take a map specification, others look after themselves.
+
+    Args:
+        cfg: A full config.
+        dataloaders: Whose data sets.
+
+    Yields:
+        The place in the config, the data set's dict and the path of its cache.
+    """
+    for name in dataloaders:
+        for where, dataset in leaf_datasets(cfg, name):
+            if accepts(dataset.get("type"), "map_spec") and dataset.get("ann_file"):
+                probe = DATASETS.build({**dataset, "pipeline": [], "lazy_init": True})
+                yield where, dataset, Path(probe.ann_file)
 
 
 def accepts(kind: Any, argument: str) -> bool:

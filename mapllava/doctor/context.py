@@ -88,17 +88,12 @@ class Context:
     @cached_property
     def sources(self) -> list[Source]:
         """Data sets on GT caches, each once for training and once for the rest."""
-        from mapllava.config.resolve import DATALOADERS, accepts, leaf_datasets
-        from mapllava.registry import DATASETS
+        from mapllava.config.resolve import DATALOADERS, cached_datasets
 
         found: dict[tuple[bool, Path, Path], Source] = {}
-        for loader in DATALOADERS:
-            for _, dataset in leaf_datasets(self.cfg, loader):
-                if not accepts(dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
-                    continue
-                probe = DATASETS.build({**dataset, "pipeline": [], "lazy_init": True})
-                source = Source(loader, Path(dataset.get("data_root") or "."), Path(probe.ann_file))
-                found.setdefault((loader == DATALOADERS[0], source.root, source.cache), source)
+        for where, dataset, cache in cached_datasets(self.cfg):
+            source = Source(where.partition(".")[0], Path(dataset.get("data_root") or "."), cache)
+            found.setdefault((source.loader == DATALOADERS[0], source.root, source.cache), source)
         return list(found.values())
 
     def cache(self, source: Source) -> dict[str, Any]:

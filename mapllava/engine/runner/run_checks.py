@@ -10,13 +10,13 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, EMAHook
 
 from mapllava.config.hooks import hooks_of
-from mapllava.config.resolve import DATALOADERS, accepts, leaf_datasets
+from mapllava.config.resolve import DATALOADERS, cached_datasets, leaf_datasets
 from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook
 from mapllava.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
 from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache.schema import rebuild_command
-from mapllava.registry import DATASETS, HOOKS, TRANSFORMS, find
+from mapllava.registry import HOOKS, TRANSFORMS, find
 from mapllava.structures.frames import MapSpec
 
 _PARTS = ("model", "train_dataloader", "optim_wrapper", "train_cfg")
@@ -40,7 +40,10 @@ def check_data(cfg: Config, dataloaders: Sequence[str] = DATALOADERS) -> None:
             root = dataset.get("data_root")
             if root and not Path(root).is_dir():
                 raise MapLLaVAError(_no_data_root(where, str(root)))
-            _check_cache(where, dataset)
+    for where, dataset, path in cached_datasets(cfg, dataloaders):
+        if not path.is_file():
+            command = rebuild_command(path, spec=MapSpec.from_config(dict(dataset["map_spec"])))
+            raise MapLLaVAError(f"GT cache '{path}' ({where}) is missing; make it first:\n    {command}")
     check_transforms(cfg, dataloaders)
 
 
@@ -71,18 +74,6 @@ def check_validation(cfg: Config) -> None:
         raise MapLLaVAError(
             f"{', '.join(missing)} not set though {', '.join(set(parts) - set(missing))} is: set all "
             "three, or all three to None to train without validation (and so without best_model.pth)"
-        )
-
-
-def _check_cache(where: str, dataset: dict) -> None:
-    """Only data sets on a GT cache take a map specification; others look after themselves."""
-    if not accepts(dataset.get("type"), "map_spec") or not dataset.get("ann_file"):
-        return
-    path = Path(DATASETS.build({**dataset, "pipeline": [], "lazy_init": True}).ann_file)
-    if not path.is_file():
-        spec = MapSpec.from_config(dict(dataset["map_spec"]))
-        raise MapLLaVAError(
-            f"GT cache '{path}' ({where}) is missing; make it first:\n    {rebuild_command(path, spec=spec)}"
         )
 
 

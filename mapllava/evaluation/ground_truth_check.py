@@ -6,44 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 
-from mapllava import gt_cache
-from mapllava.config.resolve import leaf_datasets
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation import MapResults, score_results, score_table
-from mapllava.registry import DATASETS
-from mapllava.structures.frames import MapSpec
+from mapllava.evaluation.report import score_table
+from mapllava.evaluation.results_file import MapResults
+from mapllava.evaluation.scoring import score_results
+from mapllava.gt_cache import schema
 
-LOADERS = ("train_dataloader", "test_dataloader")
 
-
-def score_ground_truth(cfg: Config, dataloaders: Sequence[str] = LOADERS) -> list[str]:
-    """Score every GT cache of a config with its own polylines as predictions.
+def score_ground_truth(cache: Mapping[str, Any]) -> str:
+    """Score a GT cache with its own polylines as predictions.
 
     Args:
-        cfg: A config that :func:`mapllava.config.resolve.resolve` has seen.
-        dataloaders: Whose caches to score.
+        cache: What :func:`mapllava.gt_cache.load` returns.
 
     Returns:
-        One table per cache.
+        A table.
 
     Raises:
         MapLLaVAError: If a class that has ground truth scores less than 1.
     """
-    spec = MapSpec.from_config(dict(cfg.map_spec))
-    tables = []
-    for name in dataloaders:
-        for _, dataset in leaf_datasets(cfg, name):
-            probe = DATASETS.build({**dataset, "pipeline": [], "lazy_init": True})
-            tables.append(_score(gt_cache.load(probe.ann_file, expected=spec), spec))
-    return tables
-
-
-def _score(cache: Mapping[str, Any], spec: MapSpec) -> str:
     meta = cache["metainfo"]
     truth = {entry["sample_token"]: _as_prediction(entry["polylines"]) for entry in cache["data_list"]}
-    score = score_results(MapResults(spec, meta["split"], truth, meta["version"]), cache)
+    score = score_results(MapResults(schema.spec_of(meta), meta["split"], truth, meta["version"]), cache)
     table = score_table(score, f"{meta['version']} {meta['split']}", "Ground truth as prediction: Chamfer AP")
     known = np.asarray(score["num_gt"]) > 0
     if not np.all(np.asarray(score["ap"])[:, known] == 1.0):
