@@ -16,9 +16,7 @@ from torch import Tensor
 from mapllava.checkpoint import initialise, keep_built, weight_summary
 from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
-from mapllava.models.losses.reduction import as_part_of_update, avg_factor, update_avg_factors
-from mapllava.models.necks.base import NeckOutput
-from mapllava.models.seams import (
+from mapllava.models.interface_checks import (
     check_attributes,
     check_grid,
     check_instances,
@@ -29,6 +27,8 @@ from mapllava.models.seams import (
     check_split,
     check_tensor,
 )
+from mapllava.models.losses.reduction import as_part_of_update, avg_factor, update_avg_factors
+from mapllava.models.necks.base import NeckOutput
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample, prompts_of

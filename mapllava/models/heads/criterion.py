@@ -16,8 +16,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mapllava.errors import MapLLaVAError
+from mapllava.models.interface_checks import check_tensor
 from mapllava.models.precision import full_precision
-from mapllava.models.seams import check_tensor
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.registry import MODELS, TASK_UTILS

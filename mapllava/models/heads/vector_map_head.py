@@ -78,7 +78,7 @@ class VectorMapHead(BaseModule):
         self.reduce_points = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, point_dims))
         self.expand = nn.Parameter(torch.empty(num_points, point_dims))
         nn.init.normal_(self.expand, std=0.1)
-        self.references = nn.Parameter(self._spread(num_instances))
+        self.references = nn.Parameter(self._first_references(num_instances))
         self.point_branch = point_branch(point_dims)
         shared = dict(layer, bev_dims=bev_dims, num_points=num_points)
         self.layers = nn.ModuleList(MODELS.build(shared) for _ in range(num_layers))
@@ -86,7 +86,7 @@ class VectorMapHead(BaseModule):
         given = dict(map_spec=map_spec, num_points=num_points, num_instances=num_instances, bev_dims=bev_dims)
         self.criterion = MODELS.build(dict(criterion, **given))
 
-    def _spread(self, num_instances: int) -> Tensor:
+    def _first_references(self, num_instances: int) -> Tensor:
         """First references (I, P, 2) in inverse-sigmoid space, spread over the ROI.
 
         The centres lie on a grid, and each query starts as a short line along the car. Queries that all

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from mapllava.errors import MapLLaVAError
+from mapllava.models.interface_checks import check_attributes, check_map_queries
 from mapllava.models.map_llava import MapLLaVA
 from mapllava.models.necks.base import NeckOutput
-from mapllava.models.seams import check_attributes, check_map_queries
 from mapllava.structures.map_data_sample import MapDataSample
 from tests.models.test_map_llava import batch, make  # noqa: F401
 
