@@ -84,10 +84,10 @@ def table_of(found: SplitAudit) -> Table:
     for place in [*sorted(set(found.locations)), None]:
         if place is None:
             table.add_section()
-        shares = [f"{100 * found.share_within(radius, place):.1f} %" for radius in RADII]
-        median = found.median(place)
-        far = f"{median:.1f} m" if median < float("inf") else "no training sample"
-        table.add_row(place or "all", f"{found.count(place):,}", *shares, far)
+        figures = found.figures(place)
+        shares = [f"{100 * share:.1f} %" for share in figures["share_within_m"].values()]
+        far = "no training sample" if figures["median_m"] is None else f"{figures['median_m']:.1f} m"
+        table.add_row(place or "all", f"{figures['samples']:,}", *shares, far)
     return table
 
 

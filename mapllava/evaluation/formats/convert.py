@@ -11,7 +11,6 @@ import numpy as np
 
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.formats import maptr, submission
-from mapllava.evaluation.formats.planar import FORWARD, between
 from mapllava.evaluation.results_file import (
     COMPACT,
     NO_PREDICTION,
@@ -23,10 +22,14 @@ from mapllava.evaluation.results_file import (
     save_results,
 )
 from mapllava.files import read_json_object, write_json
-from mapllava.geometry.frame_change import change_lines
+from mapllava.geometry.frame_change import change_lines, planar_change
 from mapllava.gt_cache.schema import spec_of
 from mapllava.structures.frames import ROI, MapSpec
 
+FORWARD = "lidar_forward"
+"""MapTracker's frame: origin and heading of LIDAR_TOP, but x forward and y to the left."""
+
+_FORWARD_TO_LIDAR = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 FRAME_OF: dict[str, str] = {"maptr": "lidar", "streammapnet": "ego", "maptracker": FORWARD}
 """The frame in which each foreign kind of file is written."""
 
@@ -196,3 +199,25 @@ def _out_of(entry: Mapping[str, Any], kind: str, sample: Mapping[str, Any], spec
     change = between(spec.frame, FRAME_OF[kind], sample)
     points = [np.round(change_lines(line, change), 6) for line in entry["points"]]
     return {"points": points, "labels": entry["labels"], "scores": entry["scores"]}
+
+
+def between(source: str, target: str, entry: Mapping[str, Any]) -> np.ndarray:
+    """From one map frame to another at one sample.
+
+    Args:
+        source: ``lidar``, ``ego`` or :data:`FORWARD`.
+        target: Likewise.
+        entry: The sample's entry in a GT cache; gives ``lidar2ego`` and ``ego2global``.
+
+    Returns:
+        ``(3, 3)`` for :func:`mapllava.geometry.frame_change.change_lines`.
+    """
+    first, last = ("lidar" if frame == FORWARD else frame for frame in (source, target))
+    change = np.eye(3)
+    if first != last:
+        change = planar_change(first, last, entry["lidar2ego"], entry["ego2global"])
+    if source == FORWARD:
+        change = change @ _FORWARD_TO_LIDAR
+    if target == FORWARD:
+        change = _FORWARD_TO_LIDAR.T @ change
+    return change

@@ -5,7 +5,7 @@ Source of the question: Lilja et al., "Localization Is All You Evaluate", CVPR 2
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,38 +67,30 @@ class SplitAudit:
     locations: list[str]
     shared_scenes: list[str]
 
-    def share_within(self, radius: float, location: str | None = None) -> float:
-        """Share in [0, 1] of the samples (of one map, if named) within ``radius`` metres."""
-        chosen = self._of(location)
-        return float((chosen <= radius).mean()) if len(chosen) else 0.0
+    def figures(self, location: str | None = None, radii: Sequence[float] = RADII) -> dict[str, Any]:
+        """What the distances say, as builtins.
 
-    def median(self, location: str | None = None) -> float:
-        """Median distance in metres; inf where most samples have nothing near on their map."""
-        chosen = self._of(location)
-        return float(np.median(chosen)) if len(chosen) else float("inf")
+        Args:
+            location: One map; None takes all of them.
+            radii: Metres.
 
-    def count(self, location: str | None = None) -> int:
-        """Samples (of one map, if named)."""
-        return len(self._of(location))
-
-    def to_json(self, radii: Sequence[float] = RADII) -> dict[str, Any]:
-        """Everything but the single distances, as builtins."""
-        places: list[str | None] = [None, *sorted(set(self.locations))]
-        rows = {
-            place or "all": {
-                "samples": self.count(place),
-                "median_m": self.median(place) if np.isfinite(self.median(place)) else None,
-                "share_within_m": {f"{radius:g}": self.share_within(radius, place) for radius in radii},
-            }
-            for place in places
+        Returns:
+            ``samples``, their number; ``median_m``, the median distance, None where most samples have
+            nothing near on their map; ``share_within_m``, radius to the share in [0, 1] within it.
+        """
+        chosen = self.distances[[location in (None, place) for place in self.locations]]
+        median = float(np.median(chosen)) if len(chosen) else np.inf
+        return {
+            "samples": len(chosen),
+            "median_m": median if np.isfinite(median) else None,
+            "share_within_m": {f"{r:g}": float(np.mean(chosen <= r)) if len(chosen) else 0.0 for r in radii},
         }
-        sets = {"train": list(self.train), "val": list(self.val), "shared_scenes": self.shared_scenes}
-        return {**sets, "locations": rows}
 
-    def _of(self, location: str | None) -> np.ndarray:
-        if location is None:
-            return self.distances
-        return self.distances[[place == location for place in self.locations]]
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the single distances, as builtins."""
+        places = {"all": None, **{place: place for place in sorted(set(self.locations))}}
+        sets = {"train": list(self.train), "val": list(self.val), "shared_scenes": self.shared_scenes}
+        return {**sets, "locations": {name: self.figures(place) for name, place in places.items()}}
 
 
 def audit(train: PlaceSet, val: PlaceSet) -> SplitAudit:
@@ -164,10 +156,6 @@ def places_of_split(tables: Sequence[PoseTables], split: str) -> PlaceSet:
     return _collect(name, rows, len(chosen.scenes))
 
 
-def _collect(name: str, rows: Iterable[tuple[str, str, np.ndarray]], listed: int | None) -> PlaceSet:
-    scenes, locations, positions = [], [], []
-    for scene, location, position in rows:
-        scenes.append(scene)
-        locations.append(location)
-        positions.append(position)
-    return PlaceSet(name, scenes, locations, np.array(positions, dtype=np.float64).reshape(-1, 2), listed)
+def _collect(name: str, rows: Sequence[tuple[str, str, np.ndarray]], listed: int | None) -> PlaceSet:
+    positions = np.array([position for *_, position in rows], dtype=np.float64).reshape(-1, 2)
+    return PlaceSet(name, [scene for scene, *_ in rows], [place for _, place, _ in rows], positions, listed)

@@ -7,15 +7,18 @@ import pytest
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation import MapResults, load_results, save_results, score_results
 from mapllava.evaluation.formats import KINDS, arrange, read_results, write_results
+from mapllava.evaluation.formats.convert import FORWARD, between
+from mapllava.geometry.frame_change import change_lines
 from mapllava.structures import ROI, MapSpec
 
 FOREIGN = ("maptr", "streammapnet", "maptracker")
 
 
-def pose(yaw, x, y, z=0.0):
+def pose(yaw, x, y, roll=0.0, z=0.0):
+    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
+    lean = np.array([[1, 0, 0], [0, np.cos(roll), -np.sin(roll)], [0, np.sin(roll), np.cos(roll)]])
     out = np.eye(4)
-    out[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
-    out[:3, 3] = x, y, z
+    out[:3, :3], out[:3, 3] = turn @ lean, (x, y, z)
     return out
 
 
@@ -24,7 +27,7 @@ def entry(token, timestamp, yaw, *lines):
         "sample_token": token,
         "timestamp": timestamp,
         "scene_name": "scene-1",
-        "lidar2ego": pose(-np.pi / 2, 0.94, 0.0, 1.84),
+        "lidar2ego": pose(-np.pi / 2, 0.94, 0.0, z=1.84),
         "ego2global": pose(yaw, 400.0, 1100.0),
         "polylines": [{"label": k, "points": p, "closed": False} for k, p in lines],
     }
@@ -272,3 +275,37 @@ def test_larger_regions_are_read_with_their_cache(tmp_path):
     large = {**CACHE, "metainfo": {**CACHE["metainfo"], "roi": ROI(-25, -50, 25, 50).to_list()}}
     read = read_results(write(tmp_path, maptr(vector(pts=[[0, 0], [0, 49.0]]))), large)
     assert read.map_spec.roi == ROI(-25, -50, 25, 50)
+
+
+# nuScenes' mounting: LIDAR_TOP 0.94 m ahead of the rear axle, its x axis to the car's right.
+LEVEL = {"ego2global": pose(0.7, 400.0, 1100.0), "lidar2ego": pose(-np.pi / 2, 0.94, 0.0, z=1.84)}
+LEANING = {
+    "ego2global": pose(0.7, 400.0, 1100.0, roll=0.05),
+    "lidar2ego": pose(-1.59, 0.94, 0.01, roll=0.02, z=1.84),
+}
+
+
+def moved(source, target, entry, points):
+    return change_lines(np.array(points, dtype=float), between(source, target, entry))
+
+
+def test_lidar_to_ego_by_hand():
+    # A point 10 m ahead and 2 m right of the lidar lies 10.94 m ahead of the axle, 2 m to its right.
+    assert moved("lidar", "ego", LEVEL, [[2, 10]])[0] == pytest.approx([10.94, -2.0])
+    assert moved("ego", "lidar", LEVEL, [[10.94, -2]])[0] == pytest.approx([2.0, 10.0])
+
+
+def test_maptracker_turns_the_lidar_frame():
+    assert moved("lidar", FORWARD, LEANING, [[2, 10]])[0] == pytest.approx([10.0, -2.0])
+    # ahead and to the left of the lidar, in the car's frame
+    assert moved(FORWARD, "ego", LEVEL, [[10, 2]])[0] == pytest.approx([10.94, 2.0])
+
+
+@pytest.mark.parametrize("source", ["lidar", "ego", FORWARD])
+@pytest.mark.parametrize("target", ["lidar", "ego", FORWARD])
+def test_there_and_back(source, target):
+    points = np.random.default_rng(1).uniform(-50, 50, (20, 2))
+    there = between(source, target, LEANING)
+    np.testing.assert_allclose(moved(target, source, LEANING, change_lines(points, there)), points, atol=1e-9)
+    np.testing.assert_allclose(there[:2, :2] @ there[:2, :2].T, np.eye(2), atol=1e-12)
+    assert np.linalg.det(there[:2, :2]) == pytest.approx(1.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 
-from mapllava.evaluation.formats.planar import FORWARD, between
+from mapllava.evaluation.formats.convert import FORWARD, between
 from mapllava.evaluation.functional import get_protocol
 from mapllava.evaluation.scoring import prepare_ground_truth
 from mapllava.geometry import resample_many

@@ -20,11 +20,10 @@ def test_distances_by_hand():
     found = audit(train, val)
     assert found.distances.tolist() == [0.5, 5.0, 5.0, np.inf]
     assert found.shared_scenes == ["b"]
-    assert [found.share_within(radius) for radius in (0.4, 1, 5, 60)] == [0, 0.25, 0.75, 0.75]
-    assert found.share_within(1, "boston") == 0.5
-    assert found.median("boston") == 2.75
-    assert found.median("queenstown") == np.inf
-    assert found.count("boston") == 2
+    everywhere = found.figures(radii=(0.4, 1, 5, 60))
+    assert everywhere["share_within_m"] == {"0.4": 0, "1": 0.25, "5": 0.75, "60": 0.75}
+    boston = found.figures("boston", radii=(1,))
+    assert boston == {"samples": 2, "median_m": 2.75, "share_within_m": {"1": 0.5}}
     report = found.to_json()
     assert report["locations"]["all"]["share_within_m"] == {"1": 0.25, "5": 0.75, "20": 0.75, "60": 0.75}
     assert report["locations"]["queenstown"]["median_m"] is None
@@ -43,7 +42,7 @@ def test_an_empty_set_is_refused():
 def test_the_synthetic_city_keeps_training_and_validation_apart(city, city_cache):
     found = audit(places_of_cache(city_cache["train"]), places_of_cache(city_cache["val"]))
     assert (found.train, found.val) == (("v1.0-mini train", 12), ("v1.0-mini val", 8))
-    assert found.share_within(60) == 0
+    assert found.figures()["share_within_m"]["60"] == 0
     assert found.shared_scenes == []
 
 
