@@ -22,7 +22,6 @@ from torch import Tensor
 
 from mapllava.checkpoint.plain_file import read_plain
 from mapllava.config.moved import bring_up_to_date
-from mapllava.config.resolve import DATALOADERS, leaf_datasets
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write
 from mapllava.version import __version__
@@ -40,8 +39,7 @@ DESCRIPTION = (
 )
 """Keys of ``meta`` that every model file of this format has."""
 
-_PROMPT_IN_PIPELINE = 2  # the format in which a transform made ids of the prompt
-_TOKENIZE = ("TokenizePrompt", "mapllava.TokenizePrompt")
+_READ = (2, FORMAT_VERSION)  # in 2 a transform made ids of the prompt
 _CHOICE = ("best", "epoch", "iter")
 
 
@@ -84,8 +82,6 @@ def read_model_file(path: str | Path) -> ModelFile:
             "folder's best_model.pth; weights of a base model belong into the config's 'pretrained'"
         )
     _check_format(path, meta)
-    if meta["format_version"] == _PROMPT_IN_PIPELINE:
-        _move_prompt(meta)
     bring_up_to_date(meta["full_config"])
     return ModelFile(path, dict(state), meta)
 
@@ -110,7 +106,7 @@ def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
             f"'{path}' is of format 1, which does not hold its config: evaluate it with python tools/test.py "
             "CONFIG CHECKPOINT; training that goes on from it (--resume) writes complete files"
         )
-    if version not in (FORMAT_VERSION, _PROMPT_IN_PIPELINE):
+    if version not in _READ:
         raise MapLLaVAError(
             f"'{path}' is of format {version}, written by mapllava {meta.get('mapllava_version')}; this is "
             f"mapllava {__version__}, which reads format {FORMAT_VERSION}: install the former's version"
@@ -121,22 +117,6 @@ def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
             f"'{path}': meta lacks a valid {', '.join(wrong)}: the file was changed after writing, or "
             "another program wrote it; copy it again from the run folder"
         )
-
-
-def _move_prompt(meta: dict[str, Any]) -> None:
-    """Rewrite a description of format 2: the prompt goes from the pipelines to the decoder that reads it."""
-    config, step = meta["full_config"], None
-    for dataset in (each for name in DATALOADERS for _, each in leaf_datasets(config, name)):
-        steps = dataset.get("pipeline") or []
-        old = [each for each in steps if isinstance(each, dict) and each.get("type") in _TOKENIZE]
-        dataset["pipeline"] = [each for each in steps if each not in old]
-        step = old[0] if old else step
-    decoder = config["model"].get("decoder") or {}
-    if str(decoder.get("type")).rpartition(".")[2] != "LLMMapDecoder":
-        meta["prompt"] = None
-    elif step is not None:
-        decoder["prompt"] = step.get("prompt")
-        decoder["tokenizer"] = step.get("tokenizer")
 
 
 def _malformed(meta: Mapping[str, Any]) -> list[str]:

@@ -13,8 +13,7 @@ from mmengine.registry import build_functions
 
 from mapllava import registry
 from mapllava.config.components import arguments_of
-from mapllava.config.mistake import GONE
-from mapllava.config.moved import new_place
+from mapllava.config.moved import GONE, new_place
 from mapllava.errors import MapLLaVAError
 
 _UNREGISTERED = re.compile(r"(\S+) is not in the (.+?) registry")

@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from mapllava import registry
 from mapllava.config.hooks import hook_slips
 from mapllava.config.keys import known_keys
-from mapllava.config.mistake import GONE, suggestion
-from mapllava.config.moved import new_place
+from mapllava.config.mistake import suggestion
+from mapllava.config.moved import GONE, new_place
 from mapllava.config.walk import dicts
 from mapllava.finding import FAIL, Finding
 

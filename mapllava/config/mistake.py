@@ -8,11 +8,6 @@ from collections.abc import Collection, Iterable, Sequence
 from mapllava.errors import MapLLaVAError
 
 ALIKE = 0.8  # share of letters in common above which another word was meant
-GONE = {
-    "TokenizePrompt": "take it out; a decoder with a language model tokenizes its own model.decoder.prompt, "
-    "with the tokenizer that lies in the folder model.decoder.pretrained",
-}
-"""Types of earlier versions, and what to write instead."""
 
 
 def suggestion(word: str, known: Iterable[str], alike: float = 0.6) -> str:

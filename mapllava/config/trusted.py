@@ -15,7 +15,6 @@ from typing import Any
 from mmengine.registry import Registry
 
 from mapllava import registry
-from mapllava.config.mistake import GONE
 from mapllava.config.moved import bring_up_to_date
 from mapllava.config.walk import dicts
 from mapllava.errors import MapLLaVAError
@@ -58,9 +57,9 @@ def read_sent_config(path: str | Path) -> dict[str, Any]:
     Raises:
         MapLLaVAError: if it cannot be read, or asks for more than registered components.
     """
-    config = read_json_object(path, "config")
+    config = bring_up_to_date(read_json_object(path, "config"))
     check_components(config, "config", str(path), _ALL)
-    return bring_up_to_date(config)
+    return config
 
 
 def check_components(config: Any, where: str, source: str, registries: Sequence[Registry] = _PARTS) -> None:
@@ -87,12 +86,9 @@ def check_components(config: Any, where: str, source: str, registries: Sequence[
                 )
         for key in _COMPONENTS:
             if key in node and not _registered(node[key], registries):
-                remedy = GONE.get(
-                    str(node[key]).rpartition(".")[2],
-                    "if it is a plug-in's, import that first; otherwise do not trust the file",
-                )
                 raise MapLLaVAError(
-                    f"'{source}': {place}.{key} is '{node[key]}', which is no registered component: {remedy}"
+                    f"'{source}': {place}.{key} is '{node[key]}', which is no registered component. If it is "
+                    "a plug-in's, import that first; otherwise do not trust the file"
                 )
 
 

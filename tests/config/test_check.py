@@ -75,24 +75,25 @@ def test_what_comes_to_nothing_is_refused_and_named(base, text, words, child):
 
 
 def test_a_step_that_made_ids_of_the_prompt_says_where_that_is_done_now(child, tmp_path):
-    """In a config, for doctor, in a config that came with a run, and where neither is looked at."""
-    step = "dict(type='TokenizePrompt', prompt='Draw.', tokenizer=dict(type='ByteTokenizer'))"
-    path = child(f"val_dataloader = dict(dataset=dict(pipeline=[*_base_.load_steps, {step}]))")
+    """In a config and for doctor, or when it is built; in a config that came with a run it is moved there."""
+    made = {"prompt": "Draw.", "tokenizer": {"type": "ByteTokenizer"}}
+    text = f"pack_steps = [dict(type='TokenizePrompt', **{made}), *_base_.pack_steps]\n"
+    path = child(text + "val_dataloader = dict(dataset=dict(pipeline=[*_base_.load_steps, *pack_steps]))")
     cfg = Config.fromfile(path)
-    cfg.dump(tmp_path / "config.json")
-    steps = cfg.val_dataloader.dataset.pipeline
     with pytest.raises(MapLLaVAError) as of_config:
         load(path)
-    with pytest.raises(MapLLaVAError) as of_sent_config:
-        read_sent_config(tmp_path / "config.json")
     with pytest.raises(KeyError) as of_pipeline:
-        TRANSFORMS.build(steps[-1])
-    (_, finding) = next(iter(examine(Context(str(path)), select(True, ("types",)))))
-    said = [str(of_config.value), str(of_sent_config.value), f"{finding.name}: {finding.remedy}"]
-    for text in said:
-        assert f"val_dataloader.dataset.pipeline.{len(steps) - 1}" in text
-    for text in (*said, str(explain_config(of_pipeline.value))):
-        assert "take it out; a decoder with a language model tokenizes its own model.decoder.prompt" in text
+        TRANSFORMS.build(cfg.pack_steps[0])
+    ((_, finding),) = examine(Context(str(path)), select(True, ("types",)))
+    for said in (str(of_config.value), f"{finding.name}: {finding.remedy}"):
+        assert "val_dataloader.dataset.pipeline.2" in said
+    for said in (str(of_config.value), finding.remedy, str(explain_config(of_pipeline.value))):
+        assert "take it out; a decoder with a language model tokenizes its own model.decoder.prompt" in said
+    cfg.dump(tmp_path / "config.json")
+    sent = read_sent_config(tmp_path / "config.json")
+    assert "TokenizePrompt" not in str(sent)
+    assert sent["val_dataloader"]["dataset"]["pipeline"][2] == {"type": "PackMapInputs"}
+    assert made.items() <= sent["model"]["decoder"].items()
 
 
 def test_a_base_in_the_middle_is_named(child):

@@ -11,6 +11,7 @@ import sentencepiece
 from mmengine.config import Config
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from mapllava.config.components import components
 from mapllava.config.options import apply_options
 from mapllava.errors import MapLLaVAError
 from mapllava.models.decoders import LLMMapDecoder
@@ -139,17 +140,17 @@ def test_another_language_model_is_one_option(name, folder, sp_model, monkeypatc
     assert decoder.describe_prompt()["tokenizer"]["pretrained"] == str(folder)
 
 
-def test_the_full_size_config_names_its_models_alone():
-    cfg = Config.fromfile(CONFIGS / "stage2" / "trainval.py")
-
-    def named(node, where=""):
-        items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-        for key, value in items:
-            yield from [f"{where}.{key}"] if key == "pretrained" else named(value, f"{where}.{key}")
-
-    parts = ("vision_encoder", "neck.qformer", "decoder")
-    built = {key: cfg[key] for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader")}
-    assert set(named(built)) == {f".model.{part}.pretrained" for part in parts}
+def test_the_full_size_configs_name_their_models_alone():
+    """README's offline command; without a language model no decoder, and the data are the same."""
+    with_llm, without = (Config.fromfile(CONFIGS / "stage2" / f"trainval{end}.py") for end in ("", "_no_llm"))
+    named = [
+        {part.where for part in components(cfg.to_dict()) if "pretrained" in part.node}
+        for cfg in (with_llm, without)
+    ]
+    assert named[1] == {"model.vision_encoder", "model.neck.qformer"}
+    assert named[0] == {*named[1], "model.decoder"}
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        assert with_llm[loader] == without[loader]
 
 
 # --- refused
