@@ -126,6 +126,8 @@ def clip_path(points: np.ndarray, roi: ROI) -> list[tuple[np.ndarray, bool, bool
         Pieces of positive length in the order of the line: points ``(m, 2)``, whether the line's first
         point is the piece's, and whether its last is.
     """
+    # shapely's intersection would reorder a line that crosses itself, so every segment is cut by itself, and
+    # those that follow each other inside are joined again
     low, high = np.array([roi.x_min, roi.y_min]), np.array([roi.x_max, roi.y_max])
     start, stop = points[:-1], points[1:]
     step = stop - start
@@ -136,6 +138,7 @@ def clip_path(points: np.ndarray, roi: ROI) -> list[tuple[np.ndarray, bool, bool
     on, off = enter[inside, None], leave[inside, None]
     first = np.where(on == 0, start[inside], start[inside] + on * step[inside]).clip(low, high)
     last = np.where(off == 1, stop[inside], start[inside] + off * step[inside]).clip(low, high)
+    # Segments without length separate nothing: neighbours are counted among those that move
     moving = np.flatnonzero((step != 0).any(axis=1))
     place = np.searchsorted(moving, inside)
     joined = (np.diff(place) == 1) & (leave[inside[:-1]] == 1) & (enter[inside[1:]] == 0)
@@ -164,6 +167,8 @@ def shares_within(
 
     Source: Liang and Barsky, "A New Concept and Method for Line Clipping", ACM TOG 1984.
     """
+    # Per axis the shares at which the line meets the lower and the upper bound, (2, S, 2). Inside is from the
+    # last entry to the first exit over both axes; along an axis without a step it is always or never inside
     step = stop - start
     with np.errstate(divide="ignore", invalid="ignore"):
         bounds = np.stack([(low - start) / step, (high - start) / step])
@@ -213,6 +218,8 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
     if counts.any():
         holes = shapely.get_interior_ring(np.repeat(parts, counts), ranks(counts))
         rings = np.concatenate([rings, _oriented(holes, clockwise=False)])
+    # The outline is cut, never the filled area: an area's intersection with the box would get the box's own
+    # edge as a boundary that is not there
     pieces = shapely.intersection(rings, limits)
     several = shapely.get_num_geometries(pieces) > 1
     if several.any():

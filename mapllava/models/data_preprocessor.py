@@ -100,7 +100,7 @@ class MapDataPreprocessor(BaseDataPreprocessor):
         if img.dim() != 5 or img.shape[2] != 3:
             raise MapLLaVAError(f"inputs['img'] has shape {tuple(img.shape)}, not (B, N, 3, H, W)")
         if self.bgr_to_rgb:
-            img = img.flip(2)
+            img = img.flip(2)  # channels of (B, N, 3, H, W), still uint8: a quarter of the bytes
         return (img.float() - self.mean).div_(self.std)
 
     @staticmethod

@@ -130,6 +130,7 @@ class MapLLaVA(BaseModel):
             raise ValueError(f"mode '{mode}' needs data_samples")
         if mode == "loss":
             return self._losses(out, logits, points, data_samples)
+        # (B,), one transfer for the whole batch
         finite = logits[-1].isfinite().flatten(1).all(1) & points[-1].isfinite().flatten(1).all(1)
         if not bool(finite.all()):
             broken = [s for s, good in zip(data_samples, finite.tolist(), strict=True) if not good]

@@ -120,6 +120,7 @@ class Prompt:
         rows = [self.ids(self.text if text is None else text) for text in texts or [None] * size]
         longest = max(map(len, rows))
         padding = [longest - len(row) for row in rows]
+        # On the left, so that all samples' scene tokens begin at one index; which id it is does not matter
         padded = [row[:1] * count + row for row, count in zip(rows, padding, strict=True)]
         counts = torch.tensor(padding, device=device) if any(padding) else None
         return torch.tensor(padded, device=device), counts

@@ -42,4 +42,4 @@ def by_update(batches: Iterable[Any], runner: Runner) -> Generator[Any, None, No
     while update := list(islice(left, every)):
         with one_update(update):
             while update:
-                yield update.pop(0)
+                yield update.pop(0)  # nothing here keeps a batch that has been used in memory

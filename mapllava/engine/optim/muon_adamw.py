@@ -36,9 +36,11 @@ def orthogonalize(matrices: Tensor, steps: int) -> Tensor:
         (M, R, C) float32.
     """
     a, b, c = _COEFFICIENTS
+    # The polynomial works on X X^T, so the short side is made the rows: (M, R, R) with R <= C
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = (matrices.mT if tall else matrices).bfloat16()
     x = x / (torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True, dtype=torch.float32) + _EPS).bfloat16()
+    # x <- a x + (b G + c G G) x with G = x x^T: singular values s become a s + b s^3 + c s^5, vectors stay
     for _ in range(steps):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
@@ -150,6 +152,7 @@ class MuonAdamW(torch.optim.Optimizer):
             ahead[parameter] = parameter.grad.lerp(momentum, self._momentum_share).flatten(1)
             rows, cols = ahead[parameter].shape
             by_shape[rows, cols].append(parameter)
+        # Matrices of one shape go through the iteration as one batch: few large products, not many small ones
         for (rows, cols), parameters in by_shape.items():
             directions = orthogonalize(torch.stack([ahead[p] for p in parameters]), self._iterations)
             step = group["lr"] * max(1.0, rows / cols) ** 0.5

@@ -111,6 +111,7 @@ def add_lora(backbone: nn.Module, lora: Mapping[str, Any], component: str) -> No
     )
     backbone.requires_grad_(False)
     peft.inject_adapter_in_model(config, backbone)
+    # peft gives adapters the base's dtype; small updates of bfloat16 weights would be rounded away
     for name, parameter in backbone.named_parameters():
         if parameter.requires_grad and "lora_" in name:
             parameter.data = parameter.data.float()

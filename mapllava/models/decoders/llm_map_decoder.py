@@ -126,13 +126,14 @@ class LLMMapDecoder(BaseModule):
                 positions, or FlexAttention is to train on a CPU.
         """
         ids, padding = self.prompt.batch(prompts, len(scene_tokens), scene_tokens.device)
-        prompt = self.backbone.get_input_embeddings()(ids)
+        prompt = self.backbone.get_input_embeddings()(ids)  # (B, T, D)
         tokens = queries(len(scene_tokens))
         parts = [prompt, self.project(scene_tokens) * self.scale, tokens]
-        embeddings = torch.cat([part.to(prompt.dtype) for part in parts], dim=1)
+        embeddings = torch.cat([part.to(prompt.dtype) for part in parts], dim=1)  # (B, T + S + Q, D)
         length = embeddings.shape[1]
         self._check_length(ids.shape[1], scene_tokens.shape[1], length)
         positions = torch.arange(length, device=embeddings.device).unsqueeze(0)
+        # Padding stands on the left and takes no position, so that a short prompt is where it would be alone
         if padding is not None:
             positions = (positions - padding[:, None]).clamp_min(0)
         decoded = self.backbone(
@@ -166,7 +167,7 @@ class LLMMapDecoder(BaseModule):
         """Who may attend to whom, as the attention wants it."""
         device = embeddings.device
         if self.attention == "sdpa":
-            mask = queries.attention_mask(prefix_len, device)[None, None]
+            mask = queries.attention_mask(prefix_len, device)[None, None]  # (1, 1, L, L), bool, not additive
             if padding is None:
                 return mask
             token = torch.arange(embeddings.shape[1], device=device)

@@ -31,6 +31,7 @@ class _Attention(nn.Module):
         self.out = nn.Linear(dims, dims)
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor | None = None) -> Tensor:
+        # (B, Q, D) to (B, heads, Q, D / heads); keys and values come of the context, (B, S, D)
         heads = (self.num_heads, -1)
         query = self.query(x).unflatten(-1, heads).transpose(1, 2)
         key, value = (
@@ -118,7 +119,7 @@ class TransformerMapDecoder(BaseModule):
             (B, Q, D).
         """
         scene = self.project(scene_tokens)
-        mask = queries.attention_mask(0, scene.device)
+        mask = queries.attention_mask(0, scene.device)  # (Q, Q): scene tokens are cross-attended by all
         x = queries(len(scene))
         for layer in self.layers:
             x = layer(x, scene, mask)

@@ -76,6 +76,7 @@ class QFormerCore(BaseModule):
             (B, Q, D).
         """
         if mask is not None:
+            # To (B, 1, Q, S) or (B, 1, 1, S), bool: the same for all heads
             mask = mask[:, None] if mask.dim() == 3 else mask[:, None, None]
         given = queries.dtype
         if self.dtype != torch.float32:

@@ -64,6 +64,7 @@ class QFormerNeck(MapNeck):
                 "model.neck.num_cameras to the rig's"
             )
         states = feats + self.ray_encoding(cameras, grid).to(feats.dtype)
+        # Cameras become batch entries, (B*N, K, D) and (B*N, P, C): the Q-Former sees one image at a time
         queries = self.query_tokens.expand(batch, -1, -1, -1)
         tokens = self.qformer(queries.flatten(0, 1), states.flatten(0, 1))
         return NeckOutput(tokens.reshape(batch, -1, self.embed_dims))

@@ -124,6 +124,7 @@ def _read_json(file: Path) -> Vocabulary:
     def encode(text: str, special: bool = False) -> list[int]:
         return tokenizer.encode(text, add_special_tokens=special).ids
 
+    # BOS is what the file's own post-processor puts before a text: found by comparing one with and without
     plain, framed = encode("a"), encode("a", True)
     begins = [at for at in range(len(framed)) if framed[at : at + len(plain)] == plain] if plain else [0]
     unknown = getattr(tokenizer.model, "unk_token", None)

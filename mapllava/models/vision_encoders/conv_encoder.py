@@ -84,7 +84,7 @@ class ConvVisionEncoder(BaseModule):
     def forward(self, img: Tensor) -> Tensor:
         """Encode images (B, N, 3, H, W), normalised, into patch features (B, N, P, C)."""
         batch, views = img.shape[:2]
-        x = img.flatten(0, 1).to(memory_format=torch.channels_last)
+        x = img.flatten(0, 1).to(memory_format=torch.channels_last)  # (B*N, 3, H, W); convolutions run faster
         merged: Tensor | None = None
         size: tuple[int, int] | None = None
         for index, stage in enumerate(self.stages):
@@ -99,4 +99,5 @@ class ConvVisionEncoder(BaseModule):
         if merged is None:
             raise RuntimeError("the encoder has no stage")  # excluded by the constructor
         out = F.relu(self.norm(merged))
+        # (B*N, C, h, w) to (B, N, h*w, C), row-major
         return out.flatten(2).transpose(1, 2).reshape(batch, views, -1, self.embed_dims)

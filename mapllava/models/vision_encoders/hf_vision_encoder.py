@@ -107,8 +107,9 @@ class HFVisionEncoder(BaseModule):
         """Encode images (B, N, 3, H, W), normalised, into patch features (B, N, P, C) float32."""
         batch, views = img.shape[:2]
         self.grid_size((img.shape[-2], img.shape[-1]))
+        # A frozen encoder behind images without a gradient: autograd would keep activations for nothing
         learns = img.requires_grad or any(weight.requires_grad for weight in self.backbone.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
             output = self.backbone(pixel_values=img.flatten(0, 1), interpolate_pos_encoding=True)
-        patches = output.last_hidden_state[:, 1:].float()
+        patches = output.last_hidden_state[:, 1:].float()  # without the class token, (B*N, P, C)
         return patches.unflatten(0, (batch, views))

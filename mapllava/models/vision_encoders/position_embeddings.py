@@ -40,9 +40,12 @@ class KeptPositionEmbeddings:
         self._tell(height, width)
         if weight.requires_grad:
             return self._interpolate(embeddings, height, width)
+        # A weight may be loaded or moved in place; its version counter, device and dtype tell. Tensors of
+        # inference mode have no counter
         state = (0 if weight.is_inference() else weight._version, weight.device, weight.dtype)
         of, before, kept = self._kept.get((height, width), (None, None, None))
         if kept is None or of is not weight or before != state:
+            # Not an inference tensor, even if the first call is made in that mode: training may use it later
             with torch.inference_mode(False), torch.no_grad():
                 kept = self._interpolate(embeddings, height, width)
             self._kept[height, width] = (weight, state, kept)
