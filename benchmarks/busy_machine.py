@@ -20,6 +20,9 @@ from tempfile import TemporaryDirectory
 
 from common import finish, parser, show_table
 
+from mapllava.cli.exit_status import exit_status
+from mapllava.errors import MapLLaVAError
+
 SETTINGS: dict[str, dict[str, str]] = {
     "as the library does": {},
     "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
@@ -49,14 +52,14 @@ def seconds_per_step(config: str, batch: int, steps: int, setting: dict[str, str
     """Median of a fresh process of ``benchmarks/model.py``.
 
     Raises:
-        SystemExit: If it fails; with its last words.
+        MapLLaVAError: If it fails; with its last words.
     """
     env = {key: value for key, value in os.environ.items() if key not in READ_BY_OPENMP} | setting
     sizes = ["--batch", str(batch), "--steps", str(steps), "--warmup", "1"]
     command = [sys.executable, str(MODEL), config, "--device", "cpu", *sizes, "--out", str(out)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"error: benchmarks/model.py failed: {done.stderr.strip()[-500:]}")
+        raise MapLLaVAError(f"benchmarks/model.py failed: {done.stderr.strip()[-500:]}")
     (row,) = json.loads(out.read_text())["rows"]
     return float(row["seconds_per_step"])
 
@@ -113,4 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -30,6 +30,7 @@ from scipy.optimize import linear_sum_assignment
 from shapely import LineString
 
 from mapllava import gt_cache
+from mapllava.cli.exit_status import exit_status
 from mapllava.files import write_json
 from mapllava.sources.nuscenes.map_layers import MapLayers
 from mapllava.sources.nuscenes.tables import NuScenesTables
@@ -254,4 +255,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

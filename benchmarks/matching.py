@@ -22,6 +22,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
+from mapllava.cli.exit_status import exit_status
 from mapllava.geometry import order_table
 from mapllava.models.losses.map_losses import PointsL1Loss
 from mapllava.models.task_modules import HungarianMapAssigner, MapTargets
@@ -151,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -24,6 +24,7 @@ import numpy as np
 from common import MEMORY_COLUMNS, finish, memory_rows, parser, peak_mib, say, show_table
 from naive_metric import naive_average_precision
 
+from mapllava.cli.exit_status import exit_status
 from mapllava.evaluation.functional import chamfer_average_precision
 from mapllava.geometry import resample_many
 
@@ -171,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -26,11 +26,11 @@ from mmengine.logging import MMLogger
 
 from mapllava.analysis.cost import PlanOptions, SampleShape, example_batch, make_plans
 from mapllava.cli.command_line import config_of
+from mapllava.cli.exit_status import exit_status
 from mapllava.config.options import OptionsAction
 from mapllava.config.resolve import resolve
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.engine.runner.out_of_memory import is_out_of_memory
-from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 GIB = 2**30
@@ -204,12 +204,9 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    try:
-        cfg = resolve(config_of(args))
-        MMLogger.get_current_instance().setLevel(logging.WARNING)
-        rows = rows_of(cfg, args)
-    except MapLLaVAError as error:
-        raise SystemExit(f"error: {error}") from error
+    cfg = resolve(config_of(args))
+    MMLogger.get_current_instance().setLevel(logging.WARNING)
+    rows = rows_of(cfg, args)
     show(rows, args.config, args.device)
     result: dict[str, Any] = {
         "config": args.config,
@@ -225,4 +222,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

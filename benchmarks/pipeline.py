@@ -25,6 +25,7 @@ import torch
 from common import finish, parser, say, show_table
 from mmengine.dataset import Compose
 
+from mapllava.cli.exit_status import exit_status
 from mapllava.datasets.transforms import (
     CropMultiView,
     LoadMultiViewImages,
@@ -190,4 +191,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

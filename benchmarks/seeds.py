@@ -26,6 +26,9 @@ from rich.console import Console
 from rich.progress import Progress
 from scipy.stats import t as student
 
+from mapllava.cli.exit_status import exit_status
+from mapllava.errors import MapLLaVAError
+
 
 def parse_args() -> argparse.Namespace:
     """The command line."""
@@ -70,7 +73,7 @@ def train(config: Path, seed: int, args: argparse.Namespace) -> dict[str, float]
         )
     found = score(folder)
     if done.returncode or found is None:
-        raise SystemExit(f"{config} with seed {seed} ended with status {done.returncode}: see {log.name}")
+        raise MapLLaVAError(f"{config} with seed {seed} ended with status {done.returncode}: see {log.name}")
     return found
 
 
@@ -117,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -18,7 +18,7 @@ import numpy as np
 import mapllava
 from mapllava import gt_cache
 from mapllava.apis import MapPredictor
-from mapllava.cli.command_line import run_tool
+from mapllava.cli.exit_status import exit_status
 from mapllava.datasets import MapDataset
 from mapllava.errors import MapLLaVAError
 from mapllava.files import write_json
@@ -85,4 +85,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_tool(main))
+    raise SystemExit(exit_status(main))

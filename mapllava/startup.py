@@ -16,19 +16,14 @@ _VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 _policy = "as the library does"
 
 
-def begin(name: str) -> None:
-    """Call first of all in a program's file; in a file that is imported it does nothing.
+def begin() -> None:
+    """Call first of all in a program, before anything heavy is imported.
 
     OpenMP reads its settings once, when PyTorch is imported. Settings of the user's own win. Until the
     program's main function runs, Ctrl-C ends it with one line: an exception inside of an import may come
     out as anything.
-
-    Args:
-        name: The file's ``__name__``.
     """
     global _policy
-    if name != "__main__":
-        return
     own = [f"{key}={os.environ[key]}" for key in _VARIABLES if key in os.environ]
     if own:
         _policy = f"{', '.join(own)} from the environment"

@@ -80,7 +80,7 @@ def test_classes_inherit_at_most_one_level_above_the_framework():
 
 @pytest.mark.parametrize("path", TOOLS, ids=name)
 def test_tools_are_thin(path):
-    assert lines(path) <= 125
+    assert lines(path) <= 15
 
 
 @pytest.mark.parametrize("path", LEAVES, ids=name)

@@ -41,7 +41,10 @@ ALLOWED = {
     "doctor": LOWER | {
         "sources", "datasets", "models", "engine", "evaluation", "visualization", "synthetic", "analysis",
     },
-    "cli": LOWER | {"doctor"},
+    "cli": LOWER | {
+        "sources", "datasets", "models", "engine", "evaluation", "visualization", "synthetic", "apis",
+        "analysis", "doctor",
+    },
     "__main__": {"cli"},
 }  # fmt: skip
 

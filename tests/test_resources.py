@@ -13,7 +13,7 @@ from pickle import UnpicklingError
 import pytest
 from toy import ToyNoise, toy_config
 
-from mapllava.cli.command_line import run_tool
+from mapllava.cli.exit_status import exit_status
 from mapllava.engine import build_runner
 from mapllava.engine.runner.failures import explain
 from mapllava.engine.runner.log_file import LogFile
@@ -104,7 +104,7 @@ def train_with_few_files(folder):
     taken = len(os.listdir("/proc/self/fd"))
     runner = build_runner(toy_config(folder / "run", workers=2))
     resource.setrlimit(resource.RLIMIT_NOFILE, (taken + 6, taken + 6))
-    os._exit(run_tool(lambda: runner.train() and 0))
+    os._exit(exit_status(lambda: runner.train() and 0))
 
 
 def test_a_low_limit_of_open_files_is_named(tmp_path):
@@ -124,8 +124,8 @@ from pathlib import Path
 sys.path[:0] = [{root!r}, {engine!r}]
 from toy import toy_config
 from mapllava.engine import build_runner
-from mapllava.cli.command_line import run_tool
-raise SystemExit(run_tool(lambda: build_runner(toy_config(Path({run!r}), workers=1)).train() and 0))
+from mapllava.cli.exit_status import exit_status
+raise SystemExit(exit_status(lambda: build_runner(toy_config(Path({run!r}), workers=1)).train() and 0))
 """
 
 

@@ -12,11 +12,10 @@ import pytest
 from mapllava import startup
 
 ROOT = Path(__file__).parents[1]
-TOOLS = sorted((ROOT / "tools").glob("*.py"))
 SAY = """
 import os
 from mapllava.startup import begin, wait_policy
-begin("__main__")
+begin()
 print(os.environ.get("GOMP_SPINCOUNT"), wait_policy(), sep="|")
 """
 
@@ -41,18 +40,6 @@ def test_the_users_own_setting_wins(own):
     spins, words = say(**own)
     assert spins == own.get("GOMP_SPINCOUNT", "None")
     assert words == f"{key}={value} from the environment"
-
-
-@pytest.mark.parametrize("path", TOOLS, ids=lambda path: path.name)
-def test_every_tool_begins_before_it_imports_anything_heavy(path):
-    lines = [
-        line for line in path.read_text().splitlines() if line.startswith(("import ", "from ", "begin("))
-    ]
-    assert lines[:3] == [
-        "from __future__ import annotations",
-        "from mapllava.startup import begin",
-        "begin(__name__)",
-    ]
 
 
 def test_that_beginning_is_light():

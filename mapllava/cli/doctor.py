@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from mapllava.doctor.context import Context
 from mapllava.doctor.examination import CHECKS, Check, examine, select
-from mapllava.errors import exit_status
+from mapllava.errors import MapLLaVAError
 from mapllava.finding import FAIL, SKIP, WARN, Finding
 
 PASSED = "all core checks passed"
@@ -24,13 +24,12 @@ checks: {", ".join(check.name for check in CHECKS)}
 groups of them: {", ".join(dict.fromkeys(check.group for check in CHECKS))}
 
 examples:
-  python tools/doctor.py
-  python tools/doctor.py configs/stage2/synthetic.py
-  python tools/doctor.py configs/stage2/mini.py --no-step --cfg-options data_root=/data/nuscenes
-  python tools/doctor.py configs/stage2/mini.py --json > preflight.json
-  python tools/doctor.py configs/stage2/synthetic.py --only config data
+  %(prog)s
+  %(prog)s configs/stage2/synthetic.py
+  %(prog)s configs/stage2/mini.py --no-step --cfg-options data_root=/data/nuscenes
+  %(prog)s configs/stage2/mini.py --json > preflight.json
+  %(prog)s configs/stage2/synthetic.py --only config data
 
-exit status: 0 and "{PASSED}" if nothing failed, 1 if something did, 2 for a wrong command line
 """
 WITHOUT_CONFIG = """\
 No CONFIG, so only the machine was looked at. Name one to check data, weights, settings and a training step:
@@ -38,14 +37,8 @@ No CONFIG, so only the machine was looked at. Name one to check data, weights, s
   configs/stage2/mini.py        nuScenes mini in data/nuscenes (docs/en/get_started.md says how to get it)"""
 
 
-def parse_args(argv: Sequence[str] | None = None, prog: str | None = None) -> argparse.Namespace:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     names = list(dict.fromkeys([check.name for check in CHECKS] + [check.group for check in CHECKS]))
     parser.add_argument(
         "config", nargs="?", metavar="CONFIG", help="without it only the machine is looked at"
@@ -63,27 +56,12 @@ def parse_args(argv: Sequence[str] | None = None, prog: str | None = None) -> ar
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="as for tools/train.py"
     )
     parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help="as for tools/train.py")
-    args = parser.parse_args(argv)
-    if args.samples < 0:
-        parser.error(f"argument --samples: {args.samples} is negative")
-    return args
-
-
-def main(argv: Sequence[str] | None = None, prog: str | None = None) -> int:
-    """Examine and report.
-
-    Args:
-        argv: the command line without the program's name.
-        prog: that name, for the help.
-
-    Returns:
-        The exit status.
-    """
-    return exit_status(run, parse_args(argv, prog))
 
 
 def run(args: argparse.Namespace) -> int:
     """Make the checks and show what they find; 1 if one fails."""
+    if args.samples < 0:
+        raise MapLLaVAError(f"--samples {args.samples} is negative: give 0 (all) or more")
     skip = [*args.skip, *(["memory", "step"] if args.no_step else [])]
     checks = select(bool(args.config), args.only, skip)
     context = Context(args.config, args.cfg_options, args.plugins, args.samples)

@@ -125,7 +125,7 @@ def test_config_options_of_a_document_reach_something(command):
 
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_the_doctors_report_of_slips_is_what_it_prints(language, tmp_path, monkeypatch, capsys):
-    from mapllava.cli.doctor import main
+    from mapllava.__main__ import main
 
     page = ROOT / "docs" / language / "doctor.md"
     snippet = next(block for block in blocks(page, "python") if "optim_wraper" in block.text)
@@ -133,5 +133,5 @@ def test_the_doctors_report_of_slips_is_what_it_prints(language, tmp_path, monke
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     (tmp_path / "slips.py").write_text(snippet.text)
     monkeypatch.chdir(tmp_path)
-    assert main(["slips.py", "--only", "config", "step"]) == 1
+    assert main(["doctor", "slips.py", "--only", "config", "step"]) == 1
     assert capsys.readouterr().out == shown.text

@@ -34,9 +34,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "engine")]
 from toy import toy_config  # noqa: E402
 
 from mapllava import gt_cache  # noqa: E402
-from mapllava.cli.command_line import run_tool  # noqa: E402
+from mapllava.__main__ import run_command  # noqa: E402
 from mapllava.synthetic import create_city  # noqa: E402
-from tools import train as train_tool  # noqa: E402
 
 CITY = {"version": "v1.0-mini", "num_train_scenes": 3, "num_val_scenes": 1, "samples_per_scene": 4}
 EXACT = ("state_dict", "ema_state_dict", "ema_updates", "optimizer", "param_schedulers")
@@ -116,7 +115,7 @@ def _train(config: Path, work_dir: Path, processes: int, rank: int, port: int) -
             os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes))
             os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
             options += ["--launcher", "pytorch"]
-        status = run_tool(lambda: train_tool.train(train_tool.parse_args(options)))
+        status = run_command("train", options)
     except BaseException:
         import traceback
 

@@ -10,6 +10,7 @@ import json
 import os
 import pickle
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from toy import toy_config  # noqa: E402
 
 import mapllava  # noqa: E402
 from mapllava import gt_cache  # noqa: E402
+from mapllava.__main__ import run_command  # noqa: E402
 from mapllava.analysis.diagnosis import open_checkpoint  # noqa: E402
 from mapllava.analysis.run.run_record import read_run  # noqa: E402
 from mapllava.checkpoint import write_model_file  # noqa: E402
@@ -36,10 +38,11 @@ from mapllava.errors import MapLLaVAError  # noqa: E402
 from mapllava.gt_cache.store import seal  # noqa: E402
 from mapllava.registry import MODELS, TOKENIZERS  # noqa: E402
 from mapllava.testing import write_tiny_llama  # noqa: E402
-from tools.convert_checkpoint import main as convert  # noqa: E402
-from tools.convert_results import main as convert_results  # noqa: E402
-from tools.create_gt_cache import main as create_gt_cache  # noqa: E402
-from tools.eval_results import main as evaluate  # noqa: E402
+
+convert = partial(run_command, "convert-checkpoint")
+convert_results = partial(run_command, "convert-results")
+create_gt_cache = partial(run_command, "create-gt-cache")
+evaluate = partial(run_command, "eval-results")
 
 MODULE = "module_beside_the_file"
 

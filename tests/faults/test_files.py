@@ -183,8 +183,8 @@ from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests" / "engine")!r}]
 from toy import toy_config
 from mapllava.engine import build_runner
-from mapllava.cli.command_line import run_tool
-raise SystemExit(run_tool(lambda: build_runner(toy_config(Path({str(work_dir)!r}))).train() and 0))
+from mapllava.cli.exit_status import exit_status
+raise SystemExit(exit_status(lambda: build_runner(toy_config(Path({str(work_dir)!r}))).train() and 0))
 """
     return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tests" / "engine"))
 
 from toy import ToyModel, ToyNoise, toy_config  # noqa: E402
 
-from mapllava.cli.command_line import run_tool  # noqa: E402
+from mapllava.cli.exit_status import exit_status  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
 from mapllava.engine.hooks import StepTimeoutHook  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
@@ -76,7 +76,7 @@ def enter(rank, port, folder, fault, timeout, within):
         runner.train()
         return 0
 
-    os._exit(run_tool(main))
+    os._exit(exit_status(main))
 
 
 def end_of_first(tmp_path, fault, ranks=(0, 1), timeout=8, within=60):

@@ -2,14 +2,17 @@
 
 import json
 import math
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 
+from mapllava.__main__ import run_command
 from mapllava.analysis.run.run_curves import running_mean
 from mapllava.analysis.run.run_record import read_run
-from tools import analyze_run
+
+main = partial(run_command, "analyze-run")
 
 
 def line(step, loss, **more):
@@ -36,7 +39,7 @@ def write_run(folder, starts=None, metrics=({"mAP": 0.2}, {"mAP": 0.5}, {"mAP": 
 
 def test_one_run_is_drawn_and_told_with_split_and_protocol(tmp_path, capsys):
     run = write_run(tmp_path / "map_detection_a")
-    assert analyze_run.main([str(run), "--json", str(tmp_path / "out.json")]) == 0
+    assert main([str(run), "--json", str(tmp_path / "out.json")]) == 0
     text = capsys.readouterr().out
     assert "map_detection_a: split v1.0-mini val, protocol maptr, averaged weights (EMA)" in text
     assert cv2.imread(str(run / "curves.png")).shape == (1116, 1680, 3)
@@ -61,8 +64,8 @@ def test_several_runs_share_one_picture(tmp_path, capsys):
         write_run(tmp_path / name, protocol=protocol) for name, protocol in (("a", "maptr"), ("b", "av2"))
     ]
     single, both = tmp_path / "a.png", tmp_path / "both.png"
-    assert analyze_run.main([str(runs[0]), "--out", str(single)]) == 0
-    assert analyze_run.main([*map(str, runs), "--out", str(both), "--linear"]) == 0
+    assert main([str(runs[0]), "--out", str(single)]) == 0
+    assert main([*map(str, runs), "--out", str(both), "--linear"]) == 0
     text = capsys.readouterr().out
     assert "a: split v1.0-mini val, protocol maptr" in text
     assert "b: split v1.0-mini val, protocol av2" in text
@@ -81,14 +84,14 @@ def test_a_last_line_that_was_cut_off_is_left_out_with_a_note(tmp_path, capsys):
     run = write_run(tmp_path / "run")
     (file,) = run.glob("*/vis_data/scalars.json")
     file.write_text(file.read_text()[:-20])
-    assert analyze_run.main([str(run)]) == 0
+    assert main([str(run)]) == 0
     assert "the last line is cut off" in capsys.readouterr().out
     assert read_run(run).losses["loss"].x[-1] == 90
 
 
 def test_what_is_not_finite_is_drawn_around_and_null_in_json(tmp_path):
     run = write_run(tmp_path / "run", [[line(10, 2.0), line(20, math.nan, grad_norm=math.inf)]])
-    assert analyze_run.main([str(run), "--json", str(tmp_path / "out.json")]) == 0
+    assert main([str(run), "--json", str(tmp_path / "out.json")]) == 0
     (facts,) = json.loads((tmp_path / "out.json").read_text())
     assert facts["values"]["loss"] == {"last": None, "last_at": 20, "lowest": 2.0, "at": 10}
 
@@ -120,7 +123,7 @@ def broken_line(folder):
 def test_mistakes_give_one_message_and_status_2(tmp_path, capsys, make, message):
     write_run(tmp_path / "other")
     make(tmp_path / "run")
-    assert analyze_run.main([str(tmp_path / "run")]) == 2
+    assert main([str(tmp_path / "run")]) == 2
     text = capsys.readouterr().err
     assert message in text
     assert text.startswith("error: ")
@@ -128,10 +131,10 @@ def test_mistakes_give_one_message_and_status_2(tmp_path, capsys, make, message)
 
 def test_the_same_run_twice_and_a_picture_that_cannot_be_written_are_refused(tmp_path, capsys):
     run = write_run(tmp_path / "run")
-    assert analyze_run.main([str(run), f"{run}/../run"]) == 2
+    assert main([str(run), f"{run}/../run"]) == 2
     assert "given twice" in capsys.readouterr().err
     (tmp_path / "file").touch()
-    assert analyze_run.main([str(run), "--out", str(tmp_path / "file" / "x.png")]) == 2
+    assert main([str(run), "--out", str(tmp_path / "file" / "x.png")]) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 

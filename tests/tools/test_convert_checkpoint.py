@@ -13,10 +13,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "apis"))
 from trained import train_tiny
 
 import mapllava
-from mapllava.cli.command_line import run_tool
+from mapllava.__main__ import run_command
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.registry import MODELS
-from tools import convert_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def convert(capsys):
     """Runs the command; returns its status and what it wrote to stderr."""
 
     def run(*arguments):
-        status = run_tool(lambda: convert_checkpoint.main([str(argument) for argument in arguments]))
+        status = run_command("convert-checkpoint", [str(argument) for argument in arguments])
         return status, capsys.readouterr().err
 
     return run
@@ -160,8 +159,7 @@ def test_what_does_not_fit_is_refused(trained, convert, tmp_path):
     assert (
         "COMPONENT=FOLDER" in convert("to-hf", trained.best, tmp_path / "x", "--full", "--pretrained", "a")[1]
     )
-    with pytest.raises(SystemExit):
-        convert_checkpoint.parse_args(["to-hf", "a", "b", "--merge-lora"])
+    assert "add --full" in convert("to-hf", "a", "b", "--merge-lora")[1]
 
     content = read(trained.best)
     content["meta"]["base_weights"]["decoder"]["quantization"] = {"bits": 4}

@@ -4,14 +4,17 @@ import json
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mapllava import gt_cache
+from mapllava.__main__ import run_command
 from mapllava.errors import MapLLaVAError
 from tests.gt_cache import tiny_nuscenes
-from tools import create_gt_cache as tool
+
+main = partial(run_command, "create-gt-cache")
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,7 +25,7 @@ def tiny(tmp_path):
 
 
 def test_both_splits_and_a_table(tiny, capsys):
-    assert tool.main(["--dataroot", str(tiny), "--quiet"]) == 0
+    assert main(["--dataroot", str(tiny), "--quiet"]) == 0
     out = capsys.readouterr().out
     rows = {line.split("│")[1].strip(): line.split("│")[2:4] for line in out.splitlines() if "│" in line}
     assert [cell.strip() for cell in rows["samples"]] == ["6", "3"]
@@ -34,7 +37,7 @@ def test_both_splits_and_a_table(tiny, capsys):
 
 def test_options_reach_the_cache(tiny, tmp_path):
     options = ["--split", "val", "--workers", "2", "--roi", "40x20", "--out-dir", str(tmp_path / "out")]
-    assert tool.main(["--dataroot", str(tiny), "--classes", "boundary", "--quiet", *options]) == 0
+    assert main(["--dataroot", str(tiny), "--classes", "boundary", "--quiet", *options]) == 0
     meta = gt_cache.load(tmp_path / "out" / "gt_cache_v1.0-mini_val.pkl")["metainfo"]
     assert (meta["roi"], meta["classes"]) == ([-10, -20, 10, 20], ["boundary"])
 
@@ -48,7 +51,7 @@ def test_the_command_in_a_refusal_works_as_it_stands(tiny, tmp_path):
         gt_cache.load(path, wanted)
     argv = shlex.split(str(caught.value).splitlines()[-1])
     assert argv[:2] == ["python", "tools/create_gt_cache.py"]
-    assert tool.main([*argv[2:], "--quiet"]) == 0
+    assert main([*argv[2:], "--quiet"]) == 0
     assert len(gt_cache.load(path, wanted)["data_list"]) == 3
 
 
@@ -68,7 +71,7 @@ def test_the_command_for_a_missing_cache_of_ones_own_lists_works(tiny, tmp_path,
     lists.write_text(json.dumps({"held-out": ["scene-0061"]}))
     path = gt_cache.cache_path(tiny, "v1.0-mini", f"{lists}:held-out")
     argv = command_in_refusal(path)
-    assert tool.main([*argv, "--quiet"]) == 0
+    assert main([*argv, "--quiet"]) == 0
     assert gt_cache.load(path)["metainfo"]["scenes"] == ["scene-0061"]
 
 
@@ -84,7 +87,7 @@ def test_a_stale_cache_remembers_its_lists_in_another_working_folder(tiny, tmp_p
     monkeypatch.chdir(tiny)
     table = tiny / "v1.0-mini" / "ego_pose.json"
     table.write_text(table.read_text().replace("205.0", "206.0"))
-    assert tool.main([*command_in_refusal(path), "--quiet"]) == 0
+    assert main([*command_in_refusal(path), "--quiet"]) == 0
     gt_cache.load(path)
 
 
@@ -100,7 +103,7 @@ def test_a_stale_cache_remembers_its_lists_in_another_working_folder(tiny, tmp_p
     ],
 )
 def test_user_errors_end_with_a_message_and_status_2(tiny, capsys, change, words):
-    assert tool.main(["--dataroot", str(tiny), "--quiet", *change]) == 2
+    assert main(["--dataroot", str(tiny), "--quiet", *change]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert words in error

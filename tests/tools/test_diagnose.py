@@ -9,9 +9,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "analysis" / "diagnosis"))
 
+from functools import partial
+
 from tiny import tiny_config, write_run
 
-from tools.diagnose import main
+from mapllava.__main__ import run_command
+
+main = partial(run_command, "diagnose")
 
 PICTURES = {"ablations.png", "attention.png", "spectrum.png", "gradient.png"}
 
@@ -81,7 +85,9 @@ def test_mistakes_give_one_message_and_status_2(checkpoint, capsys, spoil, argum
 
 
 def test_a_negative_number_of_samples_and_unknown_sections_are_refused(checkpoint, capsys):
-    for arguments in (["--max-samples", "-1"], ["--skip", "colour"], ["--split", "holiday"]):
+    assert main([str(checkpoint), "--max-samples", "-1"]) == 2
+    assert "--max-samples -1" in capsys.readouterr().err
+    for arguments in (["--skip", "colour"], ["--split", "holiday"]):
         with pytest.raises(SystemExit) as status:
             main([str(checkpoint), *arguments])
         assert status.value.code == 2

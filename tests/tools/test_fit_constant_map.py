@@ -1,12 +1,15 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mapllava import gt_cache
+from mapllava.__main__ import run_command
 from mapllava.evaluation import load_results
 from mapllava.structures import ROI, MapSpec
-from tools.fit_constant_map import main
+
+main = partial(run_command, "fit-constant-map")
 
 
 @pytest.fixture

@@ -1,16 +1,16 @@
 """The full-size configs train on the synthetic city, with tiny Hugging Face folders as the weights."""
 
 import json
-import sys
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
 
+from mapllava.__main__ import run_command
 from mapllava.engine import build_runner
 from mapllava.testing import write_tiny_blip2, write_tiny_clip, write_tiny_llama
-from tools import train
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 pytest.importorskip("peft")
@@ -73,12 +73,11 @@ def options(weights, city, city_cache):
     return of
 
 
-def run_tool(name, options, folder, monkeypatch) -> dict:
+def run_train(name, options, folder) -> dict:
     """Train through the command line; the final model's file."""
     arguments = [str(CONFIGS / f"{name}.py"), "--work-dir", str(folder), "--cfg-options"]
     arguments += [f"{key}={value}".replace(" ", "") for key, value in options.items()]
-    monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-    assert train.main() == 0
+    assert run_command("train", arguments) == 0
     assert json.loads((folder / "metrics.json").read_text())[0]["metrics"]["mAP"] >= 0
     return torch.load(folder / "final_model.pth", weights_only=True)["state_dict"]
 
@@ -87,8 +86,8 @@ STAGE2 = ["mini", "trainval", "trainval_4bit", "trainval_lora", "trainval_no_llm
 
 
 @pytest.mark.parametrize("name", STAGE2)
-def test_two_steps_with_weights_from_folders(name, options, tmp_path, monkeypatch):
-    saved = run_tool(f"stage2/{name}", options(f"stage2/{name}"), tmp_path, monkeypatch)
+def test_two_steps_with_weights_from_folders(name, options, tmp_path):
+    saved = run_train(f"stage2/{name}", options(f"stage2/{name}"), tmp_path)
     log = next(tmp_path.glob("*/*.log")).read_text()
     assert "weights loaded" in log
     assert "12 train samples" in log
@@ -98,21 +97,20 @@ def test_two_steps_with_weights_from_folders(name, options, tmp_path, monkeypatc
     assert any(key.startswith("neck.qformer.") for key in saved)
 
 
-def test_stage_3_starts_from_stage_2(options, tmp_path, monkeypatch):
-    first = run_tool("stage2/trainval", options("stage2/trainval"), tmp_path / "2", monkeypatch)
+def test_stage_3_starts_from_stage_2(options, tmp_path):
+    first = run_train("stage2/trainval", options("stage2/trainval"), tmp_path / "2")
     changes = {**options("stage3/trainval"), "load_from": tmp_path / "2" / "final_model.pth"}
-    second = run_tool("stage3/trainval", changes, tmp_path / "3", monkeypatch)
+    second = run_train("stage3/trainval", changes, tmp_path / "3")
     log = next((tmp_path / "3").glob("*/*.log")).read_text()
     assert "Parameter group llm:" in log
     assert {key for key in second if key.startswith("decoder.backbone.")}  # it trains, so it is saved
     assert any(not torch.equal(first[key], second[key]) for key in first)
 
 
-def test_a_missing_start_is_named(options, tmp_path, monkeypatch):
-    with pytest.raises(
-        train.MapLLaVAError, match=r"'outputs/map_detection_stage2.* is not there.* load_from="
-    ):
-        run_tool("stage3/trainval", options("stage3/trainval"), tmp_path, monkeypatch)
+def test_a_missing_start_is_named(options, tmp_path, capsys):
+    with pytest.raises(AssertionError):
+        run_train("stage3/trainval", options("stage3/trainval"), tmp_path)
+    assert re.search(r"'outputs/map_detection_stage2.* is not there.* load_from=", capsys.readouterr().err)
 
 
 MODES = {

@@ -1,12 +1,15 @@
 import json
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 
 from mapllava import gt_cache
+from mapllava.__main__ import run_command
 from mapllava.gt_cache.schema import fingerprint
-from tools.gt_cache import main
+
+main = partial(run_command, "gt-cache")
 
 
 def test_show_draws_the_samples_asked_for(city, city_cache, tmp_path, capsys):

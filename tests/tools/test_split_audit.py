@@ -1,10 +1,13 @@
 import json
 import shutil
+from functools import partial
 
 import cv2
 
+from mapllava.__main__ import run_command
 from tests.gt_cache import tiny_nuscenes
-from tools.split_audit import main
+
+main = partial(run_command, "split-audit")
 
 
 def test_a_set_against_itself_and_against_the_other(city, city_cache, tmp_path, capsys):

@@ -1,0 +1,104 @@
+"""Build the ground-truth caches that training and evaluation read."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from mapllava import gt_cache
+from mapllava.sources.nuscenes.map_classes import MAP_CLASSES
+from mapllava.sources.nuscenes.splits import expand_split
+from mapllava.structures import CLASSES, ROI, MapSpec
+
+DESCRIPTION = """\
+Cut the vector map around every key frame out of the nuScenes map expansion and store it with the
+poses and calibrations of the six cameras, one file per split. Images are not needed.
+
+  <dataroot>/<version>/*.json            tables (metadata archive)
+  <dataroot>/maps/expansion/*.json       map expansion v1.3
+  <dataroot>/gt_cache/gt_cache_<version>_<split>.pkl     what this writes (--out-dir: elsewhere)
+
+An interrupted run goes on where it stopped; a cache that is current is left alone; one whose
+tables, ROI or classes have changed is built again.
+"""
+EPILOG = """\
+examples:
+  %(prog)s --dataroot data/nuscenes --version v1.0-mini
+  %(prog)s --dataroot data/nuscenes --split geographic_roddick --workers 16
+  %(prog)s --dataroot data/nuscenes --version v1.0-trainval --split lists.json:val
+  %(prog)s --dataroot data/nuscenes --frame ego --roi 100x50 --out-dir data/ego
+  %(prog)s --dataroot data/nuscenes --classes divider ped_crossing boundary centerline
+"""
+
+
+INTERRUPTED = "run the same command again to go on"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument("--dataroot", type=Path, required=True, help="root of the nuScenes-format data set")
+    parser.add_argument("--version", default="v1.0-mini", help="version folder (default: %(default)s)")
+    parser.add_argument(
+        "--split",
+        default="all",
+        help="train, val, all (default), test of v1.0-test; geographic_roddick, near_extrapolation, "
+        "far_extrapolation (all, or one: geographic_roddick:val; the latter two need v1.0-trainval and "
+        "v1.0-test, a cache is of one); "
+        'your own: FILE.json:KEY of {"train": [...], "val": [...]}, FILE.json of one list',
+    )
+    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument("--out-dir", type=Path, help="folder of the cache (default: <dataroot>/gt_cache)")
+    parser.add_argument(
+        "--roi",
+        default="60x30",
+        help="length along the car x width across in metres, centred on the car (default: %(default)s), "
+        "or --roi=x_min,y_min,x_max,y_max",
+    )
+    parser.add_argument(
+        "--frame", default="lidar", help="lidar: x right, y forward (default); ego: x forward, y left"
+    )
+    parser.add_argument(
+        "--classes",
+        nargs="+",
+        default=list(CLASSES),
+        help=f"in label order (default: {' '.join(CLASSES)}); any of {' '.join(MAP_CLASSES)}",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def summarise(paths: list[Path]) -> Table:
+    """One column per cache: samples, elements of each class, empty samples, file and size."""
+    table = Table(title="GT cache", show_lines=False)
+    table.add_column("")
+    caches = [gt_cache.load(path) for path in paths]
+    for cache in caches:
+        table.add_column(f"{cache['metainfo']['version']} {cache['metainfo']['split']}", justify="right")
+    table.add_row("scenes", *(str(len(cache["metainfo"]["scenes"])) for cache in caches))
+    table.add_row("samples", *(str(len(cache["data_list"])) for cache in caches))
+    counts = [Counter(p["label"] for e in cache["data_list"] for p in e["polylines"]) for cache in caches]
+    for label, name in enumerate(caches[0]["metainfo"]["classes"]):
+        table.add_row(name, *(str(count[label]) for count in counts))
+    empty = (sum(not entry["polylines"] for entry in cache["data_list"]) for cache in caches)
+    table.add_row("empty samples", *map(str, empty))
+    table.add_row("size", *(f"{path.stat().st_size / 1e6:.1f} MB" for path in paths))
+    return table
+
+
+def run(args: argparse.Namespace) -> None:
+    """Build, then print what came out."""
+    console = Console()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
+    spec = MapSpec(args.frame, ROI.parse(args.roi, args.frame), args.classes)
+    common = {"workers": args.workers, "progress": not args.quiet, "spec": spec}
+    splits = expand_split(args.split, args.version)
+    paths = [gt_cache.build(args.dataroot, args.version, s, args.out_dir, **common) for s in splits]
+    console.print(summarise(paths))
+    console.print(f"{spec}", highlight=False)
+    for path in paths:
+        console.print(str(path), highlight=False, soft_wrap=True)
