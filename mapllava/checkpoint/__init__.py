@@ -13,7 +13,7 @@ from mapllava.checkpoint.key_tables import (
 )
 from mapllava.checkpoint.loading import LoadReport, load_tensor, load_weights, parameters_on_meta
 from mapllava.checkpoint.model_file import FORMAT_VERSION, ModelFile, read_model_file, write_model_file
-from mapllava.checkpoint.packed import PackedLayer, count_parameters, packed_layers, stored_bytes
+from mapllava.checkpoint.packed import PackedLayer, count_parameters, packed_layers
 from mapllava.checkpoint.source import WeightSource
 from mapllava.checkpoint.summary import weight_summary
 
@@ -40,7 +40,6 @@ __all__ = [
     "parameters_on_meta",
     "read_model_file",
     "start_weights",
-    "stored_bytes",
     "weight_summary",
     "write_model_file",
 ]

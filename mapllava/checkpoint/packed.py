@@ -15,16 +15,11 @@ class PackedLayer(Protocol):
         in_features: inputs I.
         out_features: outputs O.
         weight: the packed weight, or (O, I) on the meta device.
-        stored_bytes: bytes of the packed weight with its scales, also before it is packed.
     """
 
     in_features: int
     out_features: int
     weight: Tensor
-
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes of the packed weight with its scales, without the bias."""
 
     def take_weight(self, weight: Tensor) -> None:
         """Pack a float weight (O, I)."""
@@ -40,10 +35,3 @@ def count_parameters(module: nn.Module) -> tuple[int, int]:
     packed = {id(layer.weight): layer.in_features * layer.out_features for layer in packed_layers(module)}
     total = sum(packed.get(id(parameter), parameter.numel()) for parameter in module.parameters())
     return total, sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-
-
-def stored_bytes(module: nn.Module) -> int:
-    """Bytes of all weights and buffers as they will be held, also of a model on the meta device."""
-    packed = {id(layer.weight): layer.stored_bytes for layer in packed_layers(module)}
-    weights = sum(packed.get(id(parameter), parameter.nbytes) for parameter in module.parameters())
-    return weights + sum(buffer.nbytes for buffer in module.buffers())

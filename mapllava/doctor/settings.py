@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import inspect
 import os
 from collections.abc import Iterator, Mapping, Sized
 from typing import Any, cast
@@ -12,7 +11,7 @@ import torch
 from mmengine.config import Config
 
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file, load_from_disk
-from mapllava.config.components import Component, candidates, components
+from mapllava.config.components import argument, components
 from mapllava.config.resolve import DATALOADERS, EVALUATORS, schedules_of
 from mapllava.doctor.context import Context
 from mapllava.engine.optim.accumulation import accumulative_counts
@@ -119,7 +118,7 @@ def freezing(cfg: Config) -> Iterator[Finding]:
         if not asked:
             continue
         node = component.node
-        given = [component.where, bool(node.get("frozen", _default(component, "frozen")))]
+        given = [component.where, argument(node, "frozen") is not False]
         given += [node.get("lora"), node.get("quantization")]
         remedy = f"change {component.where} accordingly"
         yield from Finding.refusals(component.where, remedy, check_trainability, *given)
@@ -128,14 +127,6 @@ def freezing(cfg: Config) -> Iterator[Finding]:
             if importlib.util.find_spec(package) is None:
                 reason = f"{component.where}.{name} needs {package}, which is not installed"
                 yield Finding(component.where, FAIL, reason, f"pip install -r requirements/{extra}.txt")
-
-
-def _default(component: Component, argument: str) -> Any:
-    for built, _ in candidates(component.kind):
-        parameter = inspect.signature(built).parameters.get(argument)
-        if parameter is not None:
-            return parameter.default
-    return True
 
 
 def sharding(cfg: Config) -> Iterator[Finding]:

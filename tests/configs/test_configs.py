@@ -7,7 +7,9 @@ import torch
 from extras import need_extras
 from mmengine.config import Config
 
-from mapllava.checkpoint import count_parameters, stored_bytes
+from mapllava.analysis.cost import build_meta, model_parts
+from mapllava.analysis.cost.model_parts import without_quantization
+from mapllava.checkpoint import count_parameters
 from mapllava.config.hooks import hooks_of
 from mapllava.config.resolve import leaf_datasets, resolve
 from mapllava.config.without_pretrained import without_pretrained
@@ -151,9 +153,9 @@ HELD = {
 @pytest.mark.parametrize(("name", "expected"), HELD.items())
 def test_how_much_the_weights_need(name, expected):
     """Two bytes a frozen weight, about half of one in 4 bits, four where it trains."""
-    model = on_meta(name)
-    held = tuple(stored_bytes(part) / 1e9 for part in (model.vision_encoder, model.decoder))
-    assert held == pytest.approx(expected, abs=0.006)
+    plain, bits = without_quantization(load(CONFIGS / name).model)
+    held = {part.name: part.weight_bytes / 1e9 for part in model_parts(build_meta(plain), bits)}
+    assert (held["vision_encoder"], held["decoder"]) == pytest.approx(expected, abs=0.006)
 
 
 @pytest.mark.parametrize("path", FULL_SIZE, ids=lambda p: p.relative_to(CONFIGS).as_posix())

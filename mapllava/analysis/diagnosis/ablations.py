@@ -13,21 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mapllava.engine.hooks.ablation_hook import spoil
+from mapllava.engine.hooks.ablation_hook import ABLATIONS, spoil
 from mapllava.evaluation import Evaluation, compare, evaluate_maps
 from mapllava.evaluation.functional import Protocol
 from mapllava.evaluation.scoring import PairedMaps, prepare_ground_truth
 from mapllava.models.map_llava import MapLLaVA
 from mapllava.models.necks.base import NeckOutput
 from mapllava.structures.map_data_sample import MapDataSample, prompts_of, to_numpy
-
-INPUTS: dict[str, str] = {
-    "blank": "all images are the mean grey",
-    "shuffle-cameras": "each camera gets the image of another, calibration stays",
-    "wrong-extrinsics": "the cameras are turned by 60 degrees",
-    "other-sample": "the images of a sample from another scene",
-}
-"""Ablations of what goes into the model."""
 
 PARTS: dict[str, str] = {
     "zero-scene-tokens": "the decoder reads zeros instead of scene tokens",
@@ -53,7 +45,7 @@ def ablated_outputs(
     Yields:
         The ablation's name and what decoder and head get.
     """
-    for mode in INPUTS:
+    for mode in ABLATIONS:
         if mode != "other-sample":
             yield mode, model.extract_features(spoil(dict(inputs), mode))
         elif foreign is not None:
@@ -137,7 +129,7 @@ class Ablations:
 
         whole = score(WHOLE)
         rows = []
-        for name, what in {**INPUTS, **PARTS}.items():
+        for name, what in {**ABLATIONS, **PARTS}.items():
             if name in self._predictions:
                 difference = compare(score(name), whole)
                 ends = difference.interval

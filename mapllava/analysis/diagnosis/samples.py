@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mapllava.config.resolve import leaf_datasets
 from mapllava.engine.hooks.ablation_hook import donor_of
+from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.engine.runner.run_checks import check_data
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import DATASETS
@@ -55,8 +56,7 @@ class ChosenSamples(Dataset):
     @property
     def name(self) -> str:
         """Version and split of the data, as scores are labelled with."""
-        meta = self.dataset.metainfo
-        return f"{meta.get('version', '')} {meta.get('split', 'unknown')}".strip()
+        return split_name(self.dataset) or "unknown"
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -16,22 +16,23 @@ from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 
-ABLATIONS = ("blank", "shuffle-cameras", "wrong-extrinsics", "other-sample")
+ABLATIONS = {
+    "blank": "all images are the mean grey",
+    "shuffle-cameras": "each camera gets the image of another, calibration stays",
+    "wrong-extrinsics": "the cameras are turned by 60 degrees",
+    "other-sample": "the images of a sample from another scene",
+}
+"""What can be spoilt of a model's input."""
 
 
 @HOOKS.register_module()
 class AblationHook(Hook):
     """Alters every test batch after the data preprocessor; labels stay as they are.
 
-    * ``blank``: all images are the mean grey.
-    * ``shuffle-cameras``: each camera gets the image of another, calibration stays.
-    * ``wrong-extrinsics``: the cameras are turned by ``yaw`` about the vertical axis.
-    * ``other-sample``: the images of a sample from another scene.
-
     A model that uses its input scores far lower on each of them.
 
     Args:
-        mode: One of the above.
+        mode: One of :data:`ABLATIONS`.
         yaw: Degrees, for ``wrong-extrinsics``.
 
     Raises:

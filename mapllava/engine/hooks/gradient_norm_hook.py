@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 
 import torch
 from mmengine.hooks import Hook, LoggerHook
@@ -66,20 +67,22 @@ class GradientNormHook(Hook):
                 self._runner.message_hub.update_scalar(f"train/grad_norm/{name}", float(norm))
 
 
-def group_norms(optimizer: Optimizer) -> Mapping[str, Tensor]:
-    """L2 norm of the gradients of every named parameter group; nothing waits for the device.
+def group_norms(
+    optimizer: Optimizer, gradient_of: Callable[[Tensor], Tensor | None] = attrgetter("grad")
+) -> Mapping[str, Tensor]:
+    """L2 norm of the gradients of every parameter group; nothing waits for the device.
 
     Args:
-        optimizer: Its groups carry a ``name``; parameters may be sharded, then every process must
-            call this.
+        optimizer: A group without a ``name`` goes by its number; parameters may be sharded, then every
+            process must call this.
+        gradient_of: Gives a parameter's gradient, shaped as the parameter, or None.
 
     Returns:
         Group to (), a group without gradients left out.
     """
     gradients: dict[str, list[Tensor]] = {}
-    for group in optimizer.param_groups:
-        if "name" in group:
-            found = [parameter.grad for parameter in group["params"] if parameter.grad is not None]
-            gradients.setdefault(group_label(group), []).extend(found)
+    for number, group in enumerate(optimizer.param_groups):
+        found = [grad for parameter in group["params"] if (grad := gradient_of(parameter)) is not None]
+        gradients.setdefault(group_label({"name": str(number), **group}), []).extend(found)
     norms = {name: torch.nn.utils.get_total_norm(found) for name, found in gradients.items() if found}
     return {name: norm.full_tensor() if isinstance(norm, DTensor) else norm for name, norm in norms.items()}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.distributed.unwrap_model import unwrap_model
+from mapllava.engine.hooks.gradient_norm_hook import group_norms
 from mapllava.engine.hooks.reproducible_epochs_hook import seed_step
 
 
@@ -52,7 +53,8 @@ def look_again(runner: Runner, batch_idx: int, batch: Any) -> SecondLook:
             total, _ = model.parse_losses(losses)
         if not isinstance(runner.model, FSDP2Wrapper):
             gradients = _gradients(total, model)
-            found.norms = _norms(gradients, runner.optim_wrapper.optimizer.param_groups)
+            norms = group_norms(runner.optim_wrapper.optimizer, partial(_gradient_or_zero, gradients))
+            found.norms = {name: float(norm) for name, norm in norms.items()}
             found.backward = found.backward or _last_broken(gradients, model)
     return found
 
@@ -64,6 +66,12 @@ def _gradients(total: Tensor, model: nn.Module) -> dict[int, Tensor | None]:
     return dict(zip(map(id, trained), found, strict=True))
 
 
+def _gradient_or_zero(gradients: dict[int, Tensor | None], parameter: Tensor) -> Tensor:
+    """A group that is cut off from the loss is told by its norm, 0."""
+    found = gradients.get(id(parameter))
+    return torch.zeros(()) if found is None else found
+
+
 def _last_broken(gradients: dict[int, Tensor | None], model: nn.Module) -> str | None:
     """The last module, the first of the backward pass, with parameters whose gradient is not finite."""
     broken = [
@@ -72,19 +80,6 @@ def _last_broken(gradients: dict[int, Tensor | None], model: nn.Module) -> str |
         if (gradient := gradients.get(id(parameter))) is not None and not bool(gradient.isfinite().all())
     ]
     return broken[-1] if broken else None
-
-
-def _norms(gradients: dict[int, Tensor | None], groups: list[dict]) -> dict[str, float]:
-    norms: dict[str, float] = {}
-    for number, group in enumerate(groups):
-        name = str(group.get("name", number)).removesuffix("/no_decay")
-        squares = [
-            gradient.float().square().sum()
-            for parameter in group["params"]
-            if (gradient := gradients.get(id(parameter))) is not None
-        ]
-        norms[name] = norms.get(name, 0.0) + (float(torch.stack(squares).sum()) if squares else 0.0)
-    return {name: square**0.5 for name, square in norms.items()}
 
 
 @contextmanager

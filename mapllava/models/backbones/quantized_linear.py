@@ -3,7 +3,7 @@
 Imported by :mod:`mapllava.models.backbones.trainability` when a config asks for quantisation, not before.
 A layer starts from a float layer's place: its weight is packed as soon as it has memory, by
 :meth:`take_weight`, which the loader calls with one tensor of the files at a time. On the meta
-device nothing is packed, and ``stored_bytes`` says what the packed layer will need.
+device nothing is packed.
 
 Shapes: O outputs, I inputs; a packed 4-bit weight is (O * I / 2, 1) uint8.
 """
@@ -18,7 +18,7 @@ import torch
 from bitsandbytes import functional as bnb_functional
 from torch import Tensor, nn
 
-_BLOCK, _NESTED_BLOCK = 64, 256  # weights per scale, and scales per scale of scales
+_BLOCK = 64  # weights per scale
 _OUTLIERS = 6.0  # activations beyond it are multiplied in 16 bits; LLM.int8(), section 3.2
 
 
@@ -59,14 +59,6 @@ class NF4Linear(bnb.nn.Linear4bit):
         packed = packed.to(weight.device)
         self.weight = bnb.nn.Params4bit(packed, quant_state=self.quant_state, bnb_quantized=True, **options)
 
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes of the packed weight with its scales and tables, without the bias."""
-        count = self.in_features * self.out_features
-        scales = -(-count // _BLOCK)
-        tables = 4 * (16 + 256 + 1)
-        return -(-count // 2) + scales + 4 * -(-scales // _NESTED_BLOCK) + tables
-
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Take a packed weight together with its scales; bitsandbytes would leave those behind."""
         start = f"{prefix}weight."
@@ -104,11 +96,6 @@ class Int8Linear(bnb.nn.Linear8bitLt):
             return
         packed, scale, _ = bnb_functional.int8_vectorwise_quant(weight.contiguous().half())
         self.weight = bnb.nn.Int8Params(packed, requires_grad=False, CB=packed, SCB=scale)
-
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes of the packed weight with its scales, without the bias."""
-        return self.in_features * self.out_features + 4 * self.out_features
 
     weight: Any  # its scales are attributes of it
 
