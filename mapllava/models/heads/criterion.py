@@ -105,7 +105,7 @@ class MapCriterion(BaseModule):
         num_instances: I (given by the head).
         bev_dims: channels of the neck's BEV map, 0 for none (given by the head).
         assigner: config of the matcher.
-        losses: name in the log to config of the loss.
+        losses: name in the log to config of the loss; None leaves out one that is inherited.
 
     Raises:
         MapLLaVAError: if there is no loss, or one asks for what there is not.
@@ -118,14 +118,15 @@ class MapCriterion(BaseModule):
         num_instances: int,
         bev_dims: int,
         assigner: dict,
-        losses: dict[str, dict],
+        losses: dict[str, dict | None],
     ) -> None:
         super().__init__()
         self.map_spec, self.num_points, self.num_instances = map_spec, num_points, num_instances
         self.assigner = TASK_UTILS.build(assigner)
-        if not losses:
+        wanted = {name: loss for name, loss in losses.items() if loss is not None}
+        if not wanted:
             raise MapLLaVAError("model.head.criterion.losses is empty: nothing would be trained")
-        self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in losses.items()})
+        self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in wanted.items()})
         offered = [name for name in ON_OFFER if name != "bev" or bev_dims]
         self._taken = {name: _taken(name, loss, offered) for name, loss in self.losses.items()}
 

@@ -124,6 +124,13 @@ def test_a_loss_of_whose_values_nothing_comes_is_refused():
         assert "loss_mine" in run(head)[2], "a loss may be looked at"
 
 
+def test_an_inherited_loss_can_be_left_out():
+    left, whole = run(make(dir=None))[2], run(make())[2]
+    assert left == {name: value for name, value in whole.items() if "dir" not in name}
+    with pytest.raises(MapLLaVAError, match=r"criterion\.losses is empty"):
+        make(cls=None, pts=None, dir=None)
+
+
 def test_what_is_on_offer_has_the_shapes_that_are_written_down():
     head = make()
     offered = {}
