@@ -85,6 +85,6 @@ def mounted_elsewhere(entries: Iterable[Mapping[str, Any]], ground: float) -> st
     if abs(height + ground) <= MOUNTING_TOLERANCE:
         return ""
     return (
-        f"the LiDAR of sample {token} hangs {height:.2f} m above the ground (the ego frame's z = 0), "
+        f"the LiDAR of sample {token} is mounted {height:.2f} m above the ground (the ego frame's z = 0), "
         f"the model takes the ground for z = {ground:g} m of the LiDAR's frame"
     )

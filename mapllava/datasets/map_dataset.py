@@ -1,4 +1,4 @@
-"""The data set on a GT cache: everything it needs is in the cache and in the images it names."""
+"""The data set on a GT cache, which needs nothing but the cache and the images that it names."""
 
 from __future__ import annotations
 

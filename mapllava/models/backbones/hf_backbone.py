@@ -20,7 +20,7 @@ from mapllava.models.backbones.trainability import add_lora, check_trainability,
 
 
 class HFBackbone:
-    """Where a transformers model comes from, what of it trains, and how it is held.
+    """Where a transformers model comes from, which weights train, and how they are stored.
 
     No module itself: a part keeps the model that :meth:`build` gives as its ``backbone``, so that this is
     what it is called in state dicts, and calls :func:`keep_frozen` in its own ``train``.

@@ -1,4 +1,4 @@
-"""What of a backbone trains and how its frozen weights are held: LoRA and quantisation.
+"""Which weights of a backbone train, and how frozen ones are stored: LoRA and quantisation.
 
 Combinations: ``frozen=False`` trains everything; ``frozen=True`` nothing; with ``lora`` adapters
 train on the frozen base; with ``quantization`` the frozen base is held in 4 or 8 bits, with or
@@ -57,7 +57,7 @@ def check_trainability(
 
 
 def quantize_(backbone: nn.Module, quantization: Mapping[str, Any]) -> None:
-    """Hold the weights of all linear layers of a backbone in 4 or 8 bits, layer by layer.
+    """Store the weights of all linear layers of a backbone in 4 or 8 bits, layer by layer.
 
     Weights are packed on the device they are on; those on the meta device when the loader brings
     them. Embeddings, norms, convolutions and biases stay as they are.

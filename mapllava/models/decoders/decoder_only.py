@@ -1,4 +1,4 @@
-"""Whether a language model can decode map queries: whether its tokens read what a mask allows them to."""
+"""Whether a language model can decode map queries: it must be decoder-only and obey a mask."""
 
 from __future__ import annotations
 

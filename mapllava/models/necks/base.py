@@ -1,4 +1,4 @@
-"""The interface of a neck: patch features in, scene tokens (and perhaps a BEV map) out.
+"""The interface of a neck: patch features to scene tokens and, in some, a BEV map.
 
 Shapes: B batch, N cameras, P patches, C patch channels, S scene tokens, D token channels,
 Y x X BEV cells (row 0 = y_min, column 0 = x_min of the ROI).
@@ -19,7 +19,7 @@ from mapllava.structures.map_data_sample import MapDataSample
 
 @dataclass
 class NeckOutput:
-    """What a neck hands on.
+    """What a neck gives to the decoder and the head.
 
     Attributes:
         scene_tokens: (B, S, D).

@@ -64,7 +64,7 @@ class QFormerCore(BaseModule):
         return self
 
     def forward(self, queries: Tensor, states: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Let the queries read.
+        """Let the queries attend to the encoder states.
 
         Args:
             queries: (B, Q, D).
@@ -87,10 +87,10 @@ class QFormerCore(BaseModule):
         return output if self.dtype == torch.float32 else output.to(given)
 
     def initial_queries(self, count: int) -> Tensor:
-        """Where learned query tokens start, (count, D).
+        """First values of learned query tokens, (count, D).
 
         With pretrained weights BLIP-2's own (32) tokens, repeated as often as needed, with a tenth
-        of their spread as noise so that copies can part; otherwise small random values.
+        of their spread as noise so that copies can become different; otherwise small random values.
         """
         queries = torch.randn(count, self.embed_dims)
         if self._source is None:

@@ -1,4 +1,4 @@
-"""What the vision transformers of transformers have in common here.
+"""Base of the vision encoders that are vision transformers of the transformers library.
 
 Shapes: B batch, N cameras, P = h*w patches (row-major), C channels.
 """
@@ -91,8 +91,8 @@ class HFVisionEncoder(BaseModule):
         """Patch grid (h, w) of images of (H, W) pixels.
 
         Raises:
-            MapLLaVAError: if a side is no multiple of the patch: a cut-off rim would shift what the
-                patches see against where their rays look.
+            MapLLaVAError: if a side is no multiple of the patch: a rim that is cut off would shift the
+                patches against their viewing rays.
         """
         patch = self.patch_size
         if img_hw[0] % patch or img_hw[1] % patch:
