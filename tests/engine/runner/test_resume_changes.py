@@ -1,17 +1,23 @@
 """A resumed run obeys the config it has now exactly, or refuses by name."""
 
+import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from toy import toy_config
 
 from mapllava.config.resolve import resolve
+from mapllava.config.trusted import config_in
 from mapllava.engine import build_runner
 from mapllava.engine.runner.resume_changes import EFFECT, EQUAL, HARMLESS, verdict
+from mapllava.engine.runner.resume_changes import changes as changes_of
 from mapllava.errors import MapLLaVAError
 
+TINY = Path(__file__).parents[3] / "configs" / "stage2" / "synthetic.py"
 WARM = {"type": "LinearLR", "start_factor": 0.1, "begin": 0, "end": 3, "by_epoch": False}
 COSINE = {"type": "CosineAnnealingLR", "by_epoch": True, "convert_to_iter_based": True, "eta_min": 0}
 BY_EPOCH = {"type": "StepLR", "step_size": 1, "gamma": 0.5, "by_epoch": True}
@@ -336,6 +342,16 @@ def test_a_best_score_of_other_data_is_no_measure(tmp_path):
 )
 def test_every_key_has_one_verdict(key, expected):
     assert verdict(key) == expected
+
+
+def test_a_run_whose_prompt_stood_in_the_pipelines_goes_on():
+    now = json.loads(json.dumps(Config.fromfile(TINY).to_dict()))
+    then = copy.deepcopy(now)
+    made = {"prompt": then["model"]["decoder"].pop("prompt"), "tokenizer": {"type": "ByteTokenizer"}}
+    for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        then[loader]["dataset"]["pipeline"].insert(-1, {"type": "TokenizePrompt", **made})
+    found = list(changes_of(config_in({"full_config": then}, "old.pth"), now))
+    assert {(each.key, each.verdict) for each in found} == {("model.decoder.tokenizer", HARMLESS)}
 
 
 def test_the_doctor_compares_as_well_and_resume_alone_is_no_new_run(tmp_path, done):
