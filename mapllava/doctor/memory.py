@@ -67,11 +67,11 @@ def memory(context: Context) -> Iterator[Finding]:
     try:
         with torch.device("meta"):
             model = MODELS.build(plain)
-        kept = kept_memory(model, cfg, processes, sharded, bits)
     except Exception as error:  # a model that knows no meta device; one that cannot be built fails its step
         text = " ".join(str(error).split())
         yield Finding("memory", SKIP, f"not counted: the model does not build without memory ({text})")
         return
+    kept = kept_memory(model, cfg, processes, sharded, bits)
     total = sum(kept.values())
     listed = ", ".join(f"{name} {gigabytes(size)}" for name, size in kept.items() if size)
     reason = f"{gigabytes(total)} before activations ({listed}); {place.title} has {gigabytes(place.memory)}"
@@ -83,7 +83,7 @@ def memory(context: Context) -> Iterator[Finding]:
         yield Finding("memory", FAIL, reason, f"end what else runs there (nvidia-smi, top), or:\n{less}")
     else:
         yield Finding("memory", OK, reason)
-    yield _checkpoints(cfg, model)
+    yield _checkpoints(cfg, model, kept["optimiser"] * (processes if sharded else 1))
 
 
 def _buildable(cfg: Config) -> Any:
@@ -96,13 +96,13 @@ def _buildable(cfg: Config) -> Any:
     return localised(cfg.model)
 
 
-def _checkpoints(cfg: Config, model: nn.Module) -> Finding:
+def _checkpoints(cfg: Config, model: nn.Module, optimizer: float) -> Finding:
     """What a run's files take: epochs kept and one being written, the final and the best model."""
     left_out = reloadable_keys(model, base_weight_modules(model, cfg.model))
     kept = sum(value.nbytes for key, value in model.state_dict().items() if key not in left_out)
     trained = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
     best = kept + (trained if averages_weights(cfg) else 0)
-    epoch = best + 2 * trained
+    epoch = best + optimizer
     ours = (each for each in hooks_of(cfg) if each.get("type") == "RunCheckpointHook")
     hook: Mapping[str, Any] = next(ours, {})
     count = int(cfg.train_cfg.get("max_epochs") or 1) // int(hook.get("interval") or 1)

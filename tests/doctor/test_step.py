@@ -128,6 +128,15 @@ def test_state_that_does_not_fit_the_device(set_up, monkeypatch):
     assert report["step"].reason == "not looked at: memory failed"
 
 
+def test_what_sharding_would_refuse_is_no_skipped_count(set_up, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    set_up.append("model_wrapper_cfg = dict(type='FSDP2Wrapper', units=['Blok'])")
+    finding = set_up.report("memory")["memory"]
+    assert finding.status == FAIL
+    assert "model_wrapper_cfg.units" in finding.reason
+    assert "Blok" in finding.reason
+
+
 def test_a_device_that_others_use(set_up, monkeypatch):
     monkeypatch.setattr(memory, "device", lambda: Device("cpu", "RTX 3090", 10**12, 10**7))
     assert "end what else runs there" in set_up.report("memory")["memory"].remedy
