@@ -12,9 +12,8 @@ from typing import Any, NoReturn
 
 from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
-from torch import Tensor
 
-from mapllava.checkpoint.plain_file import read_plain
+from mapllava.checkpoint.plain_file import is_state, read_plain
 from mapllava.errors import MapLLaVAError
 
 _EVALUATED = "config"  # of meta; MMEngine itself writes its text as 'cfg', so a file of ours has no such key
@@ -66,9 +65,7 @@ def load_from_disk(filename: str, map_location: Any = None) -> dict[str, Any]:
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(meta, dict) or not isinstance(state, dict):
         raise MapLLaVAError(f"'{filename}' is no checkpoint (state_dict and meta): take one of a run folder")
-    if "state_dict" in content and not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
+    if "state_dict" in content and not is_state(state):
         raise MapLLaVAError(f"'{filename}': its state_dict has more than named tensors: copy the file again")
     if meta.pop(_EVALUATED, None) is not None:
         print_log(

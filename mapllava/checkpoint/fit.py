@@ -42,22 +42,26 @@ def check_fit(
         for key, value in expected.items()
         if key in state and state[key].shape != value.shape
     ]
-    if missing or unexpected or shapes:
-        raise MapLLaVAError(_report(missing, unexpected, shapes))
+    problems = {
+        "missing in the file": missing,
+        "in the file but not in the model": unexpected,
+        "of another shape": shapes,
+    }
+    if any(problems.values()):
+        raise MapLLaVAError(
+            f"the checkpoint does not fit the model; is it another config's?\n{listing(problems)}"
+        )
+
+
+def listing(problems: Mapping[str, Sequence[str]]) -> str:
+    """A line per kind of problem with how many there are, and the first of them."""
+    return "\n".join(
+        f"  {len(entries)} {what}: {', '.join(entries[:_SHOWN])}"
+        + (f" … and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else "")
+        for what, entries in problems.items()
+        if entries
+    )
 
 
 def _outside(keys: Iterable[str], prefixes: Sequence[str]) -> list[str]:
     return [key for key in keys if not any(key.startswith(f"{prefix}.") for prefix in prefixes)]
-
-
-def _report(missing: list[str], unexpected: list[str], shapes: list[str]) -> str:
-    lines = ["the checkpoint does not fit the model; is it another config's?"]
-    for title, entries in (
-        ("missing in the file", missing),
-        ("in the file but not in the model", unexpected),
-        ("of another shape", shapes),
-    ):
-        if entries:
-            more = f" … and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
-            lines.append(f"  {title} ({len(entries)}): {', '.join(entries[:_SHOWN])}{more}")
-    return "\n".join(lines)

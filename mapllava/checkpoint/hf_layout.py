@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mapllava.checkpoint.key_tables import causal_prefix
 from mapllava.checkpoint.model_file import ModelFile, write_model_file
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write, write_json
@@ -174,7 +175,7 @@ def _hf_name(key: str, architectures: Mapping[str, Any]) -> str:
 def _prefix(config: Mapping[str, Any]) -> str:
     return {"vision_config": "vision_model.", "qformer_config": "qformer."}.get(
         _section(config)
-    ) or f"{_causal_prefix(str(config['model_type']))}."
+    ) or f"{causal_prefix(str(config['model_type']))}."
 
 
 def _section(config: Mapping[str, Any]) -> str:
@@ -183,16 +184,6 @@ def _section(config: Mapping[str, Any]) -> str:
     if kind.endswith("_qformer"):
         return "qformer_config"
     return "vision_config" if kind.endswith("_vision_model") else "text_config"
-
-
-def _causal_prefix(model_type: str) -> str:
-    """Attribute under which the family's causal LM keeps its backbone."""
-    from transformers import CONFIG_MAPPING, MODEL_MAPPING
-
-    if model_type not in CONFIG_MAPPING:
-        return "model"
-    model_class: Any = MODEL_MAPPING[CONFIG_MAPPING[model_type]]
-    return model_class.base_model_prefix or "model"
 
 
 def _part_configs(architectures: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 Rule = tuple[str, str | None]
 
 
-class UnknownKeyError(KeyError):
-    """A key of a weight file for which a table has no rule."""
+UNKNOWN = "?"  # in front of a key that no rule knows: no module has such a name, so it is reported
 
 
 @dataclass(frozen=True)
@@ -38,33 +38,26 @@ class KeyTable:
     def rename(self, key: str) -> str | None:
         """Name of a file's tensor in the component, or None if the component has no use for it.
 
-        Raises:
-            UnknownKeyError: if no rule matches.
+        A key that no rule knows comes back behind :data:`UNKNOWN`.
         """
-        for pattern, target in self._compiled:
-            match = pattern.match(key)
-            if match:
-                return None if target is None else target + key[match.end() :]
-        raise UnknownKeyError(key)
+        match, target = self._first(key)
+        if match is None:
+            return UNKNOWN + key
+        return None if target is None else target + key[match.end() :]
 
     def left_out(self, key: str) -> str:
         """The part that a tensor without use belongs to: what its rule matched, numbers as ``*``."""
-        for pattern, _ in self._compiled:
-            match = pattern.match(key)
-            if match:
-                return re.sub(r"\.\d+(?=\.)", ".*", match.group()).rstrip(".")
-        raise UnknownKeyError(key)
+        match, _ = self._first(key)
+        return re.sub(r"\.\d+(?=\.)", ".*", match.group() if match else key).rstrip(".")
+
+    def _first(self, key: str) -> tuple[re.Match[str] | None, str | None]:
+        """How the first rule that knows a key matches it, and what the rule makes of it."""
+        matches = ((pattern.match(key), target) for pattern, target in self._compiled)
+        return next(((match, target) for match, target in matches if match), (None, None))
 
     def without(self, pattern: str) -> KeyTable:
         """This table, with keys that begin with ``pattern`` (a regular expression) dropped first."""
         return KeyTable(self.component, ((pattern, None), *self.rules))
-
-    def wants(self, key: str) -> bool:
-        """Whether a tensor is worth reading: it has a place here, or no rule knows it."""
-        try:
-            return self.rename(key) is not None
-        except UnknownKeyError:
-            return True
 
 
 def _dropped(prefixes: Iterable[str]) -> tuple[Rule, ...]:
@@ -124,7 +117,17 @@ CLIP_VISION = KeyTable(
 )
 
 
-def decoder_table(base_prefix: str = "model") -> KeyTable:
+def causal_prefix(model_type: str) -> str:
+    """Attribute under which a family's causal LM keeps its backbone; ``model`` for one that is unknown."""
+    from transformers import CONFIG_MAPPING, MODEL_MAPPING
+
+    if model_type not in CONFIG_MAPPING:
+        return "model"
+    model_class: Any = MODEL_MAPPING[CONFIG_MAPPING[model_type]]
+    return model_class.base_model_prefix or "model"
+
+
+def decoder_table(model_type: str = "llama") -> KeyTable:
     """Table of a decoder-only language model, alone or inside BLIP-2 or LLaVA.
 
     The vocabulary head is dropped by name: the map decoder reads hidden states. Known layouts:
@@ -132,10 +135,9 @@ def decoder_table(base_prefix: str = "model") -> KeyTable:
     ``language_model`` of BLIP-2, and LLaVA as transformers saved it before and after version 5.
 
     Args:
-        base_prefix: attribute under which the family's causal LM keeps its backbone
-            (``base_model_prefix`` in transformers).
+        model_type: the family, as transformers calls it.
     """
-    prefix = re.escape(base_prefix)
+    prefix = re.escape(causal_prefix(model_type))
     return KeyTable(
         "language model",
         (

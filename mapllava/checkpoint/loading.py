@@ -14,12 +14,11 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from mapllava.checkpoint.key_tables import KeyTable, UnknownKeyError
+from mapllava.checkpoint.fit import listing
+from mapllava.checkpoint.key_tables import KeyTable
 from mapllava.checkpoint.packed import PackedLayer
 from mapllava.checkpoint.source import WeightSource
 from mapllava.errors import MapLLaVAError
-
-_LISTED = 10
 
 
 @dataclass
@@ -45,10 +44,6 @@ class LoadReport:
         others = ", ".join(f"{part} ({count})" for part, count in sorted(self.left_out.items()))
         return text + (f"; left out, of other parts: {others}" if others else "")
 
-    def log(self) -> None:
-        """Write it to the run's log."""
-        print_log(str(self), logger="current")
-
 
 @contextmanager
 def parameters_on_meta() -> Iterator[None]:
@@ -73,6 +68,8 @@ def parameters_on_meta() -> Iterator[None]:
 def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> LoadReport:
     """Fill all parameters and persistent buffers of a module from weight files.
 
+    Not by transformers' ``from_pretrained``: it takes NaN and whole numbers for weights, leaves the model
+    mapped onto the files, refuses the meta device, and packs only into layers that load no packed state.
     Tensors are read one at a time and take the dtype and, unless it is the meta device, the
     device of what they fill.
 
@@ -95,8 +92,8 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
     twice: list[str] = []
     mismatched: list[str] = []
     ignored = [re.compile(each) for each in getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ()]
-    for key, read in source.tensors(table.wants):
-        name = _rename(table, key)
+    for key, read in source.tensors(lambda key: table.rename(key) is not None):
+        name = table.rename(key)
         if name is None:
             report.left_out[table.left_out(key)] += 1
         elif name not in targets and any(pattern.search(key) for pattern in ignored):
@@ -121,8 +118,12 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
         "of another shape, type or content": mismatched,
     }
     if any(problems.values()):
-        raise MapLLaVAError(_complaint(report, problems))
-    report.log()
+        raise MapLLaVAError(
+            f"{table.component}: {len(report.loaded)} tensors of {source.name} fit, but\n"
+            f"{listing(problems)}\nThe files are of another model or another version: name the right one in "
+            "'pretrained'."
+        )
+    print_log(str(report), logger="current")
     return report
 
 
@@ -132,20 +133,14 @@ def load_tensor(source: WeightSource, table: KeyTable) -> Tensor:
     Raises:
         MapLLaVAError: if the files do not have exactly one such tensor.
     """
-    found = [read() for key, read in source.tensors(table.wants) if read is not None and _rename(table, key)]
+    listed = source.tensors(lambda key: table.rename(key) is not None)
+    found = [read() for _, read in listed if read is not None]
     if len(found) != 1:
         raise MapLLaVAError(
             f"{table.component}: expected one tensor in {source.name}, found {len(found)}; "
             "is this the right model?"
         )
     return found[0]
-
-
-def _rename(table: KeyTable, key: str) -> str | None:
-    try:
-        return table.rename(key)
-    except UnknownKeyError:
-        return f"?{key}"  # no module has such a name, so it is reported
 
 
 def _misfit(tensor: Tensor, target: Tensor) -> str | None:
@@ -183,13 +178,3 @@ def _place(module: nn.Module, name: str, target: Tensor, tensor: Tensor) -> None
         setattr(parent, leaf, nn.Parameter(value, requires_grad=target.requires_grad))
     else:
         setattr(parent, leaf, value)
-
-
-def _complaint(report: LoadReport, problems: dict[str, list[str]]) -> str:
-    lines = [f"{report.component}: {len(report.loaded)} tensors of {report.source} fit, but"]
-    for what, keys in problems.items():
-        if keys:
-            more = f" … and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-            lines.append(f"  {len(keys)} {what}: {', '.join(keys[:_LISTED])}{more}")
-    lines.append("The files are of another model or another version: name the right one in 'pretrained'.")
-    return "\n".join(lines)

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mapllava.checkpoint.plain_file import read_plain
+from mapllava.checkpoint.plain_file import is_state, read_plain
 from mapllava.config.moved import bring_up_to_date
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write
@@ -76,7 +76,7 @@ def read_model_file(path: str | Path) -> ModelFile:
         raise MapLLaVAError(f"model file '{path}' is not there: give a run folder's best_model.pth")
     content = read_plain(path)
     state, meta = (content.get(key) if isinstance(content, dict) else None for key in ("state_dict", "meta"))
-    if not _is_state(state) or not isinstance(meta, dict) or "format_version" not in meta:
+    if not is_state(state) or not isinstance(meta, dict) or "format_version" not in meta:
         raise MapLLaVAError(
             f"'{path}' holds no mapllava model (no state_dict with a meta.format_version): give a run "
             "folder's best_model.pth; weights of a base model belong into the config's 'pretrained'"
@@ -91,12 +91,6 @@ def write_model_file(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
     with atomic_write(path) as partial, partial.open("wb") as stream:
         torch.save({"meta": dict(meta), "state_dict": dict(state)}, stream)
     return Path(path)
-
-
-def _is_state(state: Any) -> TypeGuard[dict[str, Tensor]]:
-    return isinstance(state, dict) and all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    )
 
 
 def _check_format(path: Path, meta: Mapping[str, Any]) -> None:

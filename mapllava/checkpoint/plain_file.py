@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
+from torch import Tensor
 
 from mapllava.checkpoint.renamed import rename_older
 from mapllava.errors import MapLLaVAError
 
 
-def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True, verify: bool = True) -> Any:
+def read_plain(
+    path: str | Path,
+    map_location: Any = "cpu",
+    mapped: bool = True,
+    verify: bool = True,
+    remedy: str = "copy it again from the run folder",
+) -> Any:
     """Load tensors and plain values, after a look at every byte.
 
     ``torch.load`` does not compare the checksums that ``torch.save`` writes, so a flipped bit would
@@ -23,6 +30,7 @@ def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True,
         map_location: Device of the tensors, as ``torch.load`` takes it.
         mapped: Map tensors into memory and read them when they are used; not for what outlives the file.
         verify: Look at every byte; without it, a look at the names and plain values is quick.
+        remedy: What to do about a file that cannot be read.
 
     Returns:
         Its contents; weights that older versions named otherwise have the names of today.
@@ -44,9 +52,15 @@ def read_plain(path: str | Path, map_location: Any = "cpu", mapped: bool = True,
         reason = str(error).splitlines()[0] if str(error) else "no reason given"
         raise MapLLaVAError(
             f"'{path}' cannot be read as tensors and plain values ({type(error).__name__}: {reason}): it is "
-            "cut short, or no file that mapllava has written, and nothing in it was run; copy it again from "
-            "the run folder"
+            f"cut short, or no file of its kind, and nothing in it was run; {remedy}"
         ) from error
+
+
+def is_state(value: Any) -> TypeGuard[dict[str, Tensor]]:
+    """Whether it is names and tensors, and nothing else."""
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and isinstance(entry, Tensor) for key, entry in value.items()
+    )
 
 
 def _first_damage(path: Path) -> str | None:

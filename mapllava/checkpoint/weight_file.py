@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from mapllava.checkpoint.plain_file import is_state, read_plain
 from mapllava.errors import MapLLaVAError
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _FLOATS = ("F64", "F32", "F16", "BF16")  # safetensors' names
-_LENGTH = struct.Struct("<Q")  # of a safetensors header, in front of it
 
 
 def damage(path: Path) -> str | None:
@@ -38,34 +37,19 @@ def damage(path: Path) -> str | None:
                 "'git lfs pull' in its folder"
             )
         if path.suffix == ".safetensors":
-            return _safetensors_damage(path, size)
+            safe_open(str(path), framework="pt").__exit__(None, None, None)
         if path.suffix == ".bin" and start.startswith(b"PK"):
             zipfile.ZipFile(path).close()  # its directory stands at the end
     except zipfile.BadZipFile:
         return f"is cut short ({size:,} bytes, the end is missing): download it again"
+    except SafetensorError as error:
+        return (
+            f"is cut short or no whole safetensors file ({error}; it has {size:,} bytes and begins with "
+            f"{start[:8]!r}): download it again"
+        )
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     return None
-
-
-def _safetensors_damage(path: Path, size: int) -> str | None:
-    with path.open("rb") as stream:
-        first = stream.read(_LENGTH.size)
-        length = _LENGTH.unpack(first)[0] if len(first) == _LENGTH.size else size
-        header = stream.read(length) if length < size else b""
-    if not header.startswith(b"{"):
-        begins = f"begins with {first!r}, {size:,} bytes"
-        return f"is cut short or no safetensors file (it {begins}): download it again"
-    try:
-        entries = json.loads(header)
-        ends = [entry["data_offsets"][1] for key, entry in entries.items() if key != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"has a damaged header ({error}): download it again"
-    expected = _LENGTH.size + length + max(ends, default=0)
-    if expected == size:
-        return None
-    what = "is cut short" if size < expected else "has something behind its end"
-    return f"{what}: its header says {expected:,} bytes, it has {size:,}: download it again"
 
 
 @contextmanager
@@ -84,8 +68,6 @@ def open_weights(path: Path) -> Iterator[tuple[list[str], Callable[[str], Tensor
         state = _read_bin(path)
         yield list(state), state.__getitem__
         return
-    from safetensors import safe_open
-
     with safe_open(str(path), framework="pt", device="cpu") as file:
 
         def shape_only(key: str) -> Tensor:
@@ -99,18 +81,8 @@ def open_weights(path: Path) -> Iterator[tuple[list[str], Callable[[str], Tensor
 
 def _read_bin(path: Path) -> dict[str, Tensor]:
     """Tensors of a PyTorch file, mapped where its format allows that; the one before 1.6 does not."""
-    try:
-        mapped = zipfile.is_zipfile(path)
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise MapLLaVAError(
-            f"'{path}' cannot be read as tensors ({type(error).__name__}: {reason}): it is cut short or no "
-            "weight file, and nothing in it was run; download it again, or as safetensors"
-        ) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
+    state = read_plain(path, verify=False, remedy="download it again, or as safetensors")
+    if not is_state(state):
         inside = ", ".join(map(str, list(state)[:5])) if isinstance(state, dict) else type(state).__name__
         raise MapLLaVAError(
             f"'{path}' holds more than names and tensors ({inside}): it is a training checkpoint; name a "

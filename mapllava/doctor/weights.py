@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, KeyTable, WeightSource
-from mapllava.checkpoint.key_tables import UnknownKeyError
+from mapllava.checkpoint import BLIP2_QFORMER, BLIP2_QUERY_TOKENS, WeightSource
+from mapllava.checkpoint.key_tables import UNKNOWN
 from mapllava.config.components import Component, candidates, components
 from mapllava.config.walk import dicts
 from mapllava.doctor.context import Context
@@ -188,15 +188,8 @@ def _wants(component: Component) -> Callable[[str], bool]:
         if built.__name__ == "QFormerCore":
             tables = [BLIP2_QFORMER, BLIP2_QUERY_TOKENS]
         if tables:
-            return lambda key: any(_has_place(table, key) for table in tables)
+            return lambda key: any(not (table.rename(key) or UNKNOWN).startswith(UNKNOWN) for table in tables)
     return lambda key: True
-
-
-def _has_place(table: KeyTable, key: str) -> bool:
-    try:
-        return table.rename(key) is not None
-    except UnknownKeyError:
-        return False
 
 
 def _on_the_hub(name: str, label: str) -> Finding:

@@ -9,7 +9,7 @@ from mapllava.checkpoint import (
     CLIP_VISION,
     decoder_table,
 )
-from mapllava.checkpoint.key_tables import UnknownKeyError
+from mapllava.checkpoint.key_tables import UNKNOWN, causal_prefix
 
 QKV = "encoder.layers.0.self_attn.qkv.weight"
 QUERY = "encoder.layer.0.attention.attention.query.weight"
@@ -88,14 +88,15 @@ def test_language_model_keys(key, expected):
 
 
 def test_families_with_another_prefix():
-    table = decoder_table("transformer")
+    assert causal_prefix("gpt2") == "transformer"
+    assert causal_prefix("of nobody") == "model"
+    table = decoder_table("gpt2")
     assert table.rename("transformer.h.0.ln_1.weight") == "h.0.ln_1.weight"
 
 
-def test_a_key_without_a_rule_is_an_error():
-    with pytest.raises(UnknownKeyError):
-        BLIP2_QFORMER.rename("bert.encoder.layer.0.weight")
-    assert BLIP2_QFORMER.wants("bert.encoder.layer.0.weight")
+def test_a_key_without_a_rule_is_neither_dropped_nor_a_name():
+    key = "bert.encoder.layer.0.weight"
+    assert BLIP2_QFORMER.rename(key) == UNKNOWN + key
 
 
 def test_layers_that_nobody_reads_can_be_dropped():

@@ -208,3 +208,45 @@ def test_a_config_that_transformers_builds_nothing_of_is_named(wrong, tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
     with pytest.raises(MapLLaVAError, match=r"builds no model of the config\.json of '.*llama' \(KeyError"):
         language_model(folder)
+
+
+def one_nan(tensors):
+    tensors[UP][0, 0] = torch.nan
+
+
+def whole_numbers(tensors):
+    tensors[UP] = (1000 * tensors[UP]).to(torch.int8)
+
+
+UP = "model.layers.0.mlp.up_proj.weight"
+
+
+@pytest.mark.parametrize("change", [one_nan, whole_numbers])
+def test_from_pretrained_would_take_what_we_refuse(change, tmp_path):
+    """Why we load ourselves; where this fails, ask whether transformers' own loading does by now."""
+    folder = write_tiny_llama(tmp_path)
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, str(folder / "model.safetensors"), metadata={"format": "pt"})
+    _, info = hf.LlamaModel.from_pretrained(folder, output_loading_info=True)
+    assert not info["missing_keys"] | info["mismatched_keys"]
+    with pytest.raises(MapLLaVAError, match=rf"1 of another shape, type or content: {UP}"):
+        language_model(folder)
+
+
+def test_from_pretrained_would_leave_the_model_on_its_files_and_know_no_meta_device(tmp_path):
+    """As above: a download over the files would change a run that reads them."""
+    folder = write_tiny_llama(tmp_path)
+    path = folder / "model.safetensors"
+    theirs, ours = hf.LlamaModel.from_pretrained(folder), language_model(folder)
+    before = load_file(path)[UP].clone()
+    with path.open("r+b") as stream:
+        stream.seek(-path.stat().st_size // 2, 2)
+        stream.write(bytes(path.stat().st_size // 2))
+    changed = [
+        not torch.equal(value, before)
+        for value in (each.layers[0].mlp.up_proj.weight for each in (theirs, ours))
+    ]
+    assert changed == [True, False]
+    with torch.device("meta"), pytest.raises(RuntimeError, match="meta"):
+        hf.LlamaModel.from_pretrained(folder)

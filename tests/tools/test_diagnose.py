@@ -65,7 +65,7 @@ def test_what_is_skipped_is_not_written(checkpoint, tmp_path):
         (
             lambda run: (run / "best_model.pth").write_bytes(b"no weights"),
             [],
-            "it is cut short, or no file that mapllava has written",
+            "it is cut short, or no file of its kind",
         ),
         (lambda run: (run / "diagnosis").write_text("a file"), [], "name a folder with --out-dir"),
         (lambda run: None, ["--cfg-options", "data_root=/nowhere"], "/nowhere"),

@@ -106,6 +106,8 @@ def whole_state(
 ) -> Iterator[None]:
     """Inside, ``state_dict()`` of a sharded model and its optimiser is that of unsharded ones.
 
+    Not by ``torch.distributed.checkpoint.state_dict``: it gathers the frozen base too, names an optimiser's
+    state where an unsharded one's is numbered, and steps an optimiser that has none yet.
     All processes must enter; the main one gets the whole tensors, on the CPU.
 
     Args:

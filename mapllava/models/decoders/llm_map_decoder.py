@@ -194,10 +194,7 @@ def build_language_model(hf: HFBackbone, config: Any, attention: str = "sdpa") -
     from transformers import MODEL_MAPPING
 
     config.use_cache = config.output_hidden_states = config.output_attentions = False
-    model_class: Any = MODEL_MAPPING[type(config)]
-    # files of the family's causal LM keep the backbone under this attribute
-    table = decoder_table(model_class.base_model_prefix or "model")
-    return hf.build(model_class, config, table, attention)
+    return hf.build(MODEL_MAPPING[type(config)], config, decoder_table(config.model_type), attention)
 
 
 def language_config(source: WeightSource | None, architecture: dict[str, Any]) -> Any:

@@ -81,8 +81,8 @@ def edit(tmp_path, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda c: c["state_dict"].pop("head.weight"), r"missing in the file \(1\): head.weight"),
-        (lambda c: c["state_dict"].update(ghost=torch.zeros(1)), r"not in the model \(1\): ghost"),
+        (lambda c: c["state_dict"].pop("head.weight"), r"1 missing in the file: head.weight"),
+        (lambda c: c["state_dict"].update(ghost=torch.zeros(1)), r"not in the model: ghost"),
         (
             lambda c: c["state_dict"].update({"head.weight": torch.zeros(2, 8)}),
             r"head.weight: \(2, 8\) in the file",
