@@ -56,7 +56,7 @@ def idle_assignments(path: Path, read: Collection[str]) -> list[Assignment]:
 def _idle(path: Path, read: set[str], wanted: set[str], own: bool) -> Iterator[Assignment]:
     text = path.read_text(encoding="utf-8")
     statements = _statements(text) if path.suffix == ".py" else [({key}, set()) for key in load(path)]
-    bases = _bases(path, text)
+    bases = base_files(path, text)
     live = _live(statements, read | wanted)
     names = dict.fromkeys(name for sets, _ in statements for name in sets)
     idle = [name for name in names if name not in live and not name.startswith("__") and name != BASE_KEY]
@@ -74,7 +74,7 @@ def _values(path: Path) -> dict[str, Any]:
     return Config.fromfile(path).to_dict()
 
 
-def _bases(path: Path, text: str) -> list[Path]:
+def base_files(path: Path, text: str) -> list[Path]:
     """The files that a config inherits from, those of other packages left out."""
     if not Config._is_lazy_import(str(path)):
         found = Config._get_base_files(str(path))
@@ -101,11 +101,16 @@ def _statements(text: str) -> list[tuple[set[str], set[str]]]:
     found = []
     for node in ast.parse(text).body:
         names = [each for each in ast.walk(node) if isinstance(each, ast.Name)]
-        defined = {node.name} if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else set()
-        sets = defined | {each.id for each in names if not isinstance(each.ctx, ast.Load)}
-        changed = {_root(each) for each in ast.walk(node) if not isinstance(each, ast.Name)} - {""}
-        found.append((sets | changed, {each.id for each in names if isinstance(each.ctx, ast.Load)}))
+        found.append((names_set(node), {each.id for each in names if isinstance(each.ctx, ast.Load)}))
     return found
+
+
+def names_set(statement: ast.stmt) -> set[str]:
+    """Variables that a statement sets or changes."""
+    nodes = list(ast.walk(statement))
+    defined = {statement.name} if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) else set()
+    sets = {each.id for each in nodes if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)}
+    return defined | sets | {_root(each) for each in nodes if not isinstance(each, ast.Name)} - {""}
 
 
 def _root(node: ast.AST) -> str:

@@ -43,7 +43,9 @@ def resolve(cfg: Config, filled: dict[str, str] | None = None) -> Config:
         MapLLaVAError: If ``map_spec`` is missing or not valid, or a component states another one.
     """
     record = {} if filled is None else filled
-    cfg.setdefault("default_scope", SCOPE)
+    if "default_scope" not in cfg:
+        cfg.default_scope = SCOPE
+        record["default_scope"] = ""
     init_default_scope(cfg.default_scope)
     for _, node in walk(cfg):
         for key, value in children(node) if isinstance(node, (dict, list, Config)) else ():
