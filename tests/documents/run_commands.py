@@ -104,7 +104,7 @@ RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|mapllava doctor|tensorboard|bash tools/dist_train\.sh|"
     r"python examples/predict\.py|python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
-    r"diagnose|doctor|eval_results|fit_constant_map|gt_cache|plan|split_audit|test|train)\.py)"
+    r"diagnose|doctor|eval_results|fit_constant_map|gt_cache|plan|print_config|split_audit|test|train)\.py)"
 )
 # A second or two each, and no training behind them: the tests run these too.
 QUICK = r"^python tools/(gt_cache.py (verify|lint|diff)|eval_results.py|convert_results.py)"

@@ -21,7 +21,7 @@ def test_values_with_their_origins_on_the_screen_and_in_a_file(tmp_path, capsys)
     options = ["--cfg-options", "train_cfg.max_epochs=5", "--json", str(out)]
     assert main([CONFIG, "--only", *keys, *options]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "model.neck.cell = 1.0  # configs/_base_/models/tiny.py:18" in lines
+    assert any(line.startswith("model.neck.cell = 1.0  # configs/_base_/models/tiny.py:") for line in lines)
     assert "train_cfg.max_epochs = 5  # command line" in lines
     assert any(line.endswith("# filled in at build time from model.neck.cell") for line in lines)
     found = json.loads(out.read_text())
@@ -33,10 +33,7 @@ def test_values_with_their_origins_on_the_screen_and_in_a_file(tmp_path, capsys)
     ("words", "message"),
     [
         (["configs/none.py"], "config 'configs/none.py' is not there"),
-        (
-            [CONFIG, "--only", "model.nek"],
-            "--only model.nek: the config has no such key; did you mean",
-        ),
+        ([CONFIG, "--only", "model.nek"], "--only model.nek: the config has no such key; did you mean"),
         ([CONFIG, "--cfg-options", "train_cfg.max_epoch=3"], "did you mean 'max_epochs'?"),
     ],
 )
