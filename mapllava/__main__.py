@@ -14,6 +14,7 @@ from mapllava.startup import begin
 
 COMMANDS = {
     "doctor": "look at this machine and a config before training",
+    "print-config": "a config as a run builds from it, and where each value comes from",
     "plan": "what a config needs, and which settings make it fit a GPU",
     "create-synthetic-nuscenes": "make a synthetic city in nuScenes' format",
     "create-gt-cache": "build the ground-truth caches that training and evaluation read",

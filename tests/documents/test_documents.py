@@ -140,16 +140,16 @@ def test_the_doctors_report_of_slips_is_what_it_prints(language, tmp_path, monke
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_the_page_of_configs_shows_what_is_printed(language, tmp_path, monkeypatch, capsys):
     """Line numbers aside, which move with the configs."""
+    from mapllava.__main__ import run_command
     from mapllava.config.read import load_config
     from mapllava.errors import MapLLaVAError
-    from tools.print_config import main
 
     page = ROOT / "docs" / language / "configs.md"
     refused, shown = (block.text for block in blocks(page, "text"))
     slip = next(block.text for block in blocks(page, "python") if block.text.startswith("data_root"))
     ((command,),) = (block.commands for block in blocks(page, "bash"))
     monkeypatch.chdir(ROOT)
-    assert main(shlex.split(command.text)[2:]) == 0
+    assert run_command("print-config", shlex.split(command.text)[2:]) == 0
     assert re.sub(r":\d+\n", "\n", capsys.readouterr().out) == re.sub(r":\d+\n", "\n", shown)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(f"_base_ = ['{ROOT}/configs/stage2/synthetic.py']\n{slip}")

@@ -1,11 +1,14 @@
 """The command that shows a config and where its values come from."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tools.print_config import main
+from mapllava.__main__ import run_command
+
+main = partial(run_command, "print-config")
 
 CONFIG = "configs/stage2/synthetic.py"
 
