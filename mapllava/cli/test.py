@@ -50,7 +50,7 @@ def configure(args: argparse.Namespace) -> Config:
     cfg = resolve(config_of(args))
     check_data(cfg, ("test_dataloader",))
     if args.checkpoint is None:
-        raise MapLLaVAError("CHECKPOINT is missing: %(prog)s CONFIG CHECKPOINT")
+        raise MapLLaVAError("CHECKPOINT is missing: python tools/test.py CONFIG CHECKPOINT")
     checkpoint = checkpoint_file(args.checkpoint)
     cfg.load_from, cfg.resume = str(checkpoint), False
     cfg.work_dir = args.work_dir or str(checkpoint.parent / "test")

@@ -101,14 +101,14 @@ SKIPPED: list[tuple[str, str]] = [
 ]
 # What was seen to run; a command of another kind wants a decision first.
 RUNS = (
-    r"^([A-Z_]+=\S+ )*(make demo|mapllava doctor|tensorboard|bash tools/dist_train\.sh|"
+    r"^([A-Z_]+=\S+ )*(make demo|mapllava (doctor|train|--help)|tensorboard|bash tools/dist_train\.sh|"
     r"python examples/predict\.py|python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
     r"diagnose|doctor|eval_results|fit_constant_map|gt_cache|plan|print_config|split_audit|test|train)\.py)"
 )
 # A second or two each, and no training behind them: the tests run these too.
 QUICK = r"^python tools/(gt_cache.py (verify|lint|diff)|eval_results.py|convert_results.py)"
-SLOW = r"^(make|bash|[A-Z_]+=|python (benchmarks|tools/(plan|train)))"  # these come last
+SLOW = r"^(make|bash|mapllava train|[A-Z_]+=|python (benchmarks|tools/(plan|train)))"  # these come last
 
 
 def is_quick(command: Command) -> bool:
