@@ -29,12 +29,12 @@ _OLD_ROPE_KEYS = {"rope_theta", "rope_scaling"}  # of config.json before transfo
 
 @MODELS.register_module()
 class LLMMapDecoder(BaseModule):
-    """Reads ``[BOS][prompt][scene tokens][map queries]`` and returns what the queries became.
+    """Reads ``[BOS][prompt][scene tokens][map queries]`` and returns the decoded queries.
 
     Scene tokens are normalised, projected and brought to the scale of the token embeddings
     (``initializer_range``, 0.02 for LLaMA), so that projected tokens, prompt and map queries
-    (which start at 0.02 too) meet the first layer alike. The projection itself keeps PyTorch's
-    initial scale: at 0.02 / sqrt(D) weights, one step of Adam would turn it inside out.
+    (which start at 0.02 too) enter the first layer at one scale. The projection itself keeps PyTorch's
+    initial scale: at 0.02 / sqrt(D) weights, one step of Adam would change it beyond recognition.
 
     Args:
         in_channels: channels of the scene tokens (given by the detector).
@@ -115,8 +115,8 @@ class LLMMapDecoder(BaseModule):
         Args:
             scene_tokens: (B, S, in_channels).
             queries: the map queries, for their tokens and their mask.
-            prompts: B texts in place of the decoder's own, which None among them stands for; None for
-                its own throughout. What a sample becomes does not depend on the others' lengths.
+            prompts: B texts, None among them for the decoder's own; None for its own in all samples.
+                A sample's result does not depend on the length of another's prompt.
 
         Returns:
             (B, Q, D), float32 or the autocast dtype.
@@ -145,7 +145,7 @@ class LLMMapDecoder(BaseModule):
         return decoded.to(tokens.dtype)
 
     def _check_length(self, prompt: int, scene: int, length: int) -> None:
-        """Learned positions end; rotary ones go on, farther than loaded weights have seen."""
+        """Learned positions have an end; rotary ones have none, but loaded weights were trained up to one."""
         config = self.backbone.config
         most = getattr(config, "max_position_embeddings", None)
         if most is None or length <= most or self._told:
@@ -164,7 +164,7 @@ class LLMMapDecoder(BaseModule):
     def _mask(
         self, queries: BaseMapQueries, embeddings: Tensor, prefix_len: int, padding: Tensor | None
     ) -> Any:
-        """Who may attend to whom, as the attention wants it."""
+        """Which token may attend to which, in the form that the attention takes."""
         device = embeddings.device
         if self.attention == "sdpa":
             mask = queries.attention_mask(prefix_len, device)[None, None]  # (1, 1, L, L), bool, not additive
