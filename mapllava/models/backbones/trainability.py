@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from mapllava.config.mistake import check_names, check_sizes
 from mapllava.errors import MapLLaVAError
 
 ALL_LINEAR = "all-linear"
-_LORA_KEYS = {"rank", "alpha", "dropout", "targets"}
-_QUANTIZATION_KEYS = {"bits", "compute_dtype"}
+_LORA_KEYS = ("rank", "alpha", "targets", "dropout")  # the last may be left out
 _FLOATS = ("bfloat16", "float16", "float32")
 
 
@@ -126,18 +126,15 @@ def train_adapters(backbone: nn.Module, mode: bool) -> None:
 
 
 def _check_lora(component: str, lora: Mapping[str, Any]) -> None:
-    unknown, missing = set(lora) - _LORA_KEYS, _LORA_KEYS - {"dropout"} - set(lora)
-    if unknown or missing:
-        wrong = ", ".join(
-            [*(f"unknown {key}" for key in sorted(unknown)), *(f"no {key}" for key in sorted(missing))]
-        )
+    check_names(f"{component}.lora", lora, _LORA_KEYS)
+    missing = [key for key in _LORA_KEYS[:3] if key not in lora]
+    if missing:
         raise MapLLaVAError(
-            f"{component}: lora has {wrong}; it takes rank, alpha, targets and dropout, for instance "
+            f"{component}: lora has no {', no '.join(missing)}: write for instance "
             "dict(rank=16, alpha=32, dropout=0.05, targets=['q_proj', 'v_proj'])"
         )
     rank, alpha, dropout, targets = lora["rank"], lora["alpha"], lora.get("dropout", 0.0), lora["targets"]
-    if not isinstance(rank, int) or rank < 1:
-        raise MapLLaVAError(f"{component}: lora.rank is {rank!r}: use a positive whole number, such as 16")
+    check_sizes(f"{component}.lora", rank=rank)
     if not isinstance(alpha, int | float) or alpha <= 0:
         raise MapLLaVAError(
             f"{component}: lora.alpha is {alpha!r}: use a positive number, such as {2 * rank}"
@@ -153,11 +150,7 @@ def _check_lora(component: str, lora: Mapping[str, Any]) -> None:
 
 
 def _check_quantization(component: str, quantization: Mapping[str, Any]) -> None:
-    unknown = sorted(set(quantization) - _QUANTIZATION_KEYS)
-    if unknown:
-        raise MapLLaVAError(
-            f"{component}: quantization has the unknown {', '.join(unknown)}; it takes bits and compute_dtype"
-        )
+    check_names(f"{component}.quantization", quantization, ("bits", "compute_dtype"))
     bits, compute_dtype = quantization.get("bits"), quantization.get("compute_dtype")
     if bits not in (4, 8):
         raise MapLLaVAError(f"{component}: quantization.bits is {bits!r}: use 4 (NF4) or 8 (LLM.int8())")
