@@ -6,9 +6,37 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from mapllava.errors import MapLLaVAError
+
+GROUP = "mapllava.plugins"
+"""Entry-point group whose modules are imported wherever a config is read or a model file is opened."""
+
+
+@cache
+def import_installed_plugins() -> tuple[str, ...]:
+    """Import the modules that installed packages name in the entry-point group ``mapllava.plugins``, once.
+
+    Returns:
+        ``name = module`` of each, for a log.
+
+    Raises:
+        MapLLaVAError: If one cannot be imported; names it, its package and why.
+    """
+    found = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+    for point in found:
+        try:
+            point.load()
+        except Exception as error:
+            owner = point.dist.name if point.dist else "an installed package"
+            raise MapLLaVAError(
+                f"plug-in '{point.name}' ({point.value}, of {owner}) cannot be imported "
+                f"({type(error).__name__}: {error}): mend it, or pip uninstall {owner}"
+            ) from error
+    return tuple(f"{point.name} = {point.value}" for point in found)
 
 
 def import_plugins(plugins: Iterable[str]) -> None:

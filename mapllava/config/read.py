@@ -16,7 +16,7 @@ from mapllava.config.options import apply_options
 from mapllava.config.resolve import move_data_root
 from mapllava.config.trusted import read_sent_config
 from mapllava.errors import MapLLaVAError
-from mapllava.plugins import import_plugins
+from mapllava.plugins import import_installed_plugins, import_plugins
 
 _UNREADABLE = (
     OSError, SyntaxError, KeyError, NameError, TypeError, AttributeError, ImportError, ValueError,
@@ -46,7 +46,7 @@ def read_config(
     plugins: Iterable[str] = (),
     sent: bool = False,
 ) -> Config:
-    """Import the plug-ins, read the config and apply the options to it.
+    """Import installed and named plug-ins, read the config and apply the options to it.
 
     A top-level ``data_root`` among the options reaches every data set that had the config's.
 
@@ -60,6 +60,7 @@ def read_config(
     Raises:
         MapLLaVAError: If a plug-in cannot be imported, the config not be read, or an option does not fit it.
     """
+    import_installed_plugins()
     import_plugins(plugins)
     path = Path(path)
     if not path.is_file():

@@ -1,4 +1,0 @@
-# The synthetic config with the neck of this folder in place of the Q-Former.
-_base_ = ["../../configs/stage2/synthetic.py"]
-
-model = dict(neck=dict(_delete_=True, type="PooledNeck", embed_dims=128, tokens_per_camera=(3, 8)))
