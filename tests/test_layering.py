@@ -37,7 +37,7 @@ ALLOWED = {
     "engine": LOWER | {"datasets", "evaluation", "visualization"},
     "apis": LOWER | {"datasets", "models", "evaluation", "visualization"},
     "analysis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
-    "testing": LOWER | {"datasets", "models", "evaluation", "synthetic"},
+    "testing": LOWER | {"datasets", "models", "evaluation", "synthetic", "analysis"},
     "doctor": LOWER | {
         "sources", "datasets", "models", "engine", "evaluation", "visualization", "synthetic", "analysis",
     },

@@ -8,6 +8,7 @@ from mapllava.testing.data_contracts import (
     check_transform,
     painted_sample,
 )
+from mapllava.testing.head_contracts import check_head, check_loss
 from mapllava.testing.tiny_hf import (
     write_tiny_blip2,
     write_tiny_clip,
@@ -19,7 +20,9 @@ from mapllava.testing.tiny_hf import (
 __all__ = [
     "check_dataset",
     "check_decoder",
+    "check_head",
     "check_hook",
+    "check_loss",
     "check_map_queries",
     "check_metric",
     "check_neck",

@@ -56,6 +56,7 @@ def test_an_installed_package_is_found_by_its_entry_point_and_trains(installed, 
     done = run(*words, path=[installed])
     assert done.returncode == 0, done.stderr[-3000:]
     assert "lines/count_error" in done.stdout + done.stderr, "the metric"
+    assert "loss_length" in done.stdout + done.stderr, "the loss"
     assert (tmp_path / "run" / "best_model.pth").is_file()
 
 

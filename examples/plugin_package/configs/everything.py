@@ -5,6 +5,16 @@ model = dict(
     vision_encoder=dict(_delete_=True, type="PatchMeanEncoder", embed_dims=64, stride=12),
     neck=dict(_delete_=True, type="PooledNeck", embed_dims=64, tokens_per_camera=(3, 8)),
     decoder=dict(_delete_=True, type="MeanSceneDecoder", embed_dims=64),
+    head=dict(
+        _delete_=True,
+        type="OneShotHead",
+        num_points=20,
+        criterion=dict(
+            type="MapCriterion",
+            assigner=_base_.model.head.criterion.assigner,
+            losses=dict(**_base_.model.head.criterion.losses, length=dict(type="LengthLoss", weight=0.05)),
+        ),
+    ),
 )
 
 load_steps = [

@@ -2,7 +2,9 @@
 
 from mapllava_example.dataset import FirstScenesDataset
 from mapllava_example.decoder import MeanSceneDecoder
+from mapllava_example.head import OneShotHead
 from mapllava_example.hook import LossLimitHook
+from mapllava_example.loss import LengthLoss
 from mapllava_example.metric import LineCountMetric
 from mapllava_example.neck import PooledNeck
 from mapllava_example.transform import GammaMultiView
@@ -11,9 +13,11 @@ from mapllava_example.vision_encoder import PatchMeanEncoder
 __all__ = [
     "FirstScenesDataset",
     "GammaMultiView",
+    "LengthLoss",
     "LineCountMetric",
     "LossLimitHook",
     "MeanSceneDecoder",
+    "OneShotHead",
     "PatchMeanEncoder",
     "PooledNeck",
 ]

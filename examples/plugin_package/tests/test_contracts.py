@@ -4,9 +4,11 @@ import pytest
 import torch
 from mapllava_example import (
     GammaMultiView,
+    LengthLoss,
     LineCountMetric,
     LossLimitHook,
     MeanSceneDecoder,
+    OneShotHead,
     PatchMeanEncoder,
     PooledNeck,
 )
@@ -14,7 +16,9 @@ from mapllava_example import (
 from mapllava.structures.frames import MapSpec
 from mapllava.testing import (
     check_decoder,
+    check_head,
     check_hook,
+    check_loss,
     check_metric,
     check_neck,
     check_transform,
@@ -32,6 +36,19 @@ def test_neck():
 
 def test_decoder():
     check_decoder(MeanSceneDecoder(in_channels=8, embed_dims=12), in_channels=8)
+
+
+def test_head():
+    losses = {"cls": {"type": "FocalClassLoss"}, "pts": {"type": "PointsL1Loss"}}
+    costs = [{"type": "FocalClassCost", "weight": 2.0}, {"type": "OrderedPointsL1Cost", "weight": 5.0}]
+    assigner = {"type": "HungarianMapAssigner", "costs": costs}
+    criterion = {"type": "MapCriterion", "assigner": assigner, "losses": losses}
+    head = OneShotHead(8, 0, 5, MapSpec(), num_points=20, criterion=criterion)
+    check_head(head, 8, MapSpec(), num_points=20)
+
+
+def test_loss():
+    check_loss(LengthLoss(weight=0.05), MapSpec())
 
 
 def test_transform():

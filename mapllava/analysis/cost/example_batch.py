@@ -82,7 +82,8 @@ def _sample(shape: SampleShape, index: int, generator: torch.Generator) -> MapDa
     closed = torch.arange(count) % 2 == 1
     points[closed, -1] = points[closed, 0]
     table = torch.from_numpy(order_table(shape.num_points).copy())
-    orders = torch.stack([line[table[int(ring)]] for line, ring in zip(points, closed, strict=True)])
+    line = torch.arange(count)[:, None, None]
+    orders = points[line, table[closed.long()]]  # (G, O, P, 2)
     labels = torch.randint(0, len(shape.map_spec.classes), (count,), generator=generator)
     sample = MapDataSample(metainfo={"sample_token": f"example {index}"})
     sample.set_metainfo(

@@ -128,7 +128,7 @@ class MapCriterion(BaseModule):
             raise MapLLaVAError("model.head.criterion.losses is empty: nothing would be trained")
         self.losses = nn.ModuleDict({name: MODELS.build(loss) for name, loss in wanted.items()})
         offered = [name for name in ON_OFFER if name != "bev" or bev_dims]
-        self._taken = {name: _taken(name, loss, offered) for name, loss in self.losses.items()}
+        self._taken = {name: taken_inputs(name, loss, offered) for name, loss in self.losses.items()}
 
     def forward(
         self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample], bev: Tensor | None = None
@@ -184,8 +184,17 @@ class MapCriterion(BaseModule):
         return nothing.index_add(0, pairs.layer, value)
 
 
-def _taken(name: str, loss: nn.Module, offered: Sequence[str]) -> list[str]:
-    """Which of the inputs on offer a loss takes."""
+def taken_inputs(name: str, loss: nn.Module, offered: Sequence[str]) -> list[str]:
+    """Which of the inputs on offer a loss takes.
+
+    Args:
+        name: the loss's name in the config.
+        loss: the loss, whose ``forward`` names them.
+        offered: names of :class:`LossInputs`.
+
+    Raises:
+        MapLLaVAError: if it needs one that is not offered.
+    """
     parameters: Mapping[str, inspect.Parameter] = inspect.signature(loss.forward).parameters
     for key, parameter in parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
