@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from mapllava.analysis.cost import SampleShape, build_meta, example_batch  # noqa: E402
 from mapllava.config.read import load_config  # noqa: E402
-from mapllava.config.resolve import inject_map_spec  # noqa: E402
+from mapllava.config.resolve import resolve  # noqa: E402
 from mapllava.files import atomic_write  # noqa: E402
 
 Box = tuple[str, str, str]
@@ -84,7 +84,7 @@ def result_boxes(cfg: Config) -> Iterator[Box]:
 
 def boxes_of(config: str | Path) -> list[list[Box]]:
     """The figure's three columns: data, model, results."""
-    cfg = inject_map_spec(load_config(config))
+    cfg = resolve(load_config(config))
     return [list(data_boxes(cfg)), list(model_boxes(cfg)), list(result_boxes(cfg))]
 
 

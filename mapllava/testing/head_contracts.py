@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mapllava.analysis.cost import SampleShape, example_batch
 from mapllava.models.heads.criterion import ON_OFFER, LossInputs, taken_inputs
-from mapllava.models.seams import check_drawing, check_instances
+from mapllava.models.seams import check_instances, check_layers
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.structures.frames import MapSpec
@@ -52,7 +52,7 @@ def check_head(
     queries = torch.randn(BATCH, INSTANCES, in_channels, requires_grad=True)
     bev = torch.randn(BATCH, bev_dims, 8, 4) if bev_dims else None
     head.train()
-    drawn = check_drawing(head, head(queries, None, bev), queries, len(map_spec.classes))
+    drawn = check_layers(head, head(queries, None, bev), queries, len(map_spec.classes))
     for count in (3, 0):
         head.zero_grad(set_to_none=True)
         samples = _samples(map_spec, num_points, count)
