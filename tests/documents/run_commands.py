@@ -104,6 +104,8 @@ RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|mapllava (doctor|train|--help)|tensorboard|bash tools/dist_train\.sh|"
     r"python (examples/predict|docs/draw_architecture)\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
+    r"python (examples/predict|docs/draw_architecture)\.py|"
+    r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
     r"diagnose|doctor|eval_results|fit_constant_map|gt_cache|plan|print_config|split_audit|test|train)\.py)"
 )

@@ -22,7 +22,7 @@ def test_its_code_runs_and_its_loss_is_applied(page, tmp_path, monkeypatch):
         exec(compile(check, str(page), "exec"), names)
         path = tmp_path / "config.py"
         path.write_text(config.replace("configs/", f"{ROOT.as_posix()}/configs/"))
-        cfg = resolve(Config.fromfile(path))
+        cfg = resolve(load_config(path))
         given = dict(
             map_spec=testing.painted_sample()["map_spec"], num_points=20, num_instances=5, bev_dims=0
         )
