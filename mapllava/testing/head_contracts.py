@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mapllava.analysis.cost import SampleShape, example_batch
 from mapllava.models.heads.criterion import ON_OFFER, LossInputs, taken_inputs
-from mapllava.models.seams import check_instances, check_layers
+from mapllava.models.interface_checks import check_instances, check_layers
 from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.structures.frames import MapSpec

@@ -102,6 +102,7 @@ SKIPPED: list[tuple[str, str]] = [
 # What was seen to run; a command of another kind wants a decision first.
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|mapllava (doctor|train|--help)|tensorboard|bash tools/dist_train\.sh|"
+    r"^([A-Z_]+=\S+ )*(make demo|mapllava (doctor|train|--help)|tensorboard|bash tools/dist_train\.sh|"
     r"python (examples/predict|docs/draw_architecture)\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python (examples/predict|docs/draw_architecture)\.py|"

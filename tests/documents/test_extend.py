@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from mapllava import testing
+from mapllava.config.read import load_config
 from mapllava.config.resolve import resolve
 from mapllava.registry import MODELS
+from mapllava.structures.frames import MapSpec
 from tests.documents.blocks import ROOT, blocks
 
 PAGES = [ROOT / "docs" / language / "extend.md" for language in ("en", "zh_CN")]
@@ -23,9 +25,7 @@ def test_its_code_runs_and_its_loss_is_applied(page, tmp_path, monkeypatch):
         path = tmp_path / "config.py"
         path.write_text(config.replace("configs/", f"{ROOT.as_posix()}/configs/"))
         cfg = resolve(load_config(path))
-        given = dict(
-            map_spec=testing.painted_sample()["map_spec"], num_points=20, num_instances=5, bev_dims=0
-        )
+        given = dict(map_spec=MapSpec(), num_points=20, num_instances=5, bev_dims=0)
         criterion = MODELS.build({**cfg.model.head.criterion.to_dict(), **given})
         assert type(criterion.losses["chamfer"]).__name__ == "ChamferLoss"
     finally:
