@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -29,13 +29,6 @@ def build_optimizer(model: nn.Module, optim_wrapper: Mapping[str, Any]) -> torch
     return build(model).optimizer
 
 
-def autocast(device: str, dtype: str | None, cache: bool = True) -> AbstractContextManager:
-    """The autocast of ``optim_wrapper.dtype``, nothing for None."""
-    if dtype is None:
-        return nullcontext()
-    return torch.autocast(device, dtype=getattr(torch, dtype), cache_enabled=cache)
-
-
 @contextmanager
 def exchanged(owner: Any, name: str, value: Any) -> Iterator[None]:
     """Another attribute of a module or an object for the while."""
@@ -50,13 +43,7 @@ def exchanged(owner: Any, name: str, value: Any) -> Iterator[None]:
             setattr(owner, name, own)
 
 
-def training_step(
-    model: Any,
-    batch: dict[str, Any],
-    dtype: str | None,
-    cache: bool = True,
-    after_forward: Callable[[], None] | None = None,
-) -> None:
+def training_step(model: Any, batch: dict[str, Any], dtype: str | None, cache: bool = True) -> None:
     """Preprocess, forward, losses, backward; gradients stay in the parameters.
 
     Args:
@@ -64,13 +51,10 @@ def training_step(
         batch: as the data loader gives it.
         dtype: of autocast, None for full precision.
         cache: keep autocast's copies of the weights until the forward pass ends, as PyTorch does.
-        after_forward: called between the losses and the backward pass.
     """
     data = model.data_preprocessor(batch, True)
-    device = data["inputs"]["img"].device.type
-    with autocast(device, dtype, cache):
+    device, lower = data["inputs"]["img"].device.type, None if dtype is None else getattr(torch, dtype)
+    with torch.autocast(device, dtype=lower, enabled=dtype is not None, cache_enabled=cache):
         losses = model(data["inputs"], data["data_samples"], mode="loss")
         loss = torch.stack(list(losses.values())).sum()
-    if after_forward is not None:
-        after_forward()
     loss.backward()

@@ -44,9 +44,8 @@ def state_memory(
     sharded: bool = False,
     units: Sequence[str] = TRANSFORMER_BLOCKS,
     param_dtype: str | None = None,
-    values_per_parameter: int = 2,
 ) -> StateMemory:
-    """Memory of parameters, gradients and optimiser state in the process that holds most.
+    """Memory of parameters, gradients and AdamW's state in the process that holds most.
 
     Args:
         model: A model; the meta device is enough.
@@ -54,7 +53,6 @@ def state_memory(
         sharded: By :class:`~mapllava.engine.FSDP2Wrapper` instead of DistributedDataParallel.
         units: The wrapper's argument.
         param_dtype: The wrapper's argument.
-        values_per_parameter: What the optimiser keeps: 2 for AdamW, 1 for SGD with momentum.
     """
     share = processes if sharded else 1
     everything = list(model.parameters())
@@ -64,7 +62,7 @@ def state_memory(
         exchange = _gathered_bytes(model, units, param_dtype) if processes > 1 else 0
     else:
         exchange = gradients if processes > 1 else 0
-    return StateMemory(shard_bytes(everything, share), gradients, values_per_parameter * gradients, exchange)
+    return StateMemory(shard_bytes(everything, share), gradients, 2 * gradients, exchange)
 
 
 def shard_bytes(parameters: Iterable[nn.Parameter], processes: int) -> int:

@@ -381,10 +381,6 @@ class MapRunner(Runner):
         )
 
 
-def _is_file(handler: logging.Handler) -> bool:
-    return type(handler) is logging.FileHandler  # a rotating one that the config asks for stays
-
-
 def _is_no_listing(record: logging.LogRecord) -> bool:
     return record.pathname != _MMENGINE_RUNNER or record.levelno > logging.INFO or "\n" not in str(record.msg)
 
