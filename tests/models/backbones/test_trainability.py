@@ -284,6 +284,14 @@ def test_a_state_dict_restores_packed_weights(quantization):
     assert off(run(first), run(second)) == 0.0
 
 
+def test_layers_that_transformers_would_pack_into_load_no_packed_state():
+    """Why ``quantization_config`` is not enough; where this fails, are our layers needed still?"""
+    bitsandbytes = pytest.importorskip("bitsandbytes")
+    first, second = (bitsandbytes.nn.Linear4bit(64, 64, bias=False, quant_type="nf4").to("cpu") for _ in "ab")
+    rest = second.load_state_dict(first.state_dict(), strict=False).unexpected_keys
+    assert "weight.absmax" in rest  # the scales, without which the weights are others
+
+
 def test_packed_weights_stay_whole_when_moved():
     architecture = {**TINY_LLAMA, "model_type": "llama"}
     made = LLMMapDecoder(C, **WORDS, architecture=architecture, quantization=INT8)
