@@ -51,8 +51,7 @@ def draw_samples(
     root = Path(dataroot if dataroot is not None else meta["dataroot"])
     shown = {entries[index]["location"] for index in chosen} or {entry["location"] for entry in entries}
     for location in sorted(shown):
-        picture = _map_picture(cache, spec, location, chosen)
-        yield write_picture(Path(out_dir) / f"map_{location}.png", picture)
+        yield _draw_map(Path(out_dir) / f"map_{location}.png", cache, spec, location, chosen)
     for number, index in enumerate(chosen, start=1):
         info = read_entry(entries[index], spec, meta["split"], root)
         name = f"{info['scene_name']}_{info['sample_token']}.png"
@@ -86,7 +85,7 @@ def _sample_picture(info: Mapping[str, Any], spec: MapSpec, where: str) -> np.nd
     return draw_sample(meta, camera_views(meta), lines, None, score=where)
 
 
-def _map_picture(cache: Mapping[str, Any], spec: MapSpec, location: str, chosen: list[int]) -> np.ndarray:
+def _draw_map(path: Path, cache: Mapping[str, Any], spec: MapSpec, location: str, chosen: list[int]) -> Path:
     """One map: the ground truth of a cache laid side by side in the world, and its samples."""
     meta, entries = cache["metainfo"], cache["data_list"]
     here = [index for index, entry in enumerate(entries) if entry["location"] == location]
@@ -101,7 +100,7 @@ def _map_picture(cache: Mapping[str, Any], spec: MapSpec, location: str, chosen:
     shown = [place[index] for index in drawn]
     margin = float(np.abs(spec.roi.to_list()).max())
     title = f"{location}   {meta['version']}   split {meta['split']}"
-    return draw_places(PlacesOnMap(positions, shown, names, lines, labels, spec.classes), title, margin)
+    return draw_places(path, PlacesOnMap(positions, shown, names, lines, labels, spec.classes), title, margin)
 
 
 def _lines_in_world(

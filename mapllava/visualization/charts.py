@@ -13,10 +13,14 @@ from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write
 from mapllava.visualization import style
 
+
+def hex_of(color: style.Color) -> str:
+    """Matplotlib's name of a colour (B, G, R), such as ``#24282d``."""
+    return "#{2:02x}{1:02x}{0:02x}".format(*color)
+
+
 PALETTE = ("#2563c9", "#e0701a", "#2e9b46", "#b0338a", "#0e9aa7", "#8a6d1f", "#c8382e", "#6b5bd2")
-INK, MUTED, GRID, PAGE = (
-    "#{2:02x}{1:02x}{0:02x}".format(*bgr) for bgr in (style.INK, style.MUTED, style.GRID, style.PAGE)
-)
+INK, MUTED, GRID, PAGE = map(hex_of, (style.INK, style.MUTED, style.GRID, style.PAGE))
 UNSURE = "#b0b6be"
 """Colour of what chance may have made."""
 
