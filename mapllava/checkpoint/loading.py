@@ -91,6 +91,7 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
     unexpected: list[str] = []
     twice: list[str] = []
     mismatched: list[str] = []
+    # transformers' own list of buffers that older files hold
     ignored = [re.compile(each) for each in getattr(module, "_keys_to_ignore_on_load_unexpected", None) or ()]
     for key, read in source.tensors(lambda key: table.rename(key) is not None):
         name = table.rename(key)

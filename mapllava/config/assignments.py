@@ -76,8 +76,8 @@ def _values(path: Path) -> dict[str, Any]:
 
 def base_files(path: Path, text: str) -> list[Path]:
     """The files that a config inherits from, those of other packages left out."""
-    if not Config._is_lazy_import(str(path)):
-        found = Config._get_base_files(str(path))
+    if not Config._is_lazy_import(str(path)):  # read as MMEngine reads them
+        found = Config._get_base_files(str(path))  # read as MMEngine reads them
         listed = [found] if isinstance(found, str) else list(found)
         return [(path.parent / name).resolve() for name in listed if "::" not in name]
     inside = [node for each in ast.parse(text).body if isinstance(each, ast.With) for node in each.body]

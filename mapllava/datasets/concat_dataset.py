@@ -54,7 +54,7 @@ class MapConcatDataset(ConcatDataset):
         for key in _OF_EACH:
             names = dict.fromkeys(str(meta[key]) for meta in metas if meta.get(key) is not None)
             if names:
-                self._metainfo[key] = "+".join(names)
+                self._metainfo[key] = "+".join(names)  # metainfo gives a copy
         caches = Counter(meta["fingerprint"] for meta in metas if meta.get("fingerprint"))
         twins = [each for each in self.datasets if caches[each.metainfo.get("fingerprint")] > 1]
         parts = [each for each in twins if isinstance(each, MapDataset)]  # a wrapper's samples are not known

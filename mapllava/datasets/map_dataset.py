@@ -72,6 +72,8 @@ class MapDataset(BaseDataset):
                 "which writes the config's top-level map_spec into every component"
             )
         self.map_spec = MapSpec.from_config(map_spec)
+        self.asked: Any = kwargs.get("indices")
+        self.split: str | None = None
         super().__init__(
             ann_file=os.path.expanduser(ann_file),
             data_root=os.path.expanduser(data_root),
@@ -98,8 +100,9 @@ class MapDataset(BaseDataset):
                 f"with python tools/create_synthetic_nuscenes.py, or set data_root"
             )
         cache = gt_cache.load(self.ann_file, expected=self.map_spec, dataroot=self.data_root or None)
-        self._metainfo.update({key: cache["metainfo"][key] for key in _META_KEYS})
-        self._metainfo["classes"] = tuple(self.map_spec.classes)
+        self.split = cache["metainfo"].get("split")
+        found = {key: cache["metainfo"][key] for key in _META_KEYS}
+        self._metainfo.update(found, classes=tuple(self.map_spec.classes))  # metainfo gives a copy
         if not cache["data_list"]:
             raise MapLLaVAError(f"{self.ann_file} holds no samples; rebuild it:\n  {self._rebuild_command()}")
         self._check_indices(len(cache["data_list"]))
@@ -107,7 +110,7 @@ class MapDataset(BaseDataset):
 
     def _check_indices(self, count: int) -> None:
         """Refuse to take more samples than there are, where MMEngine would take what it finds."""
-        asked, places = self._indices, range(-count, count)
+        asked, places = self.asked, range(-count, count)
         if asked is None:
             return
         if isinstance(asked, Sequence) and not isinstance(asked, str):
@@ -136,7 +139,7 @@ class MapDataset(BaseDataset):
         """
         entry = super().get_data_info(idx)
         try:
-            return read_entry(entry, self.map_spec, self._metainfo.get("split"), self.data_root)
+            return read_entry(entry, self.map_spec, self.split, self.data_root)
         except (KeyError, TypeError, ValueError) as error:
             token = entry.get("sample_token", f"number {idx}")
             raise MapLLaVAError(

@@ -94,7 +94,7 @@ class MapDataPreprocessor(BaseDataPreprocessor):
         return torch.stack([self._move(value) for value in values])
 
     def _move(self, values: Tensor) -> Tensor:
-        return values.to(self.device, non_blocking=bool(self._non_blocking))
+        return self.cast_data(values)
 
     def _normalise(self, img: Tensor) -> Tensor:
         if img.dim() != 5 or img.shape[2] != 3:

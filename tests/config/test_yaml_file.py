@@ -35,7 +35,7 @@ def test_a_plain_yaml_config_is_read(tmp_path):
         ("a.json", "{"),
         ("zero.py", "x = 1 / 0"),
         ("self.py", "_base_ = ['self.py']"),
-        ("mixed.py", "import os\n_base_ = ['b.py']\nx = os.sep"),
+        ("mixed.py", "import numpy\n_base_ = ['b.py']\nx = numpy.pi"),
         ("away.py", "_base_ = ['away_base.py']"),
     ],
 )

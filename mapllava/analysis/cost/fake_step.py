@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode  # documented under this name
 from torch.nn import functional as F
 
 from mapllava.analysis.cost.step_recorder import StepRecorder
@@ -126,14 +126,12 @@ def _become_fake(model: nn.Module) -> None:
     """Give every parameter and buffer a fake storage, shared ones one."""
     known: dict[int, Tensor] = {}
     for module in model.modules():
-        stores: tuple[Any, Any] = (module._parameters, module._buffers)
-        for store in stores:
-            for name, tensor in list(store.items()):
-                if tensor is None:
-                    continue
-                if id(tensor) not in known:
-                    fake = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
-                    if isinstance(tensor, nn.Parameter):
-                        fake = nn.Parameter(fake, requires_grad=tensor.requires_grad)
-                    known[id(tensor)] = fake
-                store[name] = known[id(tensor)]
+        parameters = module.named_parameters(recurse=False, remove_duplicate=False)
+        buffers = module.named_buffers(recurse=False, remove_duplicate=False)
+        for name, tensor in [*parameters, *buffers]:
+            if id(tensor) not in known:
+                fake = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu")
+                if isinstance(tensor, nn.Parameter):
+                    fake = nn.Parameter(fake, requires_grad=tensor.requires_grad)
+                known[id(tensor)] = fake
+            setattr(module, name, known[id(tensor)])

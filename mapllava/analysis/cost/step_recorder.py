@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import graph
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._python_dispatch import TorchDispatchMode  # documented under this name
+from torch.utils._pytree import tree_leaves  # torch.utils.pytree is younger than 2.6
 from torch.utils.flop_counter import flop_registry, sdpa_backward_flop_count, sdpa_flop_count
 
 OUTSIDE = "losses"  # the part of whatever runs outside of the model's children
@@ -126,13 +126,16 @@ class StepRecorder(TorchDispatchMode):
 
     def _mark(self) -> None:
         """From here on, nodes of the graph belong to the part that runs."""
+        # the number that autograd gives the next node; no public name
         self._borders.append((torch._C._autograd._get_sequence_nr(), self._parts[-1]))
 
     def _where(self) -> tuple[str, str]:
         """Phase and part of the operation that has just run."""
+        # the node whose backward runs, which no public call tells
         node: graph.Node | None = torch._C._current_autograd_node()
         if node is None:
             return "forward", self._parts[-1]
+        # autograd's own number of the node, no public name
         index = bisect_right([border for border, _ in self._borders], node._sequence_nr())
         part = self._borders[index - 1][1] if index else OUTSIDE
         return ("recompute" if torch.is_grad_enabled() else "backward"), part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import inspect
 import multiprocessing
 import os
 import signal
@@ -19,12 +20,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from mapllava.engine.distributed.fsdp2_wrapper import FSDP2Wrapper
 from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook, latest_checkpoint
 from mapllava.registry import HOOKS
 
+_DATA_LOADER = inspect.getfile(DataLoader)  # its iterators stand there
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ECHO = 1.0 if {"TORCHELASTIC_RUN_ID", "SLURM_JOB_ID"} & set(os.environ) else 0.0
 """Seconds within which a signal is the launcher's copy of the first one, sent on to all processes."""
@@ -219,9 +220,11 @@ class GracefulStopHook(Hook):
 
 
 def _waits_for_batch(frame: FrameType | None) -> bool:
-    while frame is not None and frame.f_code is not _BaseDataLoaderIter.__next__.__code__:
+    while frame is not None:
+        if frame.f_code.co_name == "__next__" and frame.f_code.co_filename == _DATA_LOADER:
+            return True
         frame = frame.f_back
-    return frame is not None
+    return False
 
 
 def _kill_workers() -> None:

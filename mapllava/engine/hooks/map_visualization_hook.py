@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mapllava.engine.runner.run_state import built_loops
 from mapllava.registry import HOOKS
 from mapllava.structures.map_data_sample import MapDataSample
 from mapllava.visualization import picture_of, write_picture
@@ -57,7 +58,7 @@ class MapVisualizationHook(Hook):
     def before_val_epoch(self, runner: Runner) -> None:
         """Decide whether, where and which samples this validation draws."""
         self._validations += 1
-        by_iter = isinstance(runner._train_loop, IterBasedTrainLoop)
+        by_iter = isinstance(built_loops(runner).get("train"), IterBasedTrainLoop)
         due = (self._validations if by_iter else runner.epoch) % self.interval == 0
         step = f"iter_{runner.iter}" if by_iter else f"epoch_{runner.epoch}"
         folder = (self.out_dir or Path(runner.work_dir) / "pictures") / step
@@ -67,6 +68,7 @@ class MapVisualizationHook(Hook):
         """Decide which samples to draw."""
         self._begin(runner.test_dataloader.dataset, self.out_dir)
 
+    # of validation and test alike; MMEngine's own hooks override it too
     def _after_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = "train"
     ) -> None:

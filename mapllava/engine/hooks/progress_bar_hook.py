@@ -58,6 +58,7 @@ class ProgressBarHook(Hook):
         """Take it down."""
         self._stop()
 
+    # Hook's methods of all three stages, told apart by mode; MMEngine's own hooks override these
     def _before_epoch(self, runner: Runner, mode: str = "train") -> None:
         if self._progress is None:
             return
@@ -65,6 +66,7 @@ class ProgressBarHook(Hook):
         title = f"Epoch {runner.epoch + 1}/{runner.max_epochs}" if mode == "train" else mode
         self._task = self._progress.add_task(title, total=len(getattr(runner, loader)), note="")
 
+    # see _before_epoch
     def _after_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = "train"
     ) -> None:
@@ -79,6 +81,7 @@ class ProgressBarHook(Hook):
             self._drawn = now
             self._progress.refresh()
 
+    # see _before_epoch
     def _after_epoch(self, runner: Runner, mode: str = "train") -> None:
         if self._progress is not None:
             self._progress.remove_task(self._task)

@@ -14,6 +14,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mapllava.engine.hooks.run_folder_hook import split_name
 from mapllava.engine.hooks.warmup_ema_hook import AVERAGE, RAW, RAW_WEIGHTS, average_of
+from mapllava.engine.runner.run_state import is_resumed
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write, remove_partial_files, write_json
 from mapllava.registry import HOOKS
@@ -74,7 +75,7 @@ class RunCheckpointHook(Hook):
             for path in remove_partial_files(runner.work_dir):
                 runner.logger.warning(f"Removed {path.name}, which a stopped run had not finished writing")
         record = Path(runner.work_dir) / BEST_RECORD
-        if getattr(runner, "_resume", False) and record.is_file() and runner.val_loop is not None:
+        if is_resumed(runner) and record.is_file() and runner.val_loop is not None:
             self._recall_best(runner, json.loads(record.read_text()))
         runner.logger.info(f"Checkpoints go to {runner.work_dir}")
 

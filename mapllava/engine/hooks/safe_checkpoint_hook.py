@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 
 from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 from mapllava.checkpoint.model_file import FORMAT_VERSION
@@ -15,6 +15,7 @@ from mapllava.checkpoint.plain_state import make_plain, restore_message_hub
 from mapllava.checkpoint.self_description import describe_model
 from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
+from mapllava.engine.runner.run_state import built_loops, is_resumed
 from mapllava.registry import HOOKS
 
 
@@ -78,7 +79,7 @@ class SafeCheckpointHook(Hook):
         """
         restore_message_hub(checkpoint)
         state = checkpoint.get("state_dict", checkpoint)
-        resuming = bool(getattr(runner, "_resume", False))
+        resuming = is_resumed(runner)
         if resuming and not any(isinstance(hook, WarmupEMAHook) for hook in runner.hooks):
             trained = checkpoint.get("ema_state_dict", {})  # the weights; without the hook no average goes on
             state.update({key: value for key, value in trained.items() if key in state})
@@ -90,7 +91,7 @@ class SafeCheckpointHook(Hook):
             allow_missing=() if resuming else self.allow_missing,
             allow_unexpected=self.allow_unexpected,
             same_precision=resuming,
-            same_roi=resuming or not isinstance(getattr(runner, "_train_loop", None), BaseLoop),
+            same_roi=resuming or "train" not in built_loops(runner),
         ):
             runner.logger.warning(warning)
         left = len(set(model.state_dict()) - set(state))

@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from mapllava.engine.distributed.unwrap_model import unwrap_model
 from mapllava.registry import HOOKS
 
+_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+
 
 @HOOKS.register_module()
 class SharedBuffersHook(Hook):
@@ -43,7 +48,7 @@ def running_statistics(model: nn.Module) -> list[Tensor]:
     return [
         value
         for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._NormBase)
+        if isinstance(module, _NORMS)
         for value in (module.running_mean, module.running_var)
         if value is not None
     ]

@@ -15,14 +15,17 @@ from mapllava.registry import HOOKS
 class SteadyTimerHook(IterTimerHook):
     """MMEngine's timer on the monotonic clock: no step takes a negative time, nor does what is left."""
 
+    # where IterTimerHook reads the clock
     def _before_epoch(self, runner: Runner, mode: str = "train") -> None:
         self.t = time.monotonic()
 
+    # see _before_epoch
     def _before_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = "train"
     ) -> None:
         runner.message_hub.update_scalar(f"{mode}/data_time", time.monotonic() - self.t)
 
+    # see _before_epoch
     def _after_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None, mode: str = "train"
     ) -> None:

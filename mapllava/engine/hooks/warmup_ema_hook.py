@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mapllava.engine.distributed.sharding import gather
 from mapllava.engine.optim.weight_average import WeightAverage
+from mapllava.engine.runner.run_state import is_resumed
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
 
@@ -79,7 +80,7 @@ class WarmupEMAHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """On resume, take average and weights apart again; otherwise the average is what is used."""
-        if not getattr(runner, "_resume", False):
+        if not is_resumed(runner):
             return
         if "ema_state_dict" not in checkpoint:
             runner.logger.warning("the checkpoint has no average: it starts from the checkpoint's weights")

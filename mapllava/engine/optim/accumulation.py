@@ -19,7 +19,7 @@ def accumulative_counts(optim_wrapper: Any) -> int:
         return 1  # a model with several optimisers steps them itself
     if isinstance(optim_wrapper, Mapping):
         return int(optim_wrapper.get("accumulative_counts", 1))
-    return optim_wrapper._accumulative_counts
+    return optim_wrapper._accumulative_counts  # an argument that nothing public gives back
 
 
 def count_updates(batches: int, optim_wrapper: Any) -> int:

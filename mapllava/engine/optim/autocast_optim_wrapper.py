@@ -15,6 +15,7 @@ from torch.distributed.tensor import DTensor
 
 from mapllava.config.mistake import check_sizes
 from mapllava.engine.distributed.sharding import shard_optimizer_state
+from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIM_WRAPPERS
 
@@ -76,8 +77,9 @@ class AutocastOptimWrapper(OptimWrapper):
             init_counts: Batches that are behind.
             max_counts: All of them; with the last one there is an update.
         """
+        # what MMEngine's method sets, behind its warnings
         self._inner_count, self._max_counts = init_counts, max_counts
-        self._remainder_counts = max_counts % self._accumulative_counts
+        self._remainder_counts = max_counts % accumulative_counts(self)
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -125,7 +127,7 @@ class AutocastOptimWrapper(OptimWrapper):
             self.nonfinite = "grad_norm"
             return
         if self.clip_grad_kwargs:
-            self._clip_grad()
+            self._clip_grad()  # clips by the config's rule and logs the norm; its caller steps as well
         if self.scaler is None:
             self.optimizer.step(**kwargs)
             return

@@ -20,10 +20,12 @@ def end_workers(loader: Any) -> None:
     Args:
         loader: A data loader, or anything else, which is left alone.
     """
+    # PyTorch has no public names for the iterator of persistent workers and for its end
     iterator = getattr(loader, "_iterator", None)
-    if iterator is not None and hasattr(iterator, "_shutdown_workers"):  # PyTorch has no public name for it
-        iterator._shutdown_workers()
-        loader._iterator = None
+    # a loader without workers has an iterator without this
+    if iterator is not None and hasattr(iterator, "_shutdown_workers"):
+        iterator._shutdown_workers()  # waits for them
+        loader._iterator = None  # so that the next pass starts new ones
 
 
 def start_with_parent(loader: DataLoader) -> None:

@@ -82,7 +82,7 @@ def absent_ranks(seconds: float = ROLL_CALL_SECONDS) -> list[int] | None:
     ranks = range(dist.get_world_size())
     ends = time.monotonic() + seconds
     try:
-        store = dist.distributed_c10d._get_default_store()
+        store = dist.distributed_c10d._get_default_store()  # no public name gives the group's own
         store.set(_answer(dist.get_rank()), "here")
         while True:
             absent = [rank for rank in ranks if not store.check([_answer(rank)])]

@@ -25,6 +25,7 @@ class MapIterTrainLoop(IterBasedTrainLoop):
         val_begin: The update from which on there is validation.
         val_interval: Updates between two validations.
         dynamic_intervals: Pairs of an update and the ``val_interval`` from then on.
+        **options: Of onedl-mmengine's class; MMEngine's takes no others.
     """
 
     def __init__(
@@ -35,15 +36,31 @@ class MapIterTrainLoop(IterBasedTrainLoop):
         val_begin: int = 1,
         val_interval: int = 1000,
         dynamic_intervals: Sequence[tuple[int, int]] | None = None,
+        **options: Any,
     ) -> None:
         every = accumulative_counts(runner.optim_wrapper)
         intervals = [(start * every, interval * every) for start, interval in dynamic_intervals or []]
-        super().__init__(
-            runner, dataloader, max_iters * every, val_begin * every, val_interval * every, intervals or None
-        )
+        counts = (max_iters * every, val_begin * every, val_interval * every)
+        super().__init__(runner, dataloader, *counts, intervals or None, **options)
 
     def run(self) -> Any:
         """Train; returns the model."""
-        with closing(by_update(self.dataloader_iterator, self.runner)) as batches:
+        with closing(_Updates(self.dataloader_iterator, self.runner)) as batches:
             self.dataloader_iterator: Any = batches
             return super().run()
+
+
+class _Updates:
+    """MMEngine's endless iterator over a loader, by whole updates of the weights."""
+
+    def __init__(self, batches: Any, runner: Any) -> None:
+        self.inner = batches
+        self.by_one = by_update(batches, runner)
+        self.close = self.by_one.close
+
+    def __next__(self) -> Any:
+        return next(self.by_one)
+
+    def skip_iter(self, batches: int) -> None:
+        """Leave out batches, whole updates of them: onedl-mmengine asks for it, MMEngine reads them."""
+        self.inner.skip_iter(batches)

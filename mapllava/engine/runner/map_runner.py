@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 from mmengine.dist import broadcast, broadcast_object_list
 from mmengine.logging import MMLogger
 from mmengine.model import convert_sync_batchnorm
-from mmengine.optim import OptimWrapper, OptimWrapperDict, _ParamScheduler
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -37,6 +37,7 @@ from mapllava.engine.runner.map_iter_train_loop import MapIterTrainLoop
 from mapllava.engine.runner.map_train_loop import MapTrainLoop
 from mapllava.engine.runner.resume import check_groups, follow_config, group_options
 from mapllava.engine.runner.resume_changes import Change, check_resume
+from mapllava.engine.runner.run_state import built_loops
 from mapllava.engine.runner.visits import with_visits
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS, PARAM_SCHEDULERS, RUNNERS, find
@@ -66,11 +67,16 @@ class MapRunner(Runner):
     def setup_env(self, env_cfg: dict) -> None:
         """MMEngine's; a start in the same second as another has a log and a log folder of its own."""
         super().setup_env(env_cfg)
-        wanted = Path(self.work_dir) / self._timestamp
-        name = [new_folder(wanted, self._timestamps).name if self._rank == 0 else ""]
+        wanted = Path(self.work_dir) / self.timestamp
+        name = [new_folder(wanted, self._timestamps).name if self.rank == 0 else ""]
         broadcast_object_list(name)
-        self._timestamp: str = name[0]
-        self._timestamps.add(self._timestamp)
+        self._timestamp: str = name[0]  # what timestamp gives
+        self._timestamps.add(name[0])
+
+    def set_randomness(self, seed: Any, diff_rank_seed: bool = False, deterministic: bool = False) -> None:
+        """MMEngine's; it is kept whether every process has a seed of its own."""
+        self._seeds_differ = diff_rank_seed
+        super().set_randomness(seed, diff_rank_seed, deterministic)
 
     def build_logger(self, *args: Any, **options: Any) -> MMLogger:
         """MMEngine's; its long listings (environment, config, hooks) go to the log file alone."""
@@ -135,7 +141,7 @@ class MapRunner(Runner):
                 raise
             raise explained from error
         finally:
-            for loop in (self._train_loop, self._val_loop, self._test_loop):
+            for loop in built_loops(self).values():
                 end_workers(getattr(loop, "dataloader", None))
 
     @staticmethod
@@ -149,9 +155,10 @@ class MapRunner(Runner):
 
     def build_train_loop(self, loop: Any) -> BaseLoop:
         """MMEngine's; its loops are ours, which accumulate exactly and start within an epoch."""
-        data = self._train_dataloader
+        data = self._train_dataloader  # its config still; the property would build it
         if isinstance(loop, Mapping) and isinstance(data, Mapping):
-            own = self.rank if self._randomness_cfg.get("diff_rank_seed") else 0
+            own = self.rank if self._seeds_differ else 0
+            # from where MMEngine builds it
             self._train_dataloader = with_visits(data, cast(int, self.seed) - own)
         if isinstance(loop, Mapping):
             kind = loop.get("type", "by_epoch" if loop.get("by_epoch", True) else "by_iter")
@@ -175,7 +182,7 @@ class MapRunner(Runner):
             model = convert_sync_batchnorm(model, self.cfg.sync_bn)
         return MODEL_WRAPPERS.build(model_wrapper_cfg, default_args={"module": model})
 
-    def _init_model_weights(self) -> None:
+    def _init_model_weights(self) -> None:  # train() calls it; there is no public place between
         """Initial weights, the main process's in every process, unless sharding has needed them already."""
         if not isinstance(self.model, FSDP2Wrapper):
             model = unwrap_model(self.model)
@@ -195,14 +202,15 @@ class MapRunner(Runner):
             return
         batches, base = accumulative_counts(optim_wrapper), auto_scale_lr["base_batch_size"]
         super().scale_lr(optim_wrapper, {"base_batch_size": base / batches, "enable": True})
-        size = self._train_dataloader["batch_size"]
+        size = self._train_dataloader["batch_size"]  # as MMEngine, from the config
         samples = self.world_size * size * batches
         self.logger.info(
             f"auto_scale_lr: {samples} samples an update ({self.world_size} processes, batches of {size}, "
             f"{batches} accumulated), base_batch_size {base}: learning rates times {samples / base:g}"
         )
 
-    def _build_param_scheduler(self, scheduler: Any, optim_wrapper: OptimWrapper) -> list[_ParamScheduler]:
+    # the part for one optimiser of MMEngine's build_param_scheduler, whose list and dict are kept
+    def _build_param_scheduler(self, scheduler: Any, optim_wrapper: OptimWrapper) -> list[Any]:
         """MMEngine's; what is by iteration, or converted to it, is in updates of the weights."""
         epoch = count_updates(len(self.train_dataloader), optim_wrapper)
         if not epoch:
@@ -314,7 +322,7 @@ class MapRunner(Runner):
                 count_updates(behind - epochs * whole, wrapper)
             ]
             follow_config(wrapper, fresh, cast(list, self.param_schedulers or []), done)
-        self.train_loop._iter = behind
+        self.train_loop._iter = behind  # where MMEngine's resume writes it
         if isinstance(self.train_loop, IterBasedTrainLoop):
             self.train_loop._epoch = 0  # one big epoch, also after its end: more iterations belong to it
         self._tell(found, anew)

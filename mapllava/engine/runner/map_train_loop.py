@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mapllava.engine.hooks.run_folder_hook import RunFolderHook, validations
 from mapllava.engine.optim.accumulation import by_update
+from mapllava.engine.runner.run_state import is_resumed
 from mapllava.engine.runner.visits import visits_of
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import LOOPS
@@ -38,13 +39,10 @@ class MapTrainLoop(EpochBasedTrainLoop):
         self._recall_validations()
         if self._validation_is_owed():
             self.runner.val_loop.run()
-        if self._epoch >= self._max_epochs or self.stop_training:
-            self.runner.logger.info(
-                f"Nothing is left to train: {self._epoch} of {self._max_epochs} epochs are"
-            )
-        while self._epoch < self._max_epochs and not self.stop_training:
+        if self.epoch >= self.max_epochs or self.stop_training:
+            self.runner.logger.info(f"Nothing is left to train: {self.epoch} of {self.max_epochs} epochs are")
+        while self.epoch < self.max_epochs and not self.stop_training:
             self.run_epoch()
-            self._decide_current_val_interval()
             if self._validation_is_due():
                 self.runner.val_loop.run()
         self.runner.call_hook("after_train")
@@ -63,19 +61,19 @@ class MapTrainLoop(EpochBasedTrainLoop):
             for index, batch in enumerate(by_one, start=first):
                 self.run_iter(index, batch)
         self.runner.call_hook("after_train_epoch")
-        self._epoch += 1
+        self._epoch += 1  # MMEngine's loops count there
 
     def _validation_is_due(self) -> bool:
-        if self.runner.val_loop is None or self._epoch < self.val_begin:
+        if self.runner.val_loop is None or self.epoch < self.val_begin:
             return False
-        return self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
+        self._decide_current_val_interval()  # of dynamic_intervals; MMEngine's run() calls it as well
+        return self.epoch % self.val_interval == 0 or self.epoch == self.max_epochs
 
     def _validation_is_owed(self) -> bool:
         """A run resumed in its own folder has an epoch's checkpoint, but perhaps not its validation."""
-        if self._epoch == 0 or self.start_batch or not self._has_record():
+        if self.epoch == 0 or self.start_batch or not self._has_record():
             return False
-        self._decide_current_val_interval()
-        owed = [self._validation_is_due() and self._epoch not in validations(self.runner.work_dir)]
+        owed = [self._validation_is_due() and self.epoch not in validations(self.runner.work_dir)]
         broadcast_object_list(owed)  # another machine's processes may see no metrics.json, or an older one
         return owed[0]
 
@@ -83,8 +81,8 @@ class MapTrainLoop(EpochBasedTrainLoop):
         """Whether the run is one resumed in its own folder, which has the scores so far."""
         runner: Any = self.runner
         recorded = any(isinstance(hook, RunFolderHook) for hook in runner.hooks)
-        origin = Path(str(runner._load_from)).resolve().parent
-        return bool(runner._resume) and recorded and origin == Path(runner.work_dir).resolve()
+        origin = Path(str(runner.cfg.get("load_from"))).resolve().parent
+        return is_resumed(runner) and recorded and origin == Path(runner.work_dir).resolve()
 
     def _recall_validations(self) -> None:
         """What goes by scores, the patience of early stopping, has them again after a resume.
@@ -97,8 +95,8 @@ class MapTrainLoop(EpochBasedTrainLoop):
         broadcast_object_list(known)
         for epoch, metrics in sorted(known[0].items()):
             for hook in self.runner.hooks:
-                behind = isinstance(hook, EarlyStoppingHook) and epoch <= self._epoch
-                last = isinstance(hook, ParamSchedulerHook) and epoch == self._epoch and not self.start_batch
+                behind = isinstance(hook, EarlyStoppingHook) and epoch <= self.epoch
+                last = isinstance(hook, ParamSchedulerHook) and epoch == self.epoch and not self.start_batch
                 if behind or last:
                     hook.after_val_epoch(self.runner, metrics)
 
@@ -120,4 +118,4 @@ def pass_over(dataloader: DataLoader, batches: int) -> None:
             "config, or resume from a checkpoint_epoch_N.pth"
         )
     numbers_batches = visits is dataloader.batch_sampler
-    visits.skip = batches * (1 if numbers_batches else dataloader.batch_size or 1)
+    visits.left_out = batches * (1 if numbers_batches else dataloader.batch_size or 1)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.optim import OptimWrapper, _ParamScheduler
+from mmengine.optim import OptimWrapper
 from torch.optim import Optimizer
 
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file
@@ -109,7 +109,7 @@ def group_options(wrapper: OptimWrapper) -> list[dict[str, Any]]:
 def follow_config(
     wrapper: OptimWrapper,
     options: Sequence[Mapping[str, Any]],
-    schedulers: Sequence[_ParamScheduler],
+    schedulers: Sequence[Any],
     updates: Sequence[int],
 ) -> None:
     """Bring groups and schedules to where a run with this config would be by now.
@@ -141,7 +141,7 @@ def follow_config(
             _step(schedulers, by_epoch=True)
 
 
-def _step(schedulers: Sequence[_ParamScheduler], by_epoch: bool) -> None:
+def _step(schedulers: Sequence[Any], by_epoch: bool) -> None:
     for scheduler in schedulers:
         if scheduler.by_epoch == by_epoch:
             scheduler.step()

@@ -49,7 +49,8 @@ def look_again(runner: Runner, batch_idx: int, batch: Any) -> SecondLook:
     seed_step(runner, batch_idx)
     with _buffers_kept(model), watch_nonfinite(model) as found:
         with runner.optim_wrapper.optim_context(runner.model):
-            losses = model._run_forward(model.data_preprocessor(batch, True), mode="loss")
+            data = model.data_preprocessor(batch, True)
+            losses = model(**data, mode="loss") if isinstance(data, Mapping) else model(*data, mode="loss")
             total, _ = model.parse_losses(losses)
         if not isinstance(runner.model, FSDP2Wrapper):
             gradients = _gradients(total, model)

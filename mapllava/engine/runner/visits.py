@@ -59,7 +59,7 @@ class VisitSampler(Sampler):
 
     Attributes:
         next_pass: Number of the pass that iterating starts next; it counts up by itself.
-        skip: Entries (batches, of a batch sampler) that the next pass leaves out.
+        left_out: Entries (batches, of a batch sampler) that the next pass leaves out.
     """
 
     def __init__(self, visit_seed: int, sampler: Any, batch_sampler: Any = None, **arguments: Any) -> None:
@@ -69,12 +69,12 @@ class VisitSampler(Sampler):
             self.inner = DATA_SAMPLERS.build(batch_sampler, default_args={"sampler": sampler, **arguments})
         self.visit_seed = visit_seed
         self.next_pass = 0
-        self.skip = 0
+        self.left_out = 0
 
     def __iter__(self) -> Iterator[Visit | list[Visit]]:
         """The rest of a pass, which begins with its first entry: PyTorch makes iterators it does not use."""
-        number, skip = self.next_pass, self.skip
-        self.next_pass, self.skip = number + 1, 0
+        number, skip = self.next_pass, self.left_out
+        self.next_pass, self.left_out = number + 1, 0
         place, processes = get_dist_info()
         entries = iter(self.inner)
         for entry in islice(entries, skip):
@@ -92,8 +92,8 @@ class VisitSampler(Sampler):
         return len(self.inner)
 
     def __getattr__(self, name: str) -> Any:
-        """What else a sampler has, for instance ``set_epoch``."""
-        if name.startswith("__") or name == "inner":
+        """What else a sampler has, for instance ``set_epoch``; not ``skip``, which would not count visits."""
+        if name.startswith("__") or name in ("inner", "skip"):
             raise AttributeError(name)
         return getattr(self.inner, name)
 

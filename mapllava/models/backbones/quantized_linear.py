@@ -59,6 +59,7 @@ class NF4Linear(bnb.nn.Linear4bit):
         packed = packed.to(weight.device)
         self.weight = bnb.nn.Params4bit(packed, quant_state=self.quant_state, bnb_quantized=True, **options)
 
+    # nn.Module's documented place to load in another way
     def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *args: Any) -> None:
         """Take a packed weight together with its scales; bitsandbytes would leave those behind."""
         start = f"{prefix}weight."
@@ -67,7 +68,7 @@ class NF4Linear(bnb.nn.Linear4bit):
             self.weight = bnb.nn.Params4bit.from_prequantized(
                 state[f"{prefix}weight"], scales, device=self.weight.device, module=self
             )
-        super()._load_from_state_dict(state, prefix, *args)
+        super()._load_from_state_dict(state, prefix, *args)  # see above
         unexpected = args[3]
         unexpected[:] = [key for key in unexpected if not key.startswith(start)]
 
@@ -103,16 +104,18 @@ class Int8Linear(bnb.nn.Linear8bitLt):
         """(…, I) to (…, O) in the input's dtype; products and outliers are in float16."""
         return super().forward(x.half()).to(x.dtype)
 
+    # what to(), cuda() and half() all call
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Int8Linear:
         """Move the scales along with the weight; bitsandbytes moves them only the first time."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # see above
         self._rejoin()
         return self
 
+    # nn.Module's documented place to load in another way
     def _load_from_state_dict(self, *args: Any) -> None:
         """Take scales also after a pass, when bitsandbytes does not find its own."""
         self._rejoin()
-        super()._load_from_state_dict(*args)
+        super()._load_from_state_dict(*args)  # see above
 
     def _rejoin(self) -> None:
         """Weight and scales in one place, as before the first pass, which separates them."""

@@ -57,8 +57,8 @@ def _what_else(config: Any, whole: Any) -> str | None:
     if lacking:
         return f"which takes no {' and no '.join(lacking)}"
     others = [each for each in getattr(config, "layer_types", None) or () if not each.endswith("attention")]
-    if model_class._is_stateful or others:
+    if model_class._is_stateful or others:  # transformers says so nowhere else
         return "not all of whose layers obey an attention mask"
-    if not model_class._supports_sdpa:
+    if not model_class._supports_sdpa:  # transformers says so nowhere else
         return "which has no SDPA attention"
     return None

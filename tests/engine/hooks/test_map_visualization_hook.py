@@ -46,6 +46,8 @@ def runner(tmp_path, monkeypatch):
         epoch=1,
         iter=500,
         _train_loop=object.__new__(EpochBasedTrainLoop),
+        _val_loop=None,
+        _test_loop=None,
         val_dataloader=loader,
         test_dataloader=loader,
         logger=logging.getLogger("test"),
