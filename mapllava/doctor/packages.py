@@ -69,6 +69,9 @@ class Requirement:
         return f"{self.name}{self.versions}"
 
 
+_INSTEAD = {"mmengine": (Requirement("onedl-mmengine", "==0.10.12"),)}  # its fork, tested as well
+
+
 def runtime_requirements() -> list[Requirement]:
     """What the package needs: from the checkout, or else from the installed package's description.
 
@@ -134,7 +137,8 @@ def packages(context: Context) -> Iterator[Finding]:
     """Every requirement: it imports, and in a version that is tested."""
     wanted: dict[str, list[Requirement]] = {}
     for requirement in runtime_requirements():
-        wanted.setdefault(_MODULES.get(requirement.name, requirement.name), []).append(requirement)
+        same = wanted.setdefault(_MODULES.get(requirement.name, requirement.name), [])
+        same += [requirement, *_INSTEAD.get(requirement.name, ())]
     stopped: dict[str, str] = {}  # what was raised, and the first package to stop there
     for module, (state, text) in try_imports(list(wanted)).items():
         name = wanted[module][0].name
@@ -147,9 +151,10 @@ def packages(context: Context) -> Iterator[Finding]:
             yield _broken(wanted[module], state, text)
         if stopped.setdefault(text, name) == name and (module in _FOUNDATION or state == "killed"):
             context.unusable.append(name)
-    if installed_version("mmcv") and installed_version("mmcv-lite"):
-        reason = "mmcv and mmcv-lite are both installed, into the same folder"
-        yield Finding("mmcv", WARN, reason, "pip uninstall mmcv mmcv-lite, then pip install mmcv-lite")
+    for kept, other in (("mmcv-lite", "mmcv"), ("mmengine", "onedl-mmengine")):
+        if installed_version(kept) and installed_version(other):
+            reason = f"{other} and {kept} are both installed, into the same folder"
+            yield Finding(other, WARN, reason, f"pip uninstall {other} {kept}, then pip install one of them")
 
 
 def try_imports(modules: Sequence[str], timeout: float = _TIMEOUT) -> dict[str, tuple[str, str]]:

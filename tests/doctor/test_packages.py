@@ -123,3 +123,25 @@ def test_what_is_needed_comes_from_the_requirements_file():
     assert needed["numpy"] == ">=1.26,<2"
     assert needed["torch"].startswith(">=")
     assert python_versions() == ">=3.11,<3.13"
+
+
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [
+        ({"mmengine": "0.10.7"}, [("mmengine", "ok")]),
+        ({"onedl-mmengine": "0.10.12"}, [("onedl-mmengine", "ok")]),
+        ({"onedl-mmengine": "0.9.0"}, [("mmengine", "warn")]),
+        (
+            {"mmengine": "0.10.7", "onedl-mmengine": "0.10.12"},
+            [("mmengine", "ok"), ("onedl-mmengine", "warn")],
+        ),
+    ],
+)
+def test_one_mmengine_is_enough_and_its_fork_is_one(monkeypatch, installed, expected):
+    requiring(monkeypatch, ("mmengine", "==0.10.7"))
+    monkeypatch.setattr(module, "try_imports", lambda names: {"mmengine.runner": ("done", "")})
+    monkeypatch.setattr(module, "installed_version", installed.get)
+    found = list(packages(Context()))
+    assert [(finding.name, finding.status) for finding in found] == expected
+    if len(installed) == 2:
+        assert "pip uninstall onedl-mmengine mmengine" in found[-1].remedy
