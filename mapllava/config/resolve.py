@@ -53,7 +53,8 @@ def resolve(cfg: Config, filled: dict[str, str] | None = None) -> Config:
                 node[key] = os.path.expanduser(value)
     spec = _map_spec(cfg)
     for where, node in _components(cfg):
-        for key in ASKED_FOR.keys() & set(_arguments(node["type"])):
+        asked = set(_arguments(node["type"]))
+        for key in [key for key in ASKED_FOR if key in asked]:
             value = spec.to_config() if key == "map_spec" else at(cfg, ASKED_FOR[key])
             own = node.get(key)
             if key == "map_spec" and own is not None and MapSpec.from_config(dict(own)) != spec:

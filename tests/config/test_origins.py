@@ -11,7 +11,7 @@ BASE = """\
 width = 8
 neck = dict(cell=0.5, sizes=[1, 2])
 spare = dict(decoder=dict(kind='spare'))
-read_by_plugins = ['my', 'loop', 'copied', 'spare', 'neck', 'width', 'taken', 'star', 'nested']
+read_by_plugins = ['my', 'loop', 'copied', 'spare', 'neck', 'width', 'taken', 'star', 'nested', 'last', 'long']
 map_spec = dict(frame='lidar', roi=[-1.0, -2.0, 1.0, 2.0], classes=['divider'])
 my = dict(
     neck=neck,
@@ -34,6 +34,11 @@ for name in ('a', 'b'):
 taken = dict(**_base_.my, more=1)
 star = [*_base_.my.steps, dict(type_='C')]
 nested = [[1, 2], [3, 4]]
+last = {**_base_.neck, 'cell': 9}
+long = [
+    *_base_.my.steps,
+    dict(type_='C'),
+]
 """
 
 
@@ -66,6 +71,9 @@ def origins(tmp_path, monkeypatch):
         ("taken.head.num", "base.py:8"),
         ("star.0.type_", "child.py:11"),
         ("nested.1", "child.py:12"),
+        ("last.cell", "child.py:13"),
+        ("last.sizes", "base.py:2"),
+        ("long.1.type_", "child.py:14"),  # of the list as a whole, which begins with another
         ("default_scope", "filled in at build time"),
         ("randomness.seed", "filled in at build time"),
     ],

@@ -158,10 +158,11 @@ def test_a_run_has_a_seed(given, seed):
 
 
 def test_paths_of_the_home_folder_are_written_out_wherever_they_stand():
-    cfg = made(work_dir="~/runs", custom_hooks=[dict(type="MyHook", paths=["~/a", "b~/c"])])
+    cfg = made(work_dir="~/runs", custom_hooks=[dict(type="MyHook", file="~/f", paths=["~/a", "b~/c"])])
     resolve(cfg)
     home = os.path.expanduser("~")
     assert cfg.work_dir == f"{home}/runs"
+    assert cfg.custom_hooks[0].file == f"{home}/f"
     assert cfg.custom_hooks[0].paths == [f"{home}/a", "b~/c"]
 
 

@@ -142,7 +142,8 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change]
         now: The new one, plain values.
     """
     for key, left, right in _differences(_comparable(then), _comparable(now), ""):
-        if left is not None or key.rpartition(".")[2] not in ASKED_FOR:  # once left to be filled in later
+        copied = key.rpartition(".")[2] in ASKED_FOR and key not in ASKED_FOR.values()
+        if left is not None or not copied:  # what an older version did not write into its parts
             yield Change(key, left, right, verdict(key))
 
 

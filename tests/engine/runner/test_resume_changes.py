@@ -367,3 +367,15 @@ def test_the_doctor_compares_as_well_and_resume_alone_is_no_new_run(tmp_path, do
     cfg.load_from = None
     with pytest.raises(MapLLaVAError, match="resume=True without a checkpoint"):
         build_runner(cfg)
+
+
+def test_what_an_older_version_did_not_fill_in_is_no_difference():
+    now = resolve(Config.fromfile(TINY.with_name("synthetic_points.py"))).to_dict()
+    then = copy.deepcopy(now)
+    del then["model"]["neck"]["map_spec"], then["model"]["map_queries"]["num_points"]
+    assert list(changes_of(then, now)) == []
+    then["model"]["map_queries"]["num_points"] = 10
+    del then["model"]["head"]["num_points"], then["map_spec"]
+    assert {(each.key, each.verdict) for each in changes_of(then, now)} == {
+        ("model.map_queries.num_points", EQUAL), ("model.head.num_points", EQUAL), ("map_spec", EQUAL),
+    }  # fmt: skip
