@@ -11,7 +11,7 @@ BASE = """\
 width = 8
 neck = dict(cell=0.5, sizes=[1, 2])
 spare = dict(decoder=dict(kind='spare'))
-read_by_plugins = ['my', 'loop', 'copied', 'spare', 'neck', 'width', 'taken', 'star', 'nested', 'last', 'long']
+read_by_plugins = [*'my loop copied spare neck width taken star nested last long'.split()]
 map_spec = dict(frame='lidar', roi=[-1.0, -2.0, 1.0, 2.0], classes=['divider'])
 my = dict(
     neck=neck,
