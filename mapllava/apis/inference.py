@@ -19,6 +19,7 @@ from mapllava.checkpoint.self_description import inference_pipeline
 from mapllava.config.trusted import check_components
 from mapllava.config.walk import at
 from mapllava.errors import MapLLaVAError
+from mapllava.plugins import import_installed_plugins
 from mapllava.registry import SCOPE, TRANSFORMS
 from mapllava.structures.frames import MapSpec
 from mapllava.visualization import MapLines
@@ -54,6 +55,7 @@ def load_model(
     pipeline = inference_pipeline(config)
     if not pipeline:
         raise MapLLaVAError(f"'{file.path}': its config has no test data, so no preprocessing is known")
+    import_installed_plugins()
     check_components(config["model"], "model", str(path))
     check_components(pipeline, "pipeline", str(path))
     place_prompt(file, config["model"])

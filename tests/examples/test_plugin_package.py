@@ -57,7 +57,11 @@ def test_an_installed_package_is_found_by_its_entry_point_and_trains(installed, 
     assert done.returncode == 0, done.stderr[-3000:]
     assert "lines/count_error" in done.stdout + done.stderr, "the metric"
     assert "loss_length" in done.stdout + done.stderr, "the loss"
-    assert (tmp_path / "run" / "best_model.pth").is_file()
+    opening = f"import mapllava; mapllava.load_model({str(tmp_path / 'run' / 'best_model.pth')!r}, 'cpu')"
+    assert run("-c", opening, path=[installed]).returncode == 0
+    refused = run("-c", opening)
+    assert refused.returncode == 1, "the package is not there"
+    assert "no registered component" in refused.stderr.splitlines()[-1]
 
 
 def test_its_own_tests_pass():
