@@ -17,6 +17,7 @@ from trained import train_tiny
 
 import mapllava
 from mapllava.errors import MapLLaVAError
+from tests.documents.blocks import ROOT, blocks
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,18 @@ def test_predictions_are_those_of_the_model_in_training(trained, predictor, samp
     assert np.array_equal(lines.labels, pred.labels.numpy())
     assert not predictor.model.training
     assert not any(module.training for module in predictor.model.modules())
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_the_code_of_its_page_predicts(trained, predictor, sample, language, capsys):
+    first, moved = (block.text for block in blocks(ROOT / f"docs/{language}/inference.md", "python"))
+    names = {"images": sample["img_paths"], "path": str(trained.best), "mapllava": mapllava}
+    names |= {key: sample[key] for key in ("cam2img", "lidar2cam")}
+    exec(first.replace("outputs/RUN/best_model.pth", str(trained.best)), names)
+    same(names["lines"], predictor.predict(sample["img_paths"], sample["cam2img"], sample["lidar2cam"]))
+    assert len(capsys.readouterr().out.strip().splitlines()) >= len(names["lines"].points)
+    exec(moved.replace("/weights/vicuna-7b-v1.5", str(trained.vicuna))
+         .replace("/weights/blip2-opt-2.7b", str(trained.blip2)), names)  # fmt: skip
 
 
 def test_arrays_predict_like_files_and_a_projection_like_its_factors(predictor, sample, tmp_path):
