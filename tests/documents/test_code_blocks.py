@@ -1,4 +1,4 @@
-"""The code in documents does what they say; prediction's runs in tests/apis, that of extend.md beside this."""
+"""The code in documents does what they say; prediction's runs in tests/apis, that of extend.md apart."""
 
 import numpy as np
 import pytest
