@@ -102,9 +102,6 @@ SKIPPED: list[tuple[str, str]] = [
 # What was seen to run; a command of another kind wants a decision first.
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|mapllava (doctor|train|--help)|tensorboard|bash tools/dist_train\.sh|"
-    r"^([A-Z_]+=\S+ )*(make demo|mapllava (doctor|train|--help)|tensorboard|bash tools/dist_train\.sh|"
-    r"python (examples/predict|docs/draw_architecture)\.py|"
-    r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python (examples/predict|docs/draw_architecture)\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
