@@ -76,8 +76,9 @@ def model_boxes(cfg: Config, batch_size: int = 1) -> Iterator[Box]:
 
 def result_boxes(cfg: Config) -> Iterator[Box]:
     """What is made of the head's predictions."""
-    losses = cfg.model.head.get("criterion", cfg.model.head).losses
-    yield "losses", "\n".join(loss["type"] for loss in losses.values()), "gradients"
+    names = [loss["type"] for loss in cfg.model.head.criterion.losses.values() if loss]
+    names += [f"{cfg.model.neck.type}: BEV {name}" for name in cfg.model.neck.get("loss_bev") or ()]
+    yield "losses", "\n".join(names), "gradients"
     evaluator = cfg.val_evaluator
     yield "metric", (evaluator[0] if isinstance(evaluator, list) else evaluator).type, "mAP"
 

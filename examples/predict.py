@@ -22,6 +22,7 @@ from mapllava.cli.exit_status import exit_status
 from mapllava.datasets import MapDataset
 from mapllava.errors import MapLLaVAError
 from mapllava.files import write_json
+from mapllava.plugins import import_plugins
 from mapllava.visualization import MapLines, camera_views, draw_sample, write_picture
 
 
@@ -32,6 +33,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("model", type=Path, help="a run folder's best_model.pth")
     parser.add_argument("cache", type=Path, help="GT cache that names the images and their calibration")
+    parser.add_argument("--plugins", nargs="+", default=[], help="modules or .py files that the model needs")
     parser.add_argument("--dataroot", help="folder of the images (default: the one that the cache names)")
     parser.add_argument("--sample", metavar="TOKEN", help="sample token (default: the cache's first)")
     parser.add_argument("--out-dir", type=Path, default=Path("predictions"), help="default: %(default)s")
@@ -66,6 +68,7 @@ def as_json(lines: MapLines, sample: dict[str, Any], classes: tuple[str, ...]) -
 def main() -> int:
     """Predict one sample; returns the exit status."""
     args = parse_args()
+    import_plugins(args.plugins)
     predictor = mapllava.load_model(args.model)
     sample = find_sample(predictor, args)
     lines = predictor.predict(sample["img_paths"], sample["cam2img"], sample["lidar2cam"])

@@ -52,9 +52,10 @@ def import_plugins(plugins: Iterable[str]) -> None:
             else:
                 importlib.import_module(plugin)
         except Exception as error:
+            missing = isinstance(error, (FileNotFoundError, ModuleNotFoundError))
+            remedy = "give a .py file, or a module that PYTHONPATH reaches" if missing else "mend it"
             raise MapLLaVAError(
-                f"plug-in '{plugin}' cannot be imported ({type(error).__name__}: {error}): "
-                "give a .py file, or a module that PYTHONPATH reaches"
+                f"plug-in '{plugin}' cannot be imported ({type(error).__name__}: {error}): {remedy}"
             ) from error
 
 

@@ -88,7 +88,7 @@ def check_components(config: Any, where: str, source: str, registries: Sequence[
             if key in node and not _registered(node[key], registries):
                 raise MapLLaVAError(
                     f"'{source}': {place}.{key} is '{node[key]}', which is no registered component. If it is "
-                    "a plug-in's, import that first; otherwise do not trust the file"
+                    "a plug-in's, import that first (--plugins MODULE); otherwise do not trust the file"
                 )
 
 

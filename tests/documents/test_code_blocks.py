@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from torch import Tensor, nn
 
 from mapllava import gt_cache
 from mapllava.evaluation import MapResults, save_results
@@ -14,13 +13,13 @@ from tests.documents.blocks import ROOT, blocks
 LANGUAGES = pytest.mark.parametrize("language", ["en", "zh_CN"])
 
 
-def run(language, page, words, names=None, **changes):
+def run(language, page, words, **changes):
     """Execute the page's block that has some words, some texts in it exchanged; returns its names."""
     (text,) = (b.text for b in blocks(ROOT / "docs" / language / page, "python") if words in b.text)
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
-    names = {} if names is None else names
+    names: dict = {}
     exec(compile(text, page, "exec"), names)
     return names
 
@@ -58,9 +57,7 @@ def test_a_transform_asks_for_what_the_config_says(language):
 @LANGUAGES
 def test_a_loss_keeps_the_contract(language):
     try:
-        names = run(
-            language, "training.md", "class LengthLoss", {"MODELS": MODELS, "nn": nn, "Tensor": Tensor}
-        )
-        check_loss(names["LengthLoss"](), MapSpec())
+        names = run(language, "training.md", "class ExtentLoss")
+        check_loss(names["ExtentLoss"](), MapSpec())
     finally:
-        MODELS.module_dict.pop("LengthLoss", None)
+        MODELS.module_dict.pop("ExtentLoss", None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.hooks import Hook
+from torch import Tensor
 
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import HOOKS
@@ -29,7 +30,8 @@ class LossLimitHook(Hook):
         Raises:
             MapLLaVAError: if it is above the limit.
         """
-        loss = float((outputs or {}).get("loss", 0.0))
+        loss = (outputs or {}).get("loss", 0.0)
+        loss = float(loss.detach() if isinstance(loss, Tensor) else loss)
         if loss > self.limit:
             raise MapLLaVAError(
                 f"loss {loss:.4g} at step {runner.iter + 1} is above LossLimitHook.limit = {self.limit:.4g}: "

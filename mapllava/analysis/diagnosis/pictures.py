@@ -107,16 +107,23 @@ def _gradient(found: Mapping[str, Any], path: Path) -> None:
     else:
         verdict = f"on queries x {depth['growth']:.2f} per layer" + (": grows" if depth["grows"] else "")
     axis = "layer (0: the decoder's own, then one per refinement layer)"
-    _curves(path, "Gradient norm of each layer's loss", f"{_where(found)}; {verdict}", axis, series, 0)
+    _curves(path, "Gradient norm of each layer's loss", f"{_where(found)}; {verdict}", axis, series, 0, 12)
 
 
 def _curves(
-    path: Path, title: str, subtitle: str, label: str, series: Mapping[str, Sequence[float]], first: int
+    path: Path,
+    title: str,
+    subtitle: str,
+    label: str,
+    series: Mapping[str, Sequence[float]],
+    first: int,
+    decades: int = _DECADES,
 ) -> None:
-    """Curves over whole numbers from ``first``, four decades deep; what is smaller lies on the floor."""
+    """Curves over whole numbers from ``first``, some decades deep; what is smaller lies on the floor."""
     largest = max((max(values) for values in series.values() if len(values)), default=0.0)
     top = 10.0 ** math.ceil(math.log10(largest) - 1e-9) if largest > 0 else 1.0
-    floor = top / 10.0**_DECADES
+    smallest = min((value for values in series.values() for value in values if value > 0), default=top / 10)
+    floor = max(10.0 ** math.floor(math.log10(smallest)), top / 10.0**decades)
     with open_chart(path, title, subtitle, (1100, 620)) as (_, axes):
         axis = axes[0, 0]
         for name, values in series.items():

@@ -156,7 +156,8 @@ def _plot(axis: Any, curve: Curve, label: str, color: str, smooth: bool, dash: A
     if smooth and len(curve.y) > 2 * _SMOOTH:
         axis.plot(curve.x, curve.y, color=color, lw=0.8, alpha=_RAW)
     y = running_mean(curve.y) if smooth else curve.y
-    axis.plot(curve.x, y, color=color, linestyle=dash, label=label)
+    marker = "o" if len(curve.x) == 1 else ""  # a single point is no line
+    axis.plot(curve.x, y, color=color, linestyle=dash, marker=marker, label=label)
 
 
 def running_mean(values: Sequence[float]) -> np.ndarray:

@@ -206,7 +206,7 @@ class GracefulStopHook(Hook):
     def _leave(self, runner: Runner, number: int, saved: str | None) -> None:
         self._restore()
         name = signal.Signals(number).name
-        words = f"{saved} is saved; go on with --resume auto in {runner.work_dir}"
+        words = f"{saved} is saved; go on with --resume auto --work-dir {runner.work_dir}"
         runner.logger.warning(f"Stopped by {name}: {words if saved else 'nothing was saved'}")
         sys.stdout.flush()
         raise SystemExit(128 + number)

@@ -73,7 +73,13 @@ class MapOptimWrapperConstructor:
             raise MapLLaVAError(f"optim_wrapper.optimizer.lr is {rate!r}: give the learning rate as a number")
         optimizer["params"] = self._param_groups(model, rate)
         cfg.setdefault("type", "OptimWrapper")
-        return OPTIM_WRAPPERS.build(cfg, default_args={"optimizer": OPTIMIZERS.build(optimizer)})
+        built = OPTIMIZERS.build(optimizer)
+        for group in built.param_groups:  # an optimiser may have changed the rate, as MuonAdamW does
+            count = sum(parameter.numel() for parameter in group["params"])
+            print_log(
+                f"Parameter group {group['name']}: {count:,} parameters, lr {group['lr']:.2e}", "current"
+            )
+        return OPTIM_WRAPPERS.build(cfg, default_args={"optimizer": built})
 
     def _param_groups(self, model: nn.Module, base_lr: float) -> list[dict[str, Any]]:
         names = [name for name, _ in model.named_parameters()]
@@ -104,9 +110,6 @@ class MapOptimWrapperConstructor:
             entry["params"].append(parameter)
         if not groups:
             raise MapLLaVAError("no parameter of the model is trainable: unfreeze a part of it")
-        for key, entry in groups.items():
-            count = sum(parameter.numel() for parameter in entry["params"])
-            print_log(f"Parameter group {key}: {count:,} parameters, lr {entry['lr']:.2e}", "current")
         for name in sorted(set(self.groups) - {key.split("/")[0] for key in groups}):
             print_log(f"Parameter group {name}: all of it is frozen", "current")
         return list(groups.values())
