@@ -42,7 +42,7 @@ class Trainer:
     """A config's model with random weights, its optimiser, and its steps on a device.
 
     Args:
-        cfg: a full config with its ``map_spec`` injected.
+        cfg: a full config with its ``map_spec`` filled in.
         device: ``cpu`` or ``cuda``.
     """
 

@@ -43,7 +43,7 @@ def load_model(
             ``{'decoder': '/weights/vicuna-7b-v1.5'}``.
 
     Returns:
-        The model in evaluation mode with its preprocessing; the bare model is its ``model``.
+        The model in evaluation mode with its preprocessing; the unwrapped model is its ``model``.
 
     Raises:
         MapLLaVAError: if the file is missing, damaged, foreign or of another format, names a

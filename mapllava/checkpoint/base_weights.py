@@ -22,7 +22,7 @@ def base_weight_modules(model: nn.Module, model_cfg: Mapping[str, Any] | None) -
     none), or when its config has ``pretrained`` set.
 
     Args:
-        model: The bare model, not its distributed wrapper.
+        model: The unwrapped model, not its distributed wrapper.
         model_cfg: The model's config, nested as the model is.
 
     Returns:
@@ -54,7 +54,7 @@ def reloadable_keys(model: nn.Module, roots: Mapping[str, Any]) -> set[str]:
     Trainable parameters and buffers are not among them; the extra entries of quantised weights are.
 
     Args:
-        model: The bare model.
+        model: The unwrapped model.
         roots: Module paths, for instance from :func:`base_weight_modules`.
     """
     kept = {

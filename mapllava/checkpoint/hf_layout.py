@@ -121,7 +121,7 @@ def merged_state(model: nn.Module) -> dict[str, Tensor]:
     The model is changed. Works on any layers with peft's interface (``merge`` and ``base_layer``).
 
     Args:
-        model: the bare model.
+        model: the unwrapped model.
 
     Raises:
         MapLLaVAError: if there is nothing to merge.

@@ -43,7 +43,7 @@ def start_weights(model: nn.Module) -> None:
     """Give a model the weights that training starts from; what was built or loaded stays.
 
     Args:
-        model: the bare model.
+        model: the unwrapped model.
 
     Raises:
         MapLLaVAError: if an ``init_cfg`` would draw loaded weights or adapters anew, or the file it

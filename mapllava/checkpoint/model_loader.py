@@ -77,7 +77,7 @@ def check_trained(
     """Whether a built model becomes the trained one with a checkpoint's weights.
 
     Args:
-        model: The bare model.
+        model: The unwrapped model.
         cfg: Its config, resolved.
         checkpoint: ``state_dict``, and ``meta`` as far as it has one.
         remedy: What to do where base weights differ.

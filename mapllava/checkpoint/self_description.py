@@ -19,7 +19,7 @@ def describe_model(model: nn.Module, cfg: Config) -> dict[str, Any]:
     """The parts of ``meta`` that stay the same for a whole run; see :mod:`mapllava.checkpoint.model_file`.
 
     Args:
-        model: The bare model.
+        model: The unwrapped model.
         cfg: The run's config, resolved.
 
     Raises:
@@ -39,7 +39,7 @@ def check_prompt(model: nn.Module, saved: Any) -> None:
     """Refuse a tokenizer that gives the trained prompt other ids than then; another prompt may be tried.
 
     Args:
-        model: The bare model.
+        model: The unwrapped model.
         saved: ``meta['prompt']`` of the checkpoint that is loaded into it.
 
     Raises:

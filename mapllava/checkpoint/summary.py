@@ -20,7 +20,7 @@ def weight_summary(model: nn.Module) -> str:
     parameters that start here, named by where they are.
 
     Args:
-        model: the bare model; its children are the parts.
+        model: the unwrapped model; its children are the parts.
 
     Returns:
         the table, or an empty text if nothing in the model is pretrained.

@@ -146,8 +146,10 @@ def _header(data: bytes) -> tuple[str, tuple[int, int]]:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if data.startswith(_SOI) and _EOI not in data:
             raise ImageError(short) from error
+        if "-bit layers" in str(error):  # Pillow's word for a JPEG of 12 bits
+            raise ImageError(f"does not decode ({error}): convert it to 8 bits a channel") from error
         raise ImageError(
-            f"does not decode ({error}): {len(data)} bytes; copy it again, or convert it to 8 bits a channel"
+            f"does not decode: {len(data)} bytes that are no image, or a broken header; copy it again"
         ) from error
 
 

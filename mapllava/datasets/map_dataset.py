@@ -68,8 +68,8 @@ class MapDataset(BaseDataset):
     ) -> None:
         if map_spec is None:
             raise MapLLaVAError(
-                f"{type(self).__name__}.map_spec is missing: build through mapllava.engine.build_runner, "
-                "which writes the config's top-level map_spec into every component"
+                f"{type(self).__name__}.map_spec is missing: build from config.resolve.resolve(cfg), which "
+                "writes the config's top-level map_spec into every component"
             )
         self.map_spec = MapSpec.from_config(map_spec)
         self.asked: Any = kwargs.get("indices")

@@ -68,7 +68,7 @@ class MapLLaVA(BaseModel):
         super().__init__(preprocessor, init_cfg)
         if map_spec is None:
             raise ValueError(
-                "model.map_spec is missing: build through mapllava.engine.build_runner(cfg), which writes "
+                "model.map_spec is missing: build from mapllava.config.resolve.resolve(cfg), which writes "
                 "the config's top-level map_spec into every component"
             )
         self._avg_factors: list[float] | None = None  # of head and neck, within an update

@@ -98,6 +98,7 @@ def check_loss(loss: nn.Module, map_spec: MapSpec, num_points: int = 20) -> None
             f"{name}: gives {tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__}, "
             f"expected {expected}: a value per {'layer' if per_layer else 'matched pair'}",
         )
+        _require(value.dtype == torch.float32, f"{name}: gives {value.dtype}, expected torch.float32")
         _require(bool(torch.isfinite(value).all()), f"{name}: {value} with {pairs} elements per sample")
         _require(value.requires_grad or not pairs, f"{name}: its value has no gradient: is it detached?")
         if pairs:

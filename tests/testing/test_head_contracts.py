@@ -55,6 +55,8 @@ class Wrong(nn.Module):
         value = (matched_points - target_points).abs().sum((1, 2))
         if self.how == "detached":
             return value.detach()
+        if self.how == "half":
+            return value.half()
         if self.how == "summed":
             return value.sum()
         return torch.full_like(value, torch.inf) * value
@@ -62,7 +64,12 @@ class Wrong(nn.Module):
 
 @pytest.mark.parametrize(
     ("how", "words"),
-    [("detached", "no gradient"), ("summed", r"gives \(\), expected"), ("infinite", "Wrong: tensor")],
+    [
+        ("detached", "no gradient"),
+        ("summed", r"gives \(\), expected"),
+        ("infinite", "Wrong: tensor"),
+        ("half", "gives torch.float16"),
+    ],
 )
 def test_a_wrong_loss(how, words):
     with pytest.raises(AssertionError, match=words):

@@ -90,7 +90,7 @@ def make_plans(cfg: Any, options: PlanOptions, progress: Callable[[str], None] |
     """Every combination, each counted from a step of its own on fake tensors.
 
     Args:
-        cfg: a full config with its ``map_spec`` injected.
+        cfg: a full config with its ``map_spec`` filled in.
         options: what to try.
         progress: told what is being counted.
 

@@ -170,7 +170,8 @@ class MapCriterion(BaseModule):
         value = loss(**{key: getattr(inputs, key) for key in self._taken[name]})
         per_layer = getattr(loss, "per_layer", False)
         what, size = ("layer", layers) if per_layer else ("matched pair", len(pairs.layer))
-        check_tensor(loss, f"loss '{name}', one value per {what} (per_layer = {per_layer}),", value, (size,))
+        said = f"loss '{name}', one value per {what} (per_layer = {per_layer}),"
+        check_tensor(loss, said, value, (size,), like=inputs.points)
         trains = self.training and inputs.logits.requires_grad and inputs.points.requires_grad
         if trains and len(pairs.layer) and not value.requires_grad:
             raise MapLLaVAError(
@@ -199,6 +200,11 @@ def taken_inputs(name: str, loss: nn.Module, offered: Sequence[str]) -> list[str
     for key, parameter in parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise MapLLaVAError(
+                f"model.head.criterion.losses.{name}: {type(loss).__name__}.forward takes '{key}' by "
+                "position only; the criterion gives a loss its inputs by name: take the '/' out"
+            )
         if key not in offered and parameter.default is parameter.empty:
             why = "but the neck has none (bev_dims is 0)" if key == "bev" else "which is not there"
             raise MapLLaVAError(

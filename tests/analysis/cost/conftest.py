@@ -11,7 +11,7 @@ CONFIGS = Path(__file__).parents[3] / "configs" / "stage2"
 
 @pytest.fixture(scope="session")
 def read():
-    """Reads a shipped config, its map_spec injected, some values of its model changed."""
+    """Reads a shipped config, its map_spec filled in, some values of its model changed."""
 
     def config(name, **options):
         init_default_scope("mapllava")

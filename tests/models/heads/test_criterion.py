@@ -45,10 +45,20 @@ class Depth(nn.Module):
         raise AssertionError
 
 
+class Half(Length):
+    def forward(self, matched_metres: Tensor, target_metres: Tensor) -> Tensor:
+        return super().forward(matched_metres, target_metres).half()
+
+
+class ByPosition(nn.Module):
+    def forward(self, points: Tensor, /) -> Tensor:
+        return points.sum((1, 2, 3, 4))
+
+
 @pytest.fixture(autouse=True)
 def plug_ins(monkeypatch):
     monkeypatch.setattr(MODELS, "_module_dict", dict(MODELS.module_dict))
-    for loss in (Length, Smooth, Detached, Depth):
+    for loss in (Length, Smooth, Detached, Depth, Half, ByPosition):
         MODELS.register_module(module=loss, force=True)
 
 
@@ -122,6 +132,16 @@ def test_a_loss_of_whose_values_nothing_comes_is_refused():
         run(head)
     with torch.no_grad():
         assert "loss_mine" in run(head)[2], "a loss may be looked at"
+
+
+def test_a_loss_in_half_precision_is_named():
+    with pytest.raises(MapLLaVAError, match=r"Half gave loss 'mine'.*float16; expected torch\.float32"):
+        run(make(mine=dict(type="Half")))
+
+
+def test_a_loss_that_takes_its_inputs_by_position_is_named():
+    with pytest.raises(MapLLaVAError, match=r"losses\.mine: ByPosition.*'points' by position"):
+        make(mine=dict(type="ByPosition"))
 
 
 def test_an_inherited_loss_can_be_left_out():
