@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Callable
 
@@ -30,18 +31,31 @@ def exit_status(run: Callable[[], int | None], interrupted: str = "") -> int:
     try:
         ready()
         return run() or 0
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
-        return 141
     except KeyboardInterrupt:
         sys.stderr.write(f"interrupted: {interrupted}\n" if interrupted else "interrupted\n")
         return 130
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_left():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left has nowhere to go
+            return 141
         explained = _explained(error)
         if explained is None:
             raise
         sys.stderr.write(f"error: {explained}\n")
         return 2
+
+
+def _reader_has_left() -> bool:
+    """Whether stdout is the pipe that broke; a data worker's or another process's breaks just the same."""
+    try:
+        sys.stdout.flush()
+        pipes = select.poll()
+        pipes.register(sys.stdout, 0)  # errors alone: a flush has none to find where nothing is buffered
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in pipes.poll(0))
+    except BrokenPipeError:
+        return True
+    except ValueError:  # stdout is no file, or closed
+        return False
 
 
 def _explained(error: Exception) -> object | None:

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -46,5 +47,30 @@ def test_a_reader_that_leaves_is_no_error():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
         process.stdout.readline()
         process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_another_pipe_that_breaks_is_an_error(capfd):
+    def run():
+        raise BrokenPipeError(32, "Broken pipe")
+
+    assert exit_status(run) == 2
+    assert "Broken pipe" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_whoever_noticed_it_the_readers_leaving_is_seen(unbuffered):
+    """An unbuffered stream has nothing left that a flush could fail to write."""
+    program = (
+        "import os, sys\nfrom mapllava.cli.exit_status import exit_status\n"
+        "def run():\n    sys.stdin.read()\n    os.write(1, b'x')\n"
+        "raise SystemExit(exit_status(run))"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes, cwd=ROOT, env=env) as process:
+        process.stdout.close()
+        process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141

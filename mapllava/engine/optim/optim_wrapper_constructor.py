@@ -85,7 +85,7 @@ class MapOptimWrapperConstructor:
         names = [name for name, _ in model.named_parameters()]
         for group, options in self.groups.items():
             for prefix in options["prefix"]:
-                if not any(is_below(name, prefix) for name in names):
+                if not prefix or not any(is_below(name, prefix) for name in names):
                     raise MapLLaVAError(
                         f"optim_wrapper.paramwise_cfg.groups.{group}: no parameter lies below '{prefix}'; "
                         f"the model has {', '.join(child for child, _ in model.named_children())}"

@@ -34,10 +34,12 @@ def memory_advice(cfg: Mapping[str, Any], activations: bool = True) -> list[str]
     loader = cfg.get("train_dataloader") or cfg.get("test_dataloader") or {}
     batch = int(loader.get("batch_size") or 1)
     if activations and batch > 1:
-        every = accumulative_counts(cfg.get("optim_wrapper")) * (batch // (batch // 2))
+        before = accumulative_counts(cfg.get("optim_wrapper"))
+        half, every = batch // 2, before * (batch // (batch // 2))
+        same = half * every == batch * before
         advice.append(
-            f"--cfg-options train_dataloader.batch_size={batch // 2} "
-            f"optim_wrapper.accumulative_counts={every}, which trains the same"
+            f"--cfg-options train_dataloader.batch_size={half} optim_wrapper.accumulative_counts={every}, "
+            + ("which trains the same" if same else f"{half * every} samples a step, not {batch * before}")
         )
     if activations and "'gradient_checkpointing': True" not in text:
         advice.append(

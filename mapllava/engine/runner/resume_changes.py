@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mapllava.checkpoint.plain_state import plain_config
 from mapllava.config.resolve import ASKED_FOR
 from mapllava.config.trusted import config_in
+from mapllava.config.walk import at
 from mapllava.engine.optim.accumulation import count_updates
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import SCOPE
@@ -142,8 +143,7 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Change]
         now: The new one, plain values.
     """
     for key, left, right in _differences(_comparable(then), _comparable(now), ""):
-        copied = key.rpartition(".")[2] in ASKED_FOR and key not in ASKED_FOR.values()
-        if left is not None or not copied:  # what an older version did not write into its parts
+        if left is not None or not _is_filled_in(key, right, now):  # an older version did not write it
             yield Change(key, left, right, verdict(key))
 
 
@@ -155,6 +155,14 @@ def verdict(key: str) -> str:
 def fits(key: str, pattern: str) -> bool:
     """Whether a dotted key is what a pattern names, or lies below it."""
     return fnmatchcase(key, pattern) or fnmatchcase(key, f"{pattern}.*")
+
+
+def _is_filled_in(key: str, value: Any, config: Mapping[str, Any]) -> bool:
+    """Whether a part's value is the one that ``resolve`` copies into it; a value of its own is not."""
+    source = ASKED_FOR.get(key.rpartition(".")[2])
+    if source is None or key in ASKED_FOR.values():
+        return False
+    return not any(_differences(at(config, source), value, key))
 
 
 def _comparable(config: Mapping[str, Any]) -> dict[str, Any]:

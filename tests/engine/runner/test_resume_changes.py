@@ -379,3 +379,14 @@ def test_what_an_older_version_did_not_fill_in_is_no_difference():
     assert {(each.key, each.verdict) for each in changes_of(then, now)} == {
         ("model.map_queries.num_points", EQUAL), ("model.head.num_points", EQUAL), ("map_spec", EQUAL),
     }  # fmt: skip
+
+
+def test_a_number_of_ones_own_in_a_part_is_a_difference():
+    """It is none only where it is the one that resolve() copies there."""
+    then = {"model": {"neck": {"type": "MyNeck"}, "head": {"num_points": 20}}}
+    now = copy.deepcopy(then)
+    now["model"]["neck"]["num_points"] = 20
+    assert list(changes_of(then, now)) == []
+    now["model"]["neck"].update(num_points=64)
+    (found,) = changes_of(then, now)
+    assert (found.key, found.then, found.now, found.verdict) == ("model.neck.num_points", None, 64, EQUAL)
