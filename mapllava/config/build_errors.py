@@ -83,14 +83,17 @@ def unregistered(name: str, where: str) -> str:
         name: The type.
         where: Name of the registry, for instance ``hook`` or ``mapllava::hook``.
     """
-    kind = where.rpartition("::")[2].rpartition(".")[2]
+    scope, _, kind = where.rpartition("::")
+    kind = kind.rpartition(".")[2]
     registries = [value for value in vars(registry).values() if isinstance(value, registry.Registry)]
     found = [value for value in registries if value.name == kind]
-    known: set[str] = set()
+    known: dict[str, str] = {}  # name to how that scope finds it
     for value in found:
         value.import_from_location()
-        known |= set(value.module_dict) | set(value.parent.module_dict if value.parent else ())
-    close = difflib.get_close_matches(name, known, 3)
+        known |= {each: each for each in (value.parent.module_dict if value.parent else ())}
+        prefix = "" if scope in ("", registry.SCOPE) else f"{registry.SCOPE}."
+        known |= {each: f"{prefix}{each}" for each in value.module_dict}
+    close = [known[each] for each in difflib.get_close_matches(name, known, 3)]
     hint = f"did you mean {' or '.join(close)}?" if close else "is its module among --plugins?"
     hint = GONE.get(name, hint)
     return f"config: type '{name}' is not registered as a {kind}: {hint}"

@@ -45,11 +45,14 @@ class Component:
         where: its place, e.g. ``model.neck``.
         kind: its ``type``.
         node: the dict.
+        scope: where a name without one is looked up: the next ``_scope_`` around it, or the config's
+            ``default_scope``.
     """
 
     where: str
     kind: Any
     node: Mapping[str, Any]
+    scope: str
 
     @property
     def arguments(self) -> set[str]:
@@ -59,19 +62,19 @@ class Component:
 
 def unregistered_types(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     """Every ``type`` is a registered name, a class, or a dotted path that can be imported."""
-    wrong = [component for component in components(cfg) if not candidates(component.kind)]
-    names = {name for each in _REGISTRIES for level in _levels(each) for name in level.module_dict}
-    for component in wrong:
-        kind = str(component.kind)
-        remedy = GONE.get(kind.rpartition(".")[2]) or suggestion(kind, names)
-        remedy = remedy or "import the plug-in that registers it: --plugins MODULE"
-        yield Finding(component.where, FAIL, f"type '{kind}' is not registered", remedy)
+    for component in components(cfg):
+        if not candidates(component.kind, component.scope):
+            kind, scope = str(component.kind), component.scope
+            remedy = GONE.get(kind.rpartition(".")[2]) or _meant(kind, scope)
+            remedy = remedy or "import the plug-in that registers it: --plugins MODULE"
+            where = "" if scope == registry.SCOPE else f" in the scope '{scope}'"
+            yield Finding(component.where, FAIL, f"type '{kind}' is not registered{where}", remedy)
 
 
 def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
     """Every argument of a component is one that its constructor, or a parent's, knows."""
     for component in components(cfg):
-        choices = [accepted_by(*candidate) for candidate in candidates(component.kind)]
+        choices = [accepted_by(*each) for each in candidates(component.kind, component.scope)]
         unknown = [(component.arguments - known, known) for known in choices if known is not None]
         if not choices or len(unknown) < len(choices) or not all(names for names, _ in unknown):
             continue
@@ -85,6 +88,16 @@ def unknown_arguments(cfg: Mapping[str, Any]) -> Iterator[Finding]:
             yield _unknown(where, name, "there is no key", known)
 
 
+def _meant(kind: str, scope: str) -> str:
+    """``did you mean 'x'?``, where x is written as that scope finds it."""
+    names = {name for each in _REGISTRIES for level in _levels(each, scope) for name in level.module_dict}
+    if scope == registry.SCOPE:
+        return suggestion(kind, names)
+    ours = {f"{registry.SCOPE}.{name}" for each in _REGISTRIES for name in each.module_dict}
+    exact = f"{registry.SCOPE}.{kind.rpartition('.')[2]}"
+    return f"did you mean '{exact}'?" if exact in ours else suggestion(kind, names | ours)
+
+
 def _unknown(where: str, name: str, what: str, known: set[str], moved: str = "") -> Finding:
     remedy = moved or suggestion(name, known) or f"take it out; there are {', '.join(sorted(known))}"
     return Finding(f"{where}.{name}", FAIL, f"{what} '{name}'", remedy)
@@ -92,22 +105,33 @@ def _unknown(where: str, name: str, what: str, known: set[str], moved: str = "")
 
 def components(cfg: Mapping[str, Any]) -> Iterator[Component]:
     """What a config builds; helper variables at the top level are left out."""
+    scope = cfg.get("default_scope") or registry.SCOPE
     for key in known_keys() & set(cfg):
-        for where, node in dicts(cfg[key], key):
+        scopes = {"": scope}
+        for where, node in dicts(cfg[key], key):  # the whole before its parts: the last around is the next
+            if node.get("_scope_"):
+                scopes[f"{where}."] = node["_scope_"]
             if "type" in node:
-                yield Component(where, node["type"], node)
+                around = [each for each in scopes if f"{where}.".startswith(each)]
+                yield Component(where, node["type"], node, scopes[around[-1]])
     wrapper = cfg.get("optim_wrapper")
     if isinstance(wrapper, Mapping) and wrapper.get("constructor"):
-        yield Component("optim_wrapper.constructor", wrapper["constructor"], {})
+        yield Component("optim_wrapper.constructor", wrapper["constructor"], {}, scope)
     if cfg.get("runner_type"):
-        yield Component("runner_type", cfg["runner_type"], {})
+        yield Component("runner_type", cfg["runner_type"], {}, scope)
 
 
-def candidates(kind: Any) -> list[tuple[Any, str]]:
-    """Classes or functions that a ``type`` may mean, each with the kind of thing its registry holds."""
+def candidates(kind: Any, scope: str | None = None) -> list[tuple[Any, str]]:
+    """Classes or functions that a ``type`` may mean, each with the kind of thing its registry holds.
+
+    Args:
+        kind: the ``type``.
+        scope: where a name without one is looked up; None for the current default scope.
+    """
     if not isinstance(kind, str):
         return [(kind, "")]
-    scope, name = Registry.split_scope_key(kind)
+    own, name = Registry.split_scope_key(kind)
+    scope = own or scope
     if scope is None:
         current = DefaultScope.get_current_instance()
         scope = registry.SCOPE if current is None else current.scope_name

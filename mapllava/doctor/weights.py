@@ -91,7 +91,8 @@ def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
 def _prompts(cfg: Any) -> Iterator[Finding]:
     """What makes ids of every language model's prompt, by the code that training builds it with."""
     for component in components(cfg.to_dict()):
-        readers = [built for built, _ in candidates(component.kind) if hasattr(built, "open_prompt")]
+        built = [each for each, _ in candidates(component.kind, component.scope)]
+        readers = [each for each in built if hasattr(each, "open_prompt")]
         if readers:
             yield _prompt(f"tokenizer {component.where}", component.node, readers[0])
 
@@ -183,7 +184,7 @@ def _again(name: str) -> str:
 
 def _wants(component: Component) -> Callable[[str], bool]:
     """Which keys of the files a component takes; all, where it does not say."""
-    for built, _ in candidates(component.kind):
+    for built, _ in candidates(component.kind, component.scope):
         tables = [built.table] if hasattr(built, "table") else []
         if built.__name__ == "QFormerCore":
             tables = [BLIP2_QFORMER, BLIP2_QUERY_TOKENS]

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import DefaultScope, Registry
 
+from mapllava import registry
 from mapllava.cli.command_line import add_run_options, config_of
 from mapllava.config.build_errors import explain_config
 from mapllava.config.trusted import read_sent_config
+from mapllava.config.walk import dicts
 from mapllava.doctor import Context, examine
 from mapllava.doctor.examination import select
 from mapllava.errors import MapLLaVAError
-from mapllava.registry import TRANSFORMS
+from mapllava.registry import MODELS, TRANSFORMS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY, FULL = CONFIGS / "stage2" / "synthetic.py", CONFIGS / "stage2" / "trainval.py"
@@ -121,6 +124,40 @@ def test_options_that_come_to_nothing_are_refused(option, words):
     checks = select(True, ("keys", "types", "arguments"))
     found = [finding for _, finding in examine(Context(str(FULL), [option]), checks)]
     assert "fail" in {finding.status for finding in found}, "doctor agrees"
+
+
+def test_names_are_looked_up_in_the_configs_own_scope(child, tmp_path):
+    """As MMEngine will, whatever another config has set before."""
+    checks = select(True, ("types", "arguments"))
+    path = child("default_scope = 'mmengine'")
+    with pytest.raises(MapLLaVAError) as error:
+        load(path)
+    found = {finding.name: finding for _, finding in examine(Context(str(path)), checks)}
+    assert found["model.head"].status == "fail"
+    for said in (str(error.value), f"{found['model.head'].reason}: {found['model.head'].remedy}"):
+        assert "'VectorMapHead' is not registered in the scope 'mmengine'" in said
+        assert "did you mean 'mapllava.VectorMapHead'?" in said
+    with DefaultScope.overwrite_default_scope("mmengine"):
+        load(TINY)
+        with pytest.raises(KeyError) as built:
+            MODELS.build({"type": "VectorMapHead"})
+        assert "did you mean mapllava.VectorMapHead" in str(explain_config(built.value))
+    cfg = load(TINY)
+    registries = [each for each in vars(registry).values() if isinstance(each, Registry)]
+    for _, node in dicts(cfg):
+        if any(node.get("type") in each.module_dict for each in registries):
+            node["type"] = f"mapllava.{node['type']}"
+    cfg.optim_wrapper.constructor = f"mapllava.{cfg.optim_wrapper.constructor}"
+    cfg.default_scope, cfg.model._scope_ = "mmengine", "mapllava"
+    cfg.model.head.type = "VectorMapHead"  # within the model's scope
+    cfg.dump(tmp_path / "prefixed.json")
+    load(tmp_path / "prefixed.json")
+    found = [finding for _, finding in examine(Context(str(tmp_path / "prefixed.json")), checks)]
+    assert {finding.status for finding in found} == {"ok"}
+    del cfg.model["_scope_"]
+    cfg.dump(tmp_path / "bare.json")
+    with pytest.raises(MapLLaVAError, match=r"model\.head: .*did you mean 'mapllava\.VectorMapHead'\?$"):
+        load(tmp_path / "bare.json")
 
 
 HELPERS = {
