@@ -12,6 +12,7 @@ same decorators::
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from mmengine import registry as _root
@@ -79,3 +80,35 @@ def find(registry: Registry, kind: Any) -> Any:
         return kind
     with registry.switch_scope_and_registry(None) as current:
         return current.get(kind)
+
+
+def registered(registry: Registry, kind: Any) -> Any:
+    """What is registered under a ``type`` by now; unlike :func:`find`, nothing is imported or raised.
+
+    Args:
+        registry: One of these, for instance ``MODELS``.
+        kind: What a config has there: a name, a class, or anything in a file that may be damaged.
+
+    Returns:
+        The class or function; None if there is none.
+    """
+    if not isinstance(kind, str):
+        return kind if inspect.isclass(kind) else None
+    scope, name = Registry.split_scope_key(kind)
+    root = registry.parent or registry
+    levels = [each for each in (registry, root, *root.children.values()) if scope in (None, each.scope)]
+    return next((each.module_dict[name] for each in levels if name in each.module_dict), None)
+
+
+def is_a(registry: Registry, kind: Any, name: str) -> bool:
+    """Whether a ``type`` is a class of ours or a registered subclass of it; nothing is imported for that.
+
+    Args:
+        registry: See :func:`registered`.
+        kind: See there.
+        name: Of the class of ours.
+    """
+    found = registered(registry, kind)
+    if found is None:
+        return kind in (name, f"{SCOPE}.{name}")
+    return inspect.isclass(found) and registry.module_dict.get(name) in found.__mro__

@@ -49,13 +49,13 @@ def load_model(
         MapLLaVAError: if the file is missing, damaged, foreign or of another format, names a
             component that is not registered, or its base weights are missing or differ.
     """
+    import_installed_plugins()
     file = read_model_file(path)
     config = copy.deepcopy(file.meta["full_config"])
     place_bases(file, config["model"], pretrained or {})
     pipeline = inference_pipeline(config)
     if not pipeline:
         raise MapLLaVAError(f"'{file.path}': its config has no test data, so no preprocessing is known")
-    import_installed_plugins()
     check_components(config["model"], "model", str(path))
     check_components(pipeline, "pipeline", str(path))
     place_prompt(file, config["model"])

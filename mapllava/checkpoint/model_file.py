@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from mapllava.checkpoint.plain_file import is_state, read_plain
-from mapllava.config.moved import bring_up_to_date
+from mapllava.config.moved import bring_up_to_date, reads_prompt
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write
 from mapllava.version import __version__
@@ -39,7 +39,7 @@ DESCRIPTION = (
 )
 """Keys of ``meta`` that every model file of this format has."""
 
-_READ = (2, FORMAT_VERSION)  # in 2 a transform made ids of the prompt
+_PROMPT_IN_PIPELINE = 2  # the format in which a transform made ids of the prompt, whatever the decoder
 _CHOICE = ("best", "epoch", "iter")
 
 
@@ -83,6 +83,8 @@ def read_model_file(path: str | Path) -> ModelFile:
         )
     _check_format(path, meta)
     bring_up_to_date(meta["full_config"])
+    if not reads_prompt(meta["full_config"]) and meta["format_version"] == _PROMPT_IN_PIPELINE:
+        meta["prompt"] = None
     return ModelFile(path, dict(state), meta)
 
 
@@ -100,7 +102,7 @@ def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
             f"'{path}' is of format 1, which does not hold its config: evaluate it with python tools/test.py "
             "CONFIG CHECKPOINT; training that goes on from it (--resume) writes complete files"
         )
-    if version not in _READ:
+    if version not in (_PROMPT_IN_PIPELINE, FORMAT_VERSION):
         raise MapLLaVAError(
             f"'{path}' is of format {version}, written by mapllava {meta.get('mapllava_version')}; this is "
             f"mapllava {__version__}, which reads format {FORMAT_VERSION}: install the former's version"

@@ -18,6 +18,7 @@ from torch import nn
 from mapllava.checkpoint.base_weights import IDENTITY, base_differences, base_weight_modules, reloadable_keys
 from mapllava.checkpoint.fit import check_fit
 from mapllava.checkpoint.self_description import check_prompt
+from mapllava.config.build_errors import explain_config
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS
 
@@ -139,6 +140,11 @@ def _build(model_cfg: Any, remedy: str) -> nn.Module:
             return MODELS.build(model_cfg)
     except MapLLaVAError as error:
         raise MapLLaVAError(f"{error}\n{remedy}") from error
+    except Exception as error:
+        said = explain_config(error)
+        if said is None:
+            raise
+        raise said from error
 
 
 def _usable(device: str | torch.device | None) -> torch.device:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from mapllava.config.walk import ARCHITECTURE, at, dicts, walk
-from mapllava.registry import SCOPE
+from mapllava.registry import MODELS, SCOPE, is_a, registered
 
 # component -> argument -> its place below the component, and the type of a part made on the way there
 _MOVED = {
@@ -14,6 +15,8 @@ _MOVED = {
         "losses": ("criterion.losses", "MapCriterion"),
     },
 }
+
+_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")  # the last decides
 
 GONE = {
     "TokenizePrompt": "take it out; a decoder with a language model tokenizes its own model.decoder.prompt, "
@@ -45,26 +48,40 @@ def bring_up_to_date(config: Any) -> Any:
     for _, node in dicts(config):
         for argument, (place, kind) in _of(node.get("type")).items():
             part, _, name = place.partition(".")
-            if argument in node:
-                node.setdefault(part, {"type": kind})[name] = node.pop(argument)
+            target = node.get(part, {"type": kind})
+            if argument in node and isinstance(target, dict) and name not in target:
+                node[part] = {**target, name: node.pop(argument)}
     _move_prompt(config)
     return config
 
 
+def reads_prompt(config: Any) -> bool:
+    """Whether a config's decoder has a language model, which reads a prompt."""
+    return is_a(MODELS, at(config, "model.decoder.type"), "LLMMapDecoder")
+
+
 def _move_prompt(config: Any) -> None:
-    """From the pipelines, where a step tokenized it, to the decoder if that has a language model."""
-    steps = [step for _, step in dicts(config) if _name(step.get("type")) == "TokenizePrompt"]
+    """From the pipelines, where a step tokenized it, to the decoder if that has a language model.
+
+    Where they differ it is the test pipeline's, which predictions were made with.
+    """
+    found = [step for name in _LOADERS for _, step in dicts(at(config, name)) if _tokenizes(step)]
     for _, node in walk(config, leave_out=(ARCHITECTURE,)):
         if isinstance(node, list):
-            node[:] = [each for each in node if each not in steps]
-    decoder = at(config, "model.decoder")
-    if steps and isinstance(decoder, dict) and _name(decoder.get("type")) == "LLMMapDecoder":
-        decoder.update(prompt=steps[0].get("prompt"), tokenizer=steps[0].get("tokenizer"))
+            node[:] = [each for each in node if not _tokenizes(each)]
+    if found and reads_prompt(config):
+        last = found[-1]
+        tokenizer = last.get("tokenizer") or {"type": "ByteTokenizer"}
+        at(config, "model.decoder").update(prompt=last.get("prompt"), tokenizer=tokenizer)
+
+
+def _tokenizes(node: Any) -> bool:
+    return isinstance(node, dict) and node.get("type") in ("TokenizePrompt", f"{SCOPE}.TokenizePrompt")
 
 
 def _of(kind: Any) -> dict[str, tuple[str, str]]:
-    return _MOVED.get(_name(kind), {})
-
-
-def _name(kind: Any) -> str:
-    return str(getattr(kind, "__name__", kind)).removeprefix(f"{SCOPE}.")
+    """What moved of a component or a plug-in's subclass of it; not what the latter takes itself."""
+    moved = next((places for name, places in _MOVED.items() if is_a(MODELS, kind, name)), {})
+    found = registered(MODELS, kind) if moved else None
+    own = inspect.signature(found).parameters if found is not None else {}
+    return {argument: place for argument, place in moved.items() if argument not in own}

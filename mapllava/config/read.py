@@ -12,6 +12,7 @@ from mmengine.config.utils import ConfigParsingError
 
 import mapllava.config.yaml_file  # noqa: F401  (for what Config.fromfile opens)
 from mapllava.config.check import check_config
+from mapllava.config.moved import bring_up_to_date
 from mapllava.config.options import apply_options
 from mapllava.config.resolve import move_data_root
 from mapllava.config.trusted import read_sent_config
@@ -48,7 +49,8 @@ def read_config(
 ) -> Config:
     """Import installed and named plug-ins, read the config and apply the options to it.
 
-    A top-level ``data_root`` among the options reaches every data set that had the config's.
+    A config in a run folder, recognised by its ``config.json``, may be an older version's: it is brought up
+    to date. A top-level ``data_root`` among the options reaches every data set that had the config's.
 
     Args:
         path: The config's file.
@@ -70,6 +72,8 @@ def read_config(
         )
     try:
         cfg = Config(read_sent_config(path), filename=path) if sent else Config.fromfile(path)
+        if not sent and path.with_name("config.json").is_file():
+            cfg = Config(bring_up_to_date(cfg.to_dict()), filename=path)
     except _UNREADABLE as error:
         raise MapLLaVAError(f"config '{path}' cannot be read: {type(error).__name__}: {error}") from error
     options = options or {}

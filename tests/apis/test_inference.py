@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from trained import train_tiny
 
 import mapllava
+from mapllava.checkpoint import read_model_file
 from mapllava.errors import MapLLaVAError
 from tests.documents.blocks import ROOT, blocks
 
@@ -159,6 +160,29 @@ def test_a_file_whose_prompt_stood_in_the_pipeline_loads(trained, predictor, sam
     arguments = (sample["img_paths"], sample["cam2img"], sample["lidar2cam"])
     same(again.predict(*arguments), predictor.predict(*arguments))
     assert "TokenizePrompt" not in str(again.meta["full_config"])
+
+
+def test_a_prompt_that_no_decoder_read_is_none_of_the_model(trained, tmp_path):
+    def of_format_2(content):
+        content["meta"]["format_version"] = 2
+        content["meta"]["full_config"]["model"]["decoder"] = {"type": "QueryDecoder"}
+
+    path = edited(trained, tmp_path / "m.pth", of_format_2)
+    assert torch.load(path, weights_only=True)["meta"]["prompt"] is not None
+    assert read_model_file(path).meta["prompt"] is None
+    assert read_model_file(trained.best).meta["prompt"] is not None
+
+
+@pytest.mark.parametrize("place", ["criterion", "layer", "num_layers"])
+def test_a_damaged_config_is_told_with_its_file(trained, tmp_path, place):
+    def damage(content):
+        head = content["meta"]["full_config"]["model"]["head"]
+        head.update({place: "5" if place == "num_layers" else 5, "losses": head["criterion"]["losses"]})
+        if place != "criterion":
+            del head["losses"]
+
+    with pytest.raises(MapLLaVAError, match=r"m\.pth'.*VectorMapHead"):
+        mapllava.load_model(edited(trained, tmp_path / "m.pth", damage), "cpu")
 
 
 OLDER = {"class_embed": "classify", "head.point_branch": "head.place", "point_branch": "move",

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from mapllava.checkpoint.plain_file import read_plain
+from mapllava.models.heads.vector_map_head import VectorMapHead
+from mapllava.registry import MODELS
 
 # fmt: off
 OLD = [
@@ -33,7 +35,27 @@ def test_the_weights_and_their_average_get_todays_names_in_their_order(tmp_path,
     assert list(read(tmp_path, state)) == [prefix + name for name in NEW], "weights without a checkpoint"
 
 
-@pytest.mark.parametrize("lacking", ["head.references", "head.classify.0.1.weight"])
+@pytest.mark.parametrize(
+    ("kind", "ours"),
+    [
+        ("VectorMapHead", True),
+        ("mapllava.VectorMapHead", True),
+        ("Longer", True),
+        ("Other", False),
+        (5, False),
+    ],
+)
+def test_the_files_config_says_whose_head_it_is(tmp_path, monkeypatch, kind, ours):
+    """A plug-in's may have all of these names, each its own; a subclass has them from ours."""
+    monkeypatch.setattr(MODELS, "_module_dict", dict(MODELS.module_dict))
+    MODELS.register_module(module=type("Longer", (VectorMapHead,), {}))
+    MODELS.register_module(module=type("Other", (torch.nn.Module,), {}))
+    meta = {"full_config": {"model": {"head": {"type": kind}}}}
+    state = {name: torch.zeros(()) for name in OLD}
+    assert list(read(tmp_path, {"state_dict": state, "meta": meta})["state_dict"]) == (NEW if ours else OLD)
+
+
+@pytest.mark.parametrize("lacking", ["head.references", "head.expand", "head.classify.0.1.weight"])
 def test_another_head_keeps_its_names(tmp_path, lacking):
     state = {name: torch.zeros(()) for name in OLD if name != lacking}
     assert list(read(tmp_path, {"state_dict": state})["state_dict"]) == list(state)

@@ -4,8 +4,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mapllava.config.moved import bring_up_to_date
-from mapllava.config.trusted import config_in
 from mapllava.errors import MapLLaVAError
 from mapllava.models.heads.criterion import ON_OFFER
 from mapllava.models.task_modules import MapTargets
@@ -177,14 +175,3 @@ def test_what_is_on_offer_has_the_shapes_that_are_written_down():
         "target_labels": (pairs,),
     }  # fmt: skip
     assert offered["class_targets"].sum() == pairs
-
-
-def test_an_older_config_in_a_file_is_brought_up_to_date():
-    old = {"model": {"head": {"type": "mapllava.VectorMapHead", "assigner": {"a": 1}, "losses": {"cls": {}}}}}
-    new = {
-        "type": "mapllava.VectorMapHead",
-        "criterion": {"type": "MapCriterion", "assigner": {"a": 1}, "losses": {"cls": {}}},
-    }
-    assert config_in({"full_config": old}, "a.pth")["model"]["head"] == new, "what a resumed run compares"
-    assert bring_up_to_date(old)["model"]["head"] == new
-    assert bring_up_to_date(old)["model"]["head"] == new, "again changes nothing"
