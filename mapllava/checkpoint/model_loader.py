@@ -21,6 +21,7 @@ from mapllava.checkpoint.self_description import check_prompt
 from mapllava.config.build_errors import explain_config
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS
+from mapllava.structures.frames import MapSpec
 
 _IN_CONFIG = "Name the base weights that it was trained on in the config's 'pretrained', or train anew"
 
@@ -123,10 +124,14 @@ def _spec_differences(saved: Any, wanted: Any, same_roi: bool) -> list[str]:
         "roi": f"the model's points are shares of the former; {own_config}, or train on from the weights "
         "(load_from) for the latter",
     }
-    for key, remedy in remedies.items() if saved is not None and wanted is not None else ():
-        theirs, ours = saved[key], wanted[key]
-        if tuple(theirs) != tuple(ours):
-            told = f"the checkpoint was trained with map_spec.{key} = {theirs}, the config says {ours}"
+    if saved is None or wanted is None:
+        return []
+    theirs, ours = (MapSpec.from_config(each).to_config() for each in (saved, wanted))
+    for key, remedy in remedies.items():
+        if theirs[key] != ours[key]:
+            told = (
+                f"the checkpoint was trained with map_spec.{key} = {theirs[key]}, the config says {ours[key]}"
+            )
             if key == "roi" and not same_roi:
                 return [told]
             raise MapLLaVAError(f"{told}: {remedy}")

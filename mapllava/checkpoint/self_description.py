@@ -70,11 +70,13 @@ def inference_pipeline(config: Mapping[str, Any]) -> list[Any]:
         config: A full config, plain or not.
 
     Returns:
-        The first data set's; empty if there is none.
+        The first data set's; empty if there is none, or what stands there is no list of transforms.
     """
     for name in ("test_dataloader", "val_dataloader"):
         for _, dataset in leaf_datasets(config, name):
-            return list(dataset.get("pipeline") or [])
+            steps = dataset.get("pipeline")
+            whole = isinstance(steps, (list, tuple)) and all(isinstance(step, Mapping) for step in steps)
+            return list(steps) if whole else []
     return []
 
 

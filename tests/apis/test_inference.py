@@ -185,6 +185,22 @@ def test_a_damaged_config_is_told_with_its_file(trained, tmp_path, place):
         mapllava.load_model(edited(trained, tmp_path / "m.pth", damage), "cpu")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c["model"]["head"]["criterion"].update(losses=5), "criterion.losses is 5"),
+        (lambda c: c.update(map_spec=5), "map_spec 5 must be a dict"),
+        (lambda c: c.update(map_spec={}), "missing keys.*frame"),
+        (lambda c: c["test_dataloader"]["dataset"].update(pipeline=5), "no preprocessing"),
+        (lambda c: c["test_dataloader"]["dataset"].update(pipeline=[5]), "no preprocessing"),
+    ],
+)
+def test_a_value_of_another_kind_is_told_with_its_file(trained, tmp_path, change, message):
+    path = edited(trained, tmp_path / "m.pth", lambda content: change(content["meta"]["full_config"]))
+    with pytest.raises(MapLLaVAError, match=rf"(?s)m\.pth'.*{message}"):
+        mapllava.load_model(path, "cpu")
+
+
 OLDER = {"class_embed": "classify", "head.point_branch": "head.place", "point_branch": "move",
          "position_embed": "encode"}  # fmt: skip
 

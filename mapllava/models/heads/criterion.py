@@ -123,6 +123,8 @@ class MapCriterion(BaseModule):
         super().__init__()
         self.map_spec, self.num_points, self.num_instances = map_spec, num_points, num_instances
         self.assigner = TASK_UTILS.build(assigner)
+        if not isinstance(losses, Mapping):
+            raise MapLLaVAError(f"model.head.criterion.losses is {losses!r}: write dict(NAME=dict(type=…))")
         wanted = {name: loss for name, loss in losses.items() if loss is not None}
         if not wanted:
             raise MapLLaVAError("model.head.criterion.losses is empty: nothing would be trained")
