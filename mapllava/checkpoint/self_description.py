@@ -74,7 +74,7 @@ def inference_pipeline(config: Mapping[str, Any]) -> list[Any]:
     """
     for name in ("test_dataloader", "val_dataloader"):
         for _, dataset in leaf_datasets(config, name):
-            steps = dataset.get("pipeline")
+            steps = dataset.get("pipeline") or []
             whole = isinstance(steps, (list, tuple)) and all(isinstance(step, Mapping) for step in steps)
             return list(steps) if whole else []
     return []
