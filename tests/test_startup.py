@@ -76,5 +76,6 @@ def test_ctrl_c_at_any_moment_of_a_start_is_one_line():
     _, text = process.communicate(timeout=600)
     if process.returncode == -signal.SIGINT:
         pytest.skip("so busy a machine that Python itself had not started")
-    assert (process.returncode, text) in ((130, "interrupted\n"), (2, text)), text
+    ours = [line for line in text.splitlines() if "kernels-community" not in line]  # bitsandbytes, on import
+    assert process.returncode == 2 or (process.returncode, ours) == (130, ["interrupted"]), text
     assert "Traceback" not in text
