@@ -17,17 +17,13 @@ GROUP = "mapllava.plugins"
 
 
 @cache
-def import_installed_plugins() -> tuple[str, ...]:
+def import_installed_plugins() -> None:
     """Import the modules that installed packages name in the entry-point group ``mapllava.plugins``, once.
-
-    Returns:
-        ``name = module`` of each, for a log.
 
     Raises:
         MapLLaVAError: If one cannot be imported; names it, its package and why.
     """
-    found = sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
-    for point in found:
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         try:
             point.load()
         except Exception as error:
@@ -36,15 +32,15 @@ def import_installed_plugins() -> tuple[str, ...]:
                 f"plug-in '{point.name}' ({point.value}, of {owner}) cannot be imported "
                 f"({type(error).__name__}: {error}): mend it, or pip uninstall {owner}"
             ) from error
-    return tuple(f"{point.name} = {point.value}" for point in found)
 
 
 def import_plugins(plugins: Iterable[str]) -> None:
-    """Import modules by dotted name or ``.py`` path; registering is their own doing.
+    """Import the installed ones, then modules by dotted name or ``.py`` path; registering is their own doing.
 
     Raises:
         MapLLaVAError: If one cannot be imported; names it and why.
     """
+    import_installed_plugins()
     for plugin in plugins:
         try:
             if plugin.endswith(".py"):

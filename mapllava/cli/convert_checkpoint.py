@@ -10,7 +10,7 @@ from mapllava.checkpoint import read_model_file
 from mapllava.checkpoint.hf_layout import check_plain_weights, from_hf, merged_state, to_hf
 from mapllava.cli.command_line import add_plugins, say
 from mapllava.errors import MapLLaVAError
-from mapllava.plugins import import_installed_plugins, import_plugins
+from mapllava.plugins import import_plugins
 
 EPILOG = """\
 to-hf writes config.json and model.safetensors: vision_model.*, qformer.* and query_tokens as BLIP-2 calls
@@ -48,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def export(args: argparse.Namespace) -> Path:
     """Model file to folder."""
-    import_installed_plugins()
     import_plugins(args.plugins)
     file = read_model_file(args.checkpoint)
     if not args.full:

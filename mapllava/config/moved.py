@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from mapllava.config.walk import ARCHITECTURE, at, dicts, walk
+from mapllava.config.walk import ARCHITECTURE, DATALOADERS, at, dicts, walk
 from mapllava.registry import MODELS, SCOPE, is_a, registered
 
 # component -> argument -> its place below the component, and the type of a part made on the way there
@@ -15,8 +15,6 @@ _MOVED = {
         "losses": ("criterion.losses", "MapCriterion"),
     },
 }
-
-_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")  # the last decides
 
 GONE = {
     "TokenizePrompt": "take it out; a decoder with a language model tokenizes its own model.decoder.prompt, "
@@ -63,9 +61,9 @@ def reads_prompt(config: Any) -> bool:
 def _move_prompt(config: Any) -> None:
     """From the pipelines, where a step tokenized it, to the decoder if that has a language model.
 
-    Where they differ it is the test pipeline's, which predictions were made with.
+    Where they differ it is the test pipeline's, the last's, which predictions were made with.
     """
-    found = [step for name in _LOADERS for _, step in dicts(at(config, name)) if _tokenizes(step)]
+    found = [step for name in DATALOADERS for _, step in dicts(at(config, name)) if _tokenizes(step)]
     for _, node in walk(config, leave_out=(ARCHITECTURE,)):
         if isinstance(node, list):
             node[:] = [each for each in node if not _tokenizes(each)]

@@ -17,7 +17,7 @@ from mapllava.config.options import apply_options
 from mapllava.config.resolve import move_data_root
 from mapllava.config.trusted import read_sent_config
 from mapllava.errors import MapLLaVAError
-from mapllava.plugins import import_installed_plugins, import_plugins
+from mapllava.plugins import import_plugins
 
 _UNREADABLE = (
     OSError, SyntaxError, KeyError, NameError, TypeError, AttributeError, ImportError, ValueError,
@@ -62,7 +62,6 @@ def read_config(
     Raises:
         MapLLaVAError: If a plug-in cannot be imported, the config not be read, or an option does not fit it.
     """
-    import_installed_plugins()
     import_plugins(plugins)
     path = Path(path)
     if not path.is_file():

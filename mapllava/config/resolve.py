@@ -12,12 +12,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mapllava.config.components import arguments_of, candidates
-from mapllava.config.walk import at, children, dicts, walk
+from mapllava.config.walk import DATALOADERS, at, children, dicts, walk
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import DATASETS, SCOPE
 from mapllava.structures.frames import FRAMES, ROI, MapSpec
 
-DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 EVALUATORS = ("val_evaluator", "test_evaluator")
 ASKED_FOR = {"map_spec": "map_spec", "num_points": "model.head.num_points", "cell": "model.neck.cell"}
 """Arguments that a component gets by having them in its constructor, and where the config says them."""

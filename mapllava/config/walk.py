@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+DATALOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 ARCHITECTURE = "architecture"  # of a Hugging Face config, which has 'type' keys of its own
 
 

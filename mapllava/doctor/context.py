@@ -88,7 +88,8 @@ class Context:
     @cached_property
     def sources(self) -> list[Source]:
         """Data sets on GT caches, each once for training and once for the rest."""
-        from mapllava.config.resolve import DATALOADERS, cached_datasets
+        from mapllava.config.resolve import cached_datasets
+        from mapllava.config.walk import DATALOADERS
 
         found: dict[tuple[bool, Path, Path], Source] = {}
         for where, dataset, cache in cached_datasets(self.cfg):

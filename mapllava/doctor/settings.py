@@ -12,7 +12,8 @@ from mmengine.config import Config
 
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file, load_from_disk
 from mapllava.config.components import argument, components
-from mapllava.config.resolve import DATALOADERS, EVALUATORS, schedules_of
+from mapllava.config.resolve import EVALUATORS, schedules_of
+from mapllava.config.walk import DATALOADERS
 from mapllava.doctor.context import Context
 from mapllava.engine.optim.accumulation import accumulative_counts
 from mapllava.engine.runner.builder import check_schedule_unit

@@ -24,9 +24,17 @@ from mapllava.models.surround_rig import surround_cameras
 BATCH = 2
 
 
-def _require(condition: bool, message: str) -> None:
+def require(condition: bool, message: str) -> None:
+    """Raise an AssertionError with a message unless a condition holds."""
     if not condition:
         raise AssertionError(message)
+
+
+def require_no_idle(module: nn.Module) -> None:
+    """Every trainable parameter has a gradient after a backward pass; else the error names those without."""
+    idle = [key for key, p in module.named_parameters() if p.requires_grad and p.grad is None]
+    name = type(module).__name__
+    require(not idle, f"{name}: trainable parameters without a gradient (DDP would hang): {', '.join(idle)}")
 
 
 def _check_repeatable(module: nn.Module, run: Callable[[], Tensor]) -> Tensor:
@@ -37,8 +45,8 @@ def _check_repeatable(module: nn.Module, run: Callable[[], Tensor]) -> Tensor:
     with torch.no_grad():
         first, second = run(), run()
     module.train(was_training)
-    _require(torch.equal(first, second), f"{name}: two calls in evaluation mode differ")
-    _require(bool(torch.isfinite(first).all()), f"{name}: the output has values that are not finite")
+    require(torch.equal(first, second), f"{name}: two calls in evaluation mode differ")
+    require(bool(torch.isfinite(first).all()), f"{name}: the output has values that are not finite")
     return first
 
 
@@ -48,11 +56,10 @@ def _check_gradients(module: nn.Module, run: Callable[[], Tensor], inputs: dict[
     module.zero_grad(set_to_none=True)
     output = run()
     (output.float() * torch.randn_like(output.float())).sum().backward()
-    idle = [key for key, p in module.named_parameters() if p.requires_grad and p.grad is None]
-    _require(not idle, f"{name}: trainable parameters without a gradient (DDP would hang): {', '.join(idle)}")
+    require_no_idle(module)
     for key, value in inputs.items():
         reached = value.grad is not None and bool(value.grad.any())
-        _require(reached, f"{name}: no gradient reaches {key}")
+        require(reached, f"{name}: no gradient reaches {key}")
     module.zero_grad(set_to_none=True)
 
 
@@ -74,9 +81,9 @@ def check_vision_encoder(
     rows, cols = encoder.grid_size(img_hw)  # type: ignore[operator]
     out = _check_repeatable(encoder, lambda: encoder(img))
     expected = (BATCH, num_cameras, rows * cols, encoder.embed_dims)
-    _require(tuple(out.shape) == expected, f"{name}: features {tuple(out.shape)}, expected {expected}")
+    require(tuple(out.shape) == expected, f"{name}: features {tuple(out.shape)}, expected {expected}")
     swapped = _check_repeatable(encoder, lambda: encoder(img.flip(1)))
-    _require(
+    require(
         torch.allclose(swapped, out.flip(1), atol=1e-4),
         f"{name}: a camera's features depend on its place in line",
     )
@@ -114,19 +121,19 @@ def check_neck(
         return neck(values, grid, rig).scene_tokens
 
     out = neck(feats, grid, cameras)
-    _require(isinstance(out, NeckOutput), f"{name}: returns {type(out).__name__}, not a NeckOutput")
+    require(isinstance(out, NeckOutput), f"{name}: returns {type(out).__name__}, not a NeckOutput")
     shape = tuple(out.scene_tokens.shape)
-    _require(
+    require(
         len(shape) == 3 and shape[0] == BATCH and shape[2] == neck.embed_dims,
         f"{name}: scene_tokens {shape}, expected ({BATCH}, S, {neck.embed_dims})",
     )
     if neck.bev_dims:
-        _require(
+        require(
             out.bev is not None and out.bev.dim() == 4 and tuple(out.bev.shape[:2]) == (BATCH, neck.bev_dims),
             f"{name}: bev_dims is {neck.bev_dims}, so bev must be ({BATCH}, {neck.bev_dims}, Y, X)",
         )
     else:
-        _require(out.bev is None, f"{name}: gives a BEV map, but bev_dims is 0")
+        require(out.bev is None, f"{name}: gives a BEV map, but bev_dims is 0")
     right = _check_repeatable(neck, tokens)
     changed = {
         "shuffled patches": lambda: tokens(feats.flip(2)),
@@ -135,7 +142,7 @@ def check_neck(
     }
     for what, run in changed.items():
         difference = float((_check_repeatable(neck, run) - right).abs().max())
-        _require(difference > 1e-6, f"{name}: {what} do not change the scene tokens: where is the geometry?")
+        require(difference > 1e-6, f"{name}: {what} do not change the scene tokens: where is the geometry?")
     leaf = feats.clone().requires_grad_()
 
     def everything() -> Tensor:
@@ -177,7 +184,7 @@ def check_decoder(
 
         out = _check_repeatable(decoder, run)
         expected = (BATCH, queries.num_tokens, dims)
-        _require(tuple(out.shape) == expected, f"{name}: decoded {tuple(out.shape)}, expected {expected}")
+        require(tuple(out.shape) == expected, f"{name}: decoded {tuple(out.shape)}, expected {expected}")
         _check_gradients(nn.ModuleList([decoder, queries]), run, {"the scene tokens": scene})
         _check_leaks(decoder, run, queries)
         _check_prompts(decoder, scene.detach(), queries, prompts)
@@ -210,8 +217,8 @@ def _check_leaks(decoder: nn.Module, run: Callable[..., Tensor], queries: BaseMa
     after = _check_repeatable(decoder, lambda: run(_IsolatedQueries(queries, 1.0)))
     moved = (before != after).any(-1).any(0)
     group = 1 + queries.num_point_tokens
-    _require(bool(moved[:group].all()), f"{name}: a changed map query is decoded to the same")
-    _require(not bool(moved[group:].any()), f"{name}: queries see what their attention mask hides")
+    require(bool(moved[:group].all()), f"{name}: a changed map query is decoded to the same")
+    require(not bool(moved[group:].any()), f"{name}: queries see what their attention mask hides")
 
 
 def _check_prompts(
@@ -227,7 +234,7 @@ def _check_prompts(
 
         alone = _check_repeatable(decoder, run)
         close = torch.allclose(together[index], alone[0], rtol=1e-4, atol=1e-5)
-        _require(close, f"{name}: a sample depends on the length of another's prompt")
+        require(close, f"{name}: a sample depends on the length of another's prompt")
 
 
 def check_map_queries(queries: BaseMapQueries, prefix_len: int = 5) -> None:
@@ -242,21 +249,21 @@ def check_map_queries(queries: BaseMapQueries, prefix_len: int = 5) -> None:
     """
     name = type(queries).__name__
     tokens = queries(BATCH)
-    _require(
+    require(
         tokens.dim() == 3 and tokens.shape[2] == queries.embed_dims, f"{name}: tokens {tuple(tokens.shape)}"
     )
     instances, points = queries.split(tokens)
     expected = (BATCH, queries.num_instances, queries.embed_dims)
-    _require(
+    require(
         tuple(instances.shape) == expected, f"{name}: instances {tuple(instances.shape)}, expected {expected}"
     )
     if points is not None:
-        _require(tuple(points.shape[:2]) == expected[:2], f"{name}: points {tuple(points.shape)}")
+        require(tuple(points.shape[:2]) == expected[:2], f"{name}: points {tuple(points.shape)}")
     mask = queries.attention_mask(prefix_len)
     length = prefix_len + tokens.shape[1]
-    _require(mask.dtype == torch.bool and tuple(mask.shape) == (length, length), f"{name}: mask {mask.shape}")
+    require(mask.dtype == torch.bool and tuple(mask.shape) == (length, length), f"{name}: mask {mask.shape}")
     prefix = torch.ones(prefix_len, prefix_len, dtype=torch.bool).tril()
-    _require(torch.equal(mask[:prefix_len, :prefix_len], prefix), f"{name}: the prefix is not causal")
-    _require(not bool(mask[:prefix_len, prefix_len:].any()), f"{name}: the prefix sees queries")
-    _require(bool(mask[prefix_len:, :prefix_len].all()), f"{name}: a query does not see all of the prefix")
-    _require(bool(mask.diagonal().all()), f"{name}: a token does not see itself")
+    require(torch.equal(mask[:prefix_len, :prefix_len], prefix), f"{name}: the prefix is not causal")
+    require(not bool(mask[:prefix_len, prefix_len:].any()), f"{name}: the prefix sees queries")
+    require(bool(mask[prefix_len:, :prefix_len].all()), f"{name}: a query does not see all of the prefix")
+    require(bool(mask.diagonal().all()), f"{name}: a token does not see itself")

@@ -26,17 +26,13 @@ from mmengine.hooks import Hook
 from mapllava.models.surround_rig import surround_cameras
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
+from mapllava.testing.contracts import require
 
 _NAMES = ("CAM_FRONT", "CAM_FRONT_LEFT", "CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT", "CAM_FRONT_RIGHT")
 _SHAPES = {"cam2img": (3, 3), "lidar2cam": (4, 4), "lidar2ego": (4, 4), "ego2global": (4, 4)}
 _CAMERA_HEIGHT = 1.5  # metres above the ground on which the lines lie
 _DOT = 3  # pixels, radius of what marks a vertex
 _BRIGHT = 40  # levels above an image's median that a marked vertex keeps
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
 
 
 def painted_sample(img_hw: tuple[int, int] = (128, 192)) -> dict[str, Any]:
@@ -92,13 +88,13 @@ def check_transform(transform: Callable[[dict], Any], sample: dict[str, Any] | N
         np.random.seed(7)  # noqa: NPY002  (what MMEngine seeds, and fresh_generator reads)
         results.append(each(copy.deepcopy(given)))
     result = results[0]
-    _require(isinstance(result, dict), f"{name}: returns a {type(result).__name__}, not the sample's dict")
+    require(isinstance(result, dict), f"{name}: returns a {type(result).__name__}, not the sample's dict")
     for key in ("img", "cam2img", "lidar2cam", "polylines"):
-        _require(key in result, f"{name}: loses the key '{key}'")
+        require(key in result, f"{name}: loses the key '{key}'")
     same = all(np.array_equal(a, b) for a, b in zip(results[0]["img"], results[1]["img"], strict=True))
-    _require(same, f"{name}: one seed gives two results: draw from datasets.transforms.rng.fresh_generator()")
+    require(same, f"{name}: one seed gives two results: draw from datasets.transforms.rng.fresh_generator()")
     for key in ("img", "cam2img", "lidar2cam"):
-        _require(len(result[key]) == len(given["img"]), f"{name}: {len(result[key])} {key} for the cameras")
+        require(len(result[key]) == len(given["img"]), f"{name}: {len(result[key])} {key} for the cameras")
     _check_paint(name, result)
 
 
@@ -115,12 +111,12 @@ def _check_paint(name: str, result: Mapping[str, Any]) -> None:
             seen += 1
             column, row = round(u), round(v)
             patch = image[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-            _require(
+            require(
                 float(patch.max()) > middle + _BRIGHT,
                 f"{name}: camera {camera} shows no paint at ({u:.1f}, {v:.1f}), where a line's vertex "
                 "projects: images, cam2img, lidar2cam and polylines must change together",
             )
-    _require(seen > 0, f"{name}: no vertex of any line lies in any image afterwards")
+    require(seen > 0, f"{name}: no vertex of any line lies in any image afterwards")
 
 
 def _padded(matrix: np.ndarray) -> np.ndarray:
@@ -149,27 +145,27 @@ def check_dataset(dataset: Any, map_spec: MapSpec) -> None:
         AssertionError: Naming what is wrong.
     """
     name = type(dataset).__name__
-    _require(len(dataset) > 0, f"{name}: holds no samples")
+    require(len(dataset) > 0, f"{name}: holds no samples")
     pickle.dumps(dataset)
     tokens = []
     for index in range(len(dataset)):
         sample, again = dataset.get_data_info(index), dataset.get_data_info(index)
         tokens.append(sample["sample_token"])
         cameras = len(sample["cam_names"])
-        _require(cameras > 0, f"{name}: sample {index} has no cameras")
-        _require(len(sample["img_paths"]) == cameras, f"{name}: sample {index} has not a path per camera")
+        require(cameras > 0, f"{name}: sample {index} has no cameras")
+        require(len(sample["img_paths"]) == cameras, f"{name}: sample {index} has not a path per camera")
         for key, shape in _SHAPES.items():
             wanted = (cameras, *shape) if key in ("cam2img", "lidar2cam") else shape
             found = np.shape(sample[key])
-            _require(found == wanted, f"{name}: sample {index} has {key} {found}, expected {wanted}")
-            _require(np.array_equal(sample[key], again[key]), f"{name}: two reads of sample {index} differ")
+            require(found == wanted, f"{name}: sample {index} has {key} {found}, expected {wanted}")
+            require(np.array_equal(sample[key], again[key]), f"{name}: two reads of sample {index} differ")
         for line in sample["polylines"]:
-            _require(isinstance(line, Polyline), f"{name}: polylines holds a {type(line).__name__}")
+            require(isinstance(line, Polyline), f"{name}: polylines holds a {type(line).__name__}")
             known = 0 <= line.label < len(map_spec.classes)
-            _require(known, f"{name}: sample {index} has a line of label {line.label}")
-    _require(len(set(tokens)) == len(tokens), f"{name}: sample tokens repeat")
+            require(known, f"{name}: sample {index} has a line of label {line.label}")
+    require(len(set(tokens)) == len(tokens), f"{name}: sample tokens repeat")
     classes = tuple(dataset.metainfo.get("classes", ()))
-    _require(classes == tuple(map_spec.classes), f"{name}: metainfo's classes are {classes}")
+    require(classes == tuple(map_spec.classes), f"{name}: metainfo's classes are {classes}")
 
 
 def check_metric(metric: BaseMetric, classes: Sequence[str] = MapSpec().classes) -> None:
@@ -193,12 +189,12 @@ def check_metric(metric: BaseMetric, classes: Sequence[str] = MapSpec().classes)
         return metric.evaluate(len(seen))
 
     first = value(samples)
-    _require(isinstance(first, dict) and bool(first), f"{name}: gives no numbers by name")
+    require(isinstance(first, dict) and bool(first), f"{name}: gives no numbers by name")
     for key, number in first.items():
-        _require(math.isfinite(float(number)), f"{name}: {key} is {number}")
+        require(math.isfinite(float(number)), f"{name}: {key} is {number}")
     for what, seen in (("order", samples[::-1]), ("a sample seen twice", [*samples, samples[0]])):
         changed = [key for key, number in value(seen).items() if not math.isclose(number, first[key])]
-        _require(not changed, f"{name}: {what} changes {', '.join(changed)}")
+        require(not changed, f"{name}: {what} changes {', '.join(changed)}")
 
 
 def _scored_sample(number: int, num_classes: int) -> dict[str, Any]:
@@ -230,6 +226,6 @@ def check_hook(hook: Hook, train: Callable[[Sequence[Hook]], Mapping[str, Any]])
     name = type(hook).__name__
     pickle.dumps(hook)
     without, along = train([]), train([hook])
-    _require(list(without) == list(along), f"{name}: changes which weights a model has")
+    require(list(without) == list(along), f"{name}: changes which weights a model has")
     changed = [key for key, value in without.items() if not bool((value == along[key]).all())]
-    _require(not changed, f"{name}: changes the weights {', '.join(changed)}")
+    require(not changed, f"{name}: changes the weights {', '.join(changed)}")

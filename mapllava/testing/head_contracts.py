@@ -17,14 +17,10 @@ from mapllava.models.task_modules.hungarian_assigner import Assignment
 from mapllava.models.task_modules.targets import MapTargets
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample
+from mapllava.testing.contracts import require, require_no_idle
 
 BATCH, LAYERS, INSTANCES = 2, 2, 5
 IMAGE = (64, 96)  # (H, W) of samples whose images nobody looks at
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(message)
 
 
 def _samples(map_spec: MapSpec, num_points: int, num_elements: int) -> list[MapDataSample]:
@@ -57,22 +53,19 @@ def check_head(
         head.zero_grad(set_to_none=True)
         samples = _samples(map_spec, num_points, count)
         losses = head.loss(*drawn, samples, bev)  # type: ignore[operator]
-        _require(bool(losses), f"{name}: has no losses for {count} elements per sample")
+        require(bool(losses), f"{name}: has no losses for {count} elements per sample")
         for key, value in losses.items():
-            _require(
+            require(
                 bool(torch.isfinite(value).all()), f"{name}: {key} is {value} for {count} elements per sample"
             )
         sum(losses.values()).backward(retain_graph=True)
-        idle = [key for key, p in head.named_parameters() if p.requires_grad and p.grad is None]
-        _require(not idle, f"{name}: parameters without a gradient (DDP would hang): {', '.join(idle)}")
-    _require(
-        queries.grad is not None and bool(queries.grad.any()), f"{name}: no gradient reaches the queries"
-    )
+        require_no_idle(head)
+    require(queries.grad is not None and bool(queries.grad.any()), f"{name}: no gradient reaches the queries")
     found = check_instances(head, head.predict(*(part.detach() for part in drawn)), BATCH)  # type: ignore[operator]
     for instances in found:
         low, high = torch.tensor(map_spec.roi.to_list()).view(2, 2)
         inside = ((instances.points >= low - 1e-3) & (instances.points <= high + 1e-3)).all()
-        _require(bool(inside), f"{name}: predicts points outside of the ROI: are they in metres?")
+        require(bool(inside), f"{name}: predicts points outside of the ROI: are they in metres?")
 
 
 def check_loss(loss: nn.Module, map_spec: MapSpec, num_points: int = 20) -> None:
@@ -93,19 +86,19 @@ def check_loss(loss: nn.Module, map_spec: MapSpec, num_points: int = 20) -> None
         value = loss(**{key: getattr(inputs, key) for key in taken_inputs("contract", loss, ON_OFFER)})
         per_layer = getattr(loss, "per_layer", False)
         expected = (LAYERS,) if per_layer else (len(inputs.pairs.layer),)
-        _require(
+        require(
             isinstance(value, Tensor) and tuple(value.shape) == expected,
             f"{name}: gives {tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__}, "
             f"expected {expected}: a value per {'layer' if per_layer else 'matched pair'}",
         )
-        _require(value.dtype == torch.float32, f"{name}: gives {value.dtype}, expected torch.float32")
-        _require(bool(torch.isfinite(value).all()), f"{name}: {value} with {pairs} elements per sample")
-        _require(value.requires_grad or not pairs, f"{name}: its value has no gradient: is it detached?")
+        require(value.dtype == torch.float32, f"{name}: gives {value.dtype}, expected torch.float32")
+        require(bool(torch.isfinite(value).all()), f"{name}: {value} with {pairs} elements per sample")
+        require(value.requires_grad or not pairs, f"{name}: its value has no gradient: is it detached?")
         if pairs:
             value.sum().backward()
             reached = [part.grad for part in (inputs.logits, inputs.points) if part.grad is not None]
-            _require(bool(reached), f"{name}: no gradient reaches logits or points")
-            _require(
+            require(bool(reached), f"{name}: no gradient reaches logits or points")
+            require(
                 all(bool(torch.isfinite(g).all()) for g in reached), f"{name}: its gradient is not finite"
             )
 

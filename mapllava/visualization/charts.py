@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def draw_distances(
         raise ValueError("no distances to draw")
     bins = np.digitize(distances, edges, right=True)
     shares = 100 * np.bincount(bins, minlength=len(edges) + 1) / len(distances)
-    names = [f"{low:g}-{high:g} m" for low, high in zip([0.0, *edges], edges, strict=False)]
+    names = [f"{low:g}-{high:g} m" for low, high in pairwise([0.0, *edges])]
     with open_chart(path, title, subtitle, (1000, 560)) as (_, axes):
         axis = axes[0, 0]
         bars = axis.bar([*names, f"> {edges[-1]:g} m"], shares, width=0.76, color=PALETTE[0])

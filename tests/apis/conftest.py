@@ -1,9 +1,4 @@
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +7,16 @@ def trained(tmp_path_factory, city, city_cache):
     from trained import train_tiny
 
     return train_tiny(tmp_path_factory.mktemp("trained"), city, city_cache)
+
+
+@pytest.fixture(scope="module")
+def predictor(trained):
+    import mapllava
+
+    return mapllava.load_model(trained.best, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def sample(trained):
+    """What the data set knows of the first validation sample."""
+    return trained.runner.val_dataloader.dataset.get_data_info(0)

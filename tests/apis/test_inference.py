@@ -1,6 +1,5 @@
 """One file is all that a user needs: build, verify, predict."""
 
-import functools
 import json
 import os
 import runpy
@@ -13,37 +12,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from trained import train_tiny
+from trained import edited, same, train_tiny
 
 import mapllava
-from mapllava.checkpoint import read_model_file
 from mapllava.errors import MapLLaVAError
 from tests.documents.blocks import ROOT, blocks
-
-
-@pytest.fixture(scope="module")
-def predictor(trained):
-    return mapllava.load_model(trained.best, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def sample(trained):
-    """What the data set knows of the first validation sample."""
-    return trained.runner.val_dataloader.dataset.get_data_info(0)
-
-
-def same(lines, others):
-    assert np.array_equal(np.stack(lines.points), np.stack(others.points))
-    assert np.array_equal(lines.labels, others.labels)
-    assert np.array_equal(lines.scores, others.scores)
-
-
-def edited(trained, path, change):
-    """A copy of the model file with something changed."""
-    content = torch.load(trained.best, weights_only=True)
-    change(content)
-    torch.save(content, path)
-    return path
 
 
 def test_predictions_are_those_of_the_model_in_training(trained, predictor, sample):
@@ -144,81 +117,6 @@ def test_bases_and_tokenizer_may_move(trained, predictor, sample, tmp_path):
     same(again.predict(*arguments), predictor.predict(*arguments))
     with pytest.raises(MapLLaVAError, match="pretrained names llm; its components with base weights: "):
         mapllava.load_model(trained.best, pretrained={"llm": vicuna})
-
-
-def test_a_file_whose_prompt_stood_in_the_pipeline_loads(trained, predictor, sample, tmp_path):
-    def of_format_2(content):
-        meta = content["meta"]
-        meta["format_version"], decoder = 2, meta["full_config"]["model"]["decoder"]
-        step = {"type": "TokenizePrompt", "prompt": decoder.pop("prompt")}
-        step["tokenizer"] = {"type": "HFTokenizer", "pretrained": "gone"}
-        for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
-            steps = meta["full_config"][name]["dataset"]["pipeline"]
-            steps.insert(len(steps) - 1, dict(step))
-
-    again = mapllava.load_model(edited(trained, tmp_path / "m.pth", of_format_2), "cpu")
-    arguments = (sample["img_paths"], sample["cam2img"], sample["lidar2cam"])
-    same(again.predict(*arguments), predictor.predict(*arguments))
-    assert "TokenizePrompt" not in str(again.meta["full_config"])
-
-
-def test_a_prompt_that_no_decoder_read_is_none_of_the_model(trained, tmp_path):
-    def of_format_2(content):
-        content["meta"]["format_version"] = 2
-        content["meta"]["full_config"]["model"]["decoder"] = {"type": "QueryDecoder"}
-
-    path = edited(trained, tmp_path / "m.pth", of_format_2)
-    assert torch.load(path, weights_only=True)["meta"]["prompt"] is not None
-    assert read_model_file(path).meta["prompt"] is None
-    assert read_model_file(trained.best).meta["prompt"] is not None
-
-
-@pytest.mark.parametrize("place", ["criterion", "layer", "num_layers"])
-def test_a_damaged_config_is_told_with_its_file(trained, tmp_path, place):
-    def damage(content):
-        head = content["meta"]["full_config"]["model"]["head"]
-        head.update({place: "5" if place == "num_layers" else 5, "losses": head["criterion"]["losses"]})
-        if place != "criterion":
-            del head["losses"]
-
-    with pytest.raises(MapLLaVAError, match=r"m\.pth'.*VectorMapHead"):
-        mapllava.load_model(edited(trained, tmp_path / "m.pth", damage), "cpu")
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c["model"]["head"]["criterion"].update(losses=5), "criterion.losses is 5"),
-        (lambda c: c.update(map_spec=5), "map_spec 5 must be a dict"),
-        (lambda c: c.update(map_spec={}), "missing keys.*frame"),
-        (lambda c: c["test_dataloader"]["dataset"].update(pipeline=5), "no preprocessing"),
-        (lambda c: c["test_dataloader"]["dataset"].update(pipeline=[5]), "no preprocessing"),
-    ],
-)
-def test_a_value_of_another_kind_is_told_with_its_file(trained, tmp_path, change, message):
-    path = edited(trained, tmp_path / "m.pth", lambda content: change(content["meta"]["full_config"]))
-    with pytest.raises(MapLLaVAError, match=rf"(?s)m\.pth'.*{message}"):
-        mapllava.load_model(path, "cpu")
-
-
-OLDER = {"class_embed": "classify", "head.point_branch": "head.place", "point_branch": "move",
-         "position_embed": "encode"}  # fmt: skip
-
-
-def test_a_file_of_an_older_head_loads(trained, predictor, sample, tmp_path):
-    def before_the_criterion(content):
-        state = content["state_dict"]
-        for name in [name for name in state if name.startswith("head.")]:
-            older = functools.reduce(lambda text, pair: text.replace(*pair), OLDER.items(), name)
-            state[older] = state.pop(name)
-        assert {"head.classify.0.1.weight", "head.place.0.bias"} <= set(state)
-        head = content["meta"]["full_config"]["model"]["head"]
-        head.update({name: head["criterion"][name] for name in ("assigner", "losses")})
-        del head["criterion"]
-
-    again = mapllava.load_model(edited(trained, tmp_path / "m.pth", before_the_criterion), "cpu")
-    arguments = (sample["img_paths"], sample["cam2img"], sample["lidar2cam"])
-    same(again.predict(*arguments), predictor.predict(*arguments))
 
 
 def test_a_base_that_was_changed_is_refused(trained, tmp_path):

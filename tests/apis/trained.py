@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -57,3 +59,18 @@ def train_tiny(folder: Path, city: Path, city_cache: dict[str, Path], **options:
     runner.train()
     runner.model.eval()
     return Trained(runner, folder / "run" / "best_model.pth", blip2, vicuna)
+
+
+def same(lines, others):
+    """Two predictions are equal."""
+    assert np.array_equal(np.stack(lines.points), np.stack(others.points))
+    assert np.array_equal(lines.labels, others.labels)
+    assert np.array_equal(lines.scores, others.scores)
+
+
+def edited(trained, path, change):
+    """A copy of the model file with something changed."""
+    content = torch.load(trained.best, weights_only=True)
+    change(content)
+    torch.save(content, path)
+    return path

@@ -1,15 +1,10 @@
 """Model file to Hugging Face folder and back."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "apis"))
-
 from trained import train_tiny
 
 import mapllava

@@ -1,16 +1,10 @@
 """The diagnosing command."""
 
 import json
-import sys
-from pathlib import Path
+from functools import partial
 
 import cv2
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "analysis" / "diagnosis"))
-
-from functools import partial
-
 from tiny import tiny_config, write_run
 
 from mapllava.__main__ import run_command

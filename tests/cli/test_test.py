@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "tests" / "engine" / "toy.py"
-sys.path.insert(0, str(TOY.parent))
 
 from toy import toy_config  # noqa: E402
 

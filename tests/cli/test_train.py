@@ -11,7 +11,6 @@ from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "tests" / "engine" / "toy.py"
-sys.path.insert(0, str(TOY.parent))
 
 from toy import toy_config  # noqa: E402
 

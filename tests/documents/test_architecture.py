@@ -2,7 +2,6 @@
 
 import html
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from tests.test_layering import ALLOWED
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "docs"))
 
 
 def test_the_figure_is_what_the_code_gives():

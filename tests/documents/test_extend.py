@@ -16,7 +16,7 @@ PAGES = [ROOT / "docs" / language / "extend.md" for language in ("en", "zh_CN")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.parent.name)
-def test_its_code_runs_and_its_loss_is_applied(page, tmp_path, monkeypatch):
+def test_its_code_runs_and_its_loss_is_applied(page, tmp_path):
     first, config, check = (block.text for block in blocks(page, "python"))
     names: dict = {}
     exec(compile(first, str(page), "exec"), names)

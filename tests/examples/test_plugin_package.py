@@ -1,6 +1,7 @@
 """The example package: installed, found by its entry point, trained with, and its own tests."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,14 +27,8 @@ def run(*words, path=()):
 def installed(tmp_path_factory):
     """A folder with the package as pip installs it."""
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
-    for each in ("pyproject.toml", "mapllava_example"):
-        copied = source / each
-        if (PACKAGE / each).is_dir():
-            copied.mkdir()
-            for file in (PACKAGE / each).glob("*.py"):
-                (copied / file.name).write_text(file.read_text())
-        else:
-            copied.write_text((PACKAGE / each).read_text())
+    left_out = shutil.ignore_patterns("configs", "tests", "__pycache__", "build", "*.egg-info")
+    shutil.copytree(PACKAGE, source, ignore=left_out, dirs_exist_ok=True)
     options = ["--no-deps", "--no-build-isolation", "--quiet", "--target", target]
     done = run("-m", "pip", "install", *options, source)
     assert done.returncode == 0, done.stderr

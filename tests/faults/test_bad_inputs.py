@@ -1,12 +1,6 @@
 """Every bad input gets its message: status 1 or 2, no traceback, what was found and the remedy."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from bad_inputs import CASES, World, faults, message
 
 

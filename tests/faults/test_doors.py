@@ -18,7 +18,6 @@ import torch
 from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "engine"), str(ROOT / "tests" / "analysis" / "diagnosis")]
 
 from tiny import SPEC, tiny_config, write_run  # noqa: E402
 from toy import toy_config  # noqa: E402

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "engine"))
 
 from toy import toy_config  # noqa: E402
 

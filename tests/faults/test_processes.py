@@ -13,7 +13,6 @@ import torch
 from mmengine.hooks import Hook
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "engine"))
 
 from toy import ToyModel, ToyNoise, toy_config  # noqa: E402
 

@@ -10,7 +10,6 @@ import torch
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "tests" / "engine" / "toy.py"
-sys.path.insert(0, str(TOY.parent))
 
 from toy import toy_config  # noqa: E402
 

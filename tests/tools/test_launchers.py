@@ -162,7 +162,6 @@ def test_slurm_train_refuses(launch, arguments, env, message):
 
 def test_a_worker_that_dies_once_is_started_again_and_goes_on_from_its_checkpoint(tmp_path):
     """Elastic restart, for real: the plug-in kills the process once after the first epoch."""
-    sys.path.insert(0, str(ROOT / "tests" / "engine"))
     from toy import toy_config
 
     cfg = toy_config(tmp_path / "run", epochs=2)

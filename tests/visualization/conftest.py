@@ -1,17 +1,11 @@
-import sys
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.structures import InstanceData
+from picture_rig import CAMERAS, SPEC, intrinsics, lidar2cam, lidar2ego
 
 from mapllava.structures import MapDataSample
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from picture_rig import CAMERAS, SPEC, intrinsics, lidar2cam, lidar2ego
 
 
 @pytest.fixture

@@ -107,7 +107,9 @@ def _gradient(found: Mapping[str, Any], path: Path) -> None:
     else:
         verdict = f"on queries x {depth['growth']:.2f} per layer" + (": grows" if depth["grows"] else "")
     axis = "layer (0: the decoder's own, then one per refinement layer)"
-    _curves(path, "Gradient norm of each layer's loss", f"{_where(found)}; {verdict}", axis, series, 0, 12)
+    _curves(
+        path, "Gradient norm of each layer's loss", f"{_where(found)}; {verdict}", axis, series, 0, decades=12
+    )
 
 
 def _curves(

@@ -10,7 +10,8 @@ from mmengine.config import Config
 from mmengine.hooks import CheckpointHook, EMAHook
 
 from mapllava.config.hooks import hooks_of
-from mapllava.config.resolve import DATALOADERS, cached_datasets, leaf_datasets
+from mapllava.config.resolve import cached_datasets, leaf_datasets
+from mapllava.config.walk import DATALOADERS
 from mapllava.engine.hooks.run_checkpoint_hook import RunCheckpointHook
 from mapllava.engine.hooks.safe_checkpoint_hook import SafeCheckpointHook
 from mapllava.engine.hooks.warmup_ema_hook import WarmupEMAHook
