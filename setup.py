@@ -24,7 +24,7 @@ def read_version() -> str:
     return match.group(1)
 
 
-EXTRAS = ("dev", "tensorboard", "wandb", "lora", "quant", "gpu")
+EXTRAS = ("dev", "docs", "tensorboard", "wandb", "lora", "quant", "gpu")
 
 setup(
     name="mapllava",
