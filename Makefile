@@ -2,6 +2,7 @@
 #              (sizes: make demo DEMO_TRAIN_SCENES=50 …, all of them in tools/demo.sh)
 # make test    the tests
 # make lint    ruff and mypy; make coverage: the tests, and which lines they reach
+# make docs    the documents as a website, build/site
 # Each makes the virtual environment on first use.
 
 PYTHON ?= python3
@@ -15,10 +16,10 @@ READY := $(VENV)/.mapllava-ready
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage lint format
+.PHONY: help venv demo test coverage lint docs format
 
 help:
-	@sed -n 's/^# \?//p' Makefile | head -5
+	@sed -n 's/^# \?//p' Makefile | head -6
 
 venv: $(READY)
 
@@ -39,6 +40,10 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	@$(BIN)/python -c "import mkdocs, mkdocstrings" || $(BIN)/python -m pip install -r requirements/docs.txt
+	$(BIN)/python -m mkdocs build --strict
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
