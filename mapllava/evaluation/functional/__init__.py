@@ -7,12 +7,15 @@ from mapllava.evaluation.functional.matches import Matches, match_maps
 from mapllava.evaluation.functional.measures import average_precision, best_f1, calibration_error
 from mapllava.evaluation.functional.protocols import PROTOCOLS, Protocol, get_protocol
 from mapllava.evaluation.functional.raster_iou import raster_iou
+from mapllava.evaluation.functional.sample_scores import SampleScores, best_and_worst, sample_scores
 
 __all__ = [
     "PROTOCOLS",
     "Matches",
     "Protocol",
+    "SampleScores",
     "average_precision",
+    "best_and_worst",
     "best_f1",
     "bootstrap_ap",
     "bootstrap_interval",
@@ -25,5 +28,6 @@ __all__ = [
     "match_maps",
     "matched_chamfer",
     "raster_iou",
+    "sample_scores",
     "score_of",
 ]
