@@ -1,58 +1,132 @@
-"""The command ``mapllava``: what it does, each done by a module of that name in ``mapllava.cli``."""
+"""The command ``mapllava``: ``mapllava cache show`` is what the module ``mapllava.cli.cache_show`` does."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from pathlib import Path
+from typing import Any
 
 from mapllava.cli.exit_status import STATUSES, exit_status
 from mapllava.startup import begin
+from mapllava.version import __version__
 
 COMMANDS = {
     "doctor": "look at this machine and a config before training",
-    "print-config": "a config as a run builds from it, and where each value comes from",
+    "city": "make a synthetic city in nuScenes' format",
+    "cache create": "build the ground-truth caches that training and evaluation read",
+    "cache show": "draw what a cache holds: samples on the map, from above and in the cameras",
+    "cache verify": "compute samples anew from tables and maps, and compare",
+    "cache lint": "find broken lines, impossible rigs, poses off the road",
+    "cache diff": "what two caches do not share",
+    "cache audit": "how much of an evaluation set lies in streets of the training set",
+    "cache constant-map": "score the best constant map, which a model has to beat",
+    "configs show": "a config as a run builds from it, and where each value comes from",
     "plan": "what a config needs, and which settings make it fit a GPU",
-    "create-synthetic-nuscenes": "make a synthetic city in nuScenes' format",
-    "create-gt-cache": "build the ground-truth caches that training and evaluation read",
-    "gt-cache": "look into ground-truth caches: show, verify, lint, diff",
-    "split-audit": "how much of an evaluation set lies in streets of the training set",
     "train": "train a model",
     "test": "score a trained model, draw what it predicts",
+    "analyze": "draw how runs went, and compare them",
     "diagnose": "what a trained model uses, what it knows, where its gradients go",
-    "analyze-run": "draw how runs went, and compare them",
-    "eval-results": "score a results file without a model, or compare two",
-    "convert-results": "results files between mapllava, MapTR, StreamMapNet and MapTracker",
-    "convert-checkpoint": "a trained model's file to a Hugging Face folder and back",
-    "fit-constant-map": "score the best constant map",
+    "eval": "score a results file without a model, or compare two",
+    "convert results": "results files between mapllava, MapTR, StreamMapNet and MapTracker",
+    "convert to-hf": "a trained model's file to a Hugging Face folder",
+    "convert from-hf": "such a folder back to a model file",
 }
+"""What there is, in the order of ``mapllava --help``. A command of two words is one of its first word's."""
+
+RENAMED = {
+    "analyze-run": "analyze",
+    "convert-checkpoint": "convert to-hf or convert from-hf",
+    "convert-results": "convert results",
+    "create-gt-cache": "cache create",
+    "create-synthetic-nuscenes": "city",
+    "eval-results": "eval",
+    "fit-constant-map": "cache constant-map",
+    "gt-cache": "cache show, cache verify, cache lint or cache diff",
+    "print-config": "configs show",
+    "split-audit": "cache audit",
+}
+"""Commands of earlier versions, and what they are called now."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the first word says; returns the exit status."""
+    """Do what the first words say; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words and words[0] in COMMANDS:
-        return run_command(words[0], words[1:])
-    asked = words[:1] in (["-h"], ["--help"])
-    listed = "\n".join(f"  {name:<26} {what}" for name, what in COMMANDS.items())
-    usage = f"usage: mapllava COMMAND [options]; mapllava COMMAND --help\n\n{listed}\n\n{STATUSES}"
-    (sys.stdout if asked else sys.stderr).write(usage)
-    return 0 if asked else 2
+    first = words[0] if words else ""
+    if first in COMMANDS:
+        return run_command(first, words[1:])
+    if members := [name for name in COMMANDS if name.startswith(f"{first} ")]:
+        return run_one_of(members, words[1:], f"mapllava {first}")
+    if first == "--version":
+        sys.stdout.write(f"mapllava {__version__}\n")
+        return 0
+    if first in ("-h", "--help"):
+        sys.stdout.write(overview())
+        return 0
+    sys.stderr.write(f"error: {_unknown(words)}\n" if words else overview())
+    return 2
 
 
-def tool(path: str) -> int:
-    """Do what a file of ``tools/`` is named after; returns the exit status."""
-    return run_command(Path(path).stem.replace("_", "-"), sys.argv[1:], f"python {sys.argv[0]}")
+def overview() -> str:
+    """All commands, a line each, with an example."""
+    listed = "\n".join(f"  {name:<20} {what}" for name, what in COMMANDS.items())
+    return (
+        f"usage: mapllava COMMAND [options]; mapllava COMMAND --help; mapllava --version\n\n{listed}\n\n"
+        f"{STATUSES}\nexamples:\n  mapllava doctor\n  mapllava train --help\n"
+    )
+
+
+def _unknown(words: Sequence[str]) -> str:
+    if words[0] in RENAMED:
+        return f"mapllava {words[0]} is called mapllava {RENAMED[words[0]]} now"
+    known = {word: name for name in reversed(COMMANDS) for word in (name, *name.split())}
+    near = difflib.get_close_matches(" ".join(words[:2]), COMMANDS, 1)  # two words with a slip in the first
+    near += [known[word] for word in difflib.get_close_matches(words[0], known, 3)]
+    near += [name for name in COMMANDS if words[0] in name.split()]
+    meant = " or ".join(f"mapllava {name}" for name in dict.fromkeys(near))
+    there = f"did you mean {meant}? " if meant else ""
+    return f"mapllava has no command '{words[0]}': {there}mapllava --help lists what there is"
+
+
+def tool(*names: str) -> int:
+    """Do what a file of ``tools/`` is the door to: a command, or one of several by its last word."""
+    prog = f"python {sys.argv[0]}"
+    if len(names) == 1:
+        return run_command(names[0], sys.argv[1:], prog)
+    return run_one_of(names, sys.argv[1:], prog)
+
+
+def run_one_of(names: Sequence[str], argv: Sequence[str], prog: str) -> int:
+    """Do one of several commands; nothing of the others is imported.
+
+    Args:
+        names: Of ``COMMANDS``; the first word of ``argv`` is the last of one of them.
+        argv: The words after the program.
+        prog: What the help calls the program.
+
+    Returns:
+        The exit status.
+    """
+    members = {name.split()[-1]: name for name in names}
+    if argv and argv[0] in members:
+        return run_command(members[argv[0]], argv[1:], f"{prog} {argv[0]}")
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        epilog=f"{STATUSES}\nexample:\n  %(prog)s {next(iter(members))} --help\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for word, name in members.items():
+        commands.add_parser(word, help=COMMANDS[name])
+    parser.parse_args(argv)  # says what is wrong, or helps, and leaves
+    return 2
 
 
 def run_command(name: str, argv: Sequence[str], prog: str | None = None) -> int:
     """Read a command line and do what it asks for; nothing heavy is imported before.
-
-    A command's module has ``add_arguments(parser)`` and ``run(args)``, and may have ``DESCRIPTION`` (or
-    else its own text), ``EPILOG``, ``INTERMIXED`` (positionals may stand among options) and ``INTERRUPTED``.
 
     Args:
         name: One of ``COMMANDS``.
@@ -63,16 +137,32 @@ def run_command(name: str, argv: Sequence[str], prog: str | None = None) -> int:
         The exit status.
     """
     begin()
-    module = import_module(f"mapllava.cli.{name.replace('-', '_')}")
-    parser = argparse.ArgumentParser(
-        prog=prog or f"mapllava {name}",
-        description=getattr(module, "DESCRIPTION", module.__doc__),
-        epilog=f"{getattr(module, 'EPILOG', '')}\n{STATUSES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    module.add_arguments(parser)
+    parser = argparse.ArgumentParser(prog=prog or f"mapllava {name}")
+    module = set_up(parser, name)
     read = parser.parse_intermixed_args if hasattr(module, "INTERMIXED") else parser.parse_args
     return exit_status(partial(module.run, read(argv)), getattr(module, "INTERRUPTED", ""))
+
+
+def set_up(parser: argparse.ArgumentParser, name: str) -> Any:
+    """Give a parser the options and the texts of a command.
+
+    A command's module has ``add_arguments(parser)``, ``run(args)`` and ``EPILOG`` with examples, and may have
+    ``DESCRIPTION`` (or else its own text), ``INTERMIXED`` (positionals may stand among options) and
+    ``INTERRUPTED``, what to tell a user who stops it.
+
+    Args:
+        parser: Gets them.
+        name: One of ``COMMANDS``.
+
+    Returns:
+        The module.
+    """
+    module = import_module(f"mapllava.cli.{name.replace(' ', '_').replace('-', '_')}")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = getattr(module, "DESCRIPTION", module.__doc__)
+    parser.epilog = f"{STATUSES}\n{module.EPILOG}"
+    module.add_arguments(parser)
+    return module
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""``mapllava create-gt-cache``, from a checkout."""
+"""``mapllava cache create``, from a checkout."""
 
 from mapllava.__main__ import tool
 
 if __name__ == "__main__":
-    raise SystemExit(tool(__file__))
+    raise SystemExit(tool("cache create"))

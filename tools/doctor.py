@@ -9,4 +9,4 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # it must run wher
 from mapllava.__main__ import tool
 
 if __name__ == "__main__":
-    raise SystemExit(tool(__file__))
+    raise SystemExit(tool("doctor"))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""``mapllava gt-cache``, from a checkout."""
+"""``mapllava cache show|verify|lint|diff``, from a checkout."""
 
 from mapllava.__main__ import tool
 
 if __name__ == "__main__":
-    raise SystemExit(tool(__file__))
+    raise SystemExit(tool("cache show", "cache verify", "cache lint", "cache diff"))

@@ -4,4 +4,4 @@
 from mapllava.__main__ import tool
 
 if __name__ == "__main__":
-    raise SystemExit(tool(__file__))
+    raise SystemExit(tool("plan"))

@@ -29,7 +29,6 @@ examples:
   %(prog)s configs/stage2/mini.py --no-step --cfg-options data_root=/data/nuscenes
   %(prog)s configs/stage2/mini.py --json > preflight.json
   %(prog)s configs/stage2/synthetic.py --only config data
-
 """
 WITHOUT_CONFIG = """\
 No CONFIG, so only the machine was looked at. Name one to check data, weights, settings and a training step:
@@ -53,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=int, default=4, metavar="N", help="samples per split to decode (default: 4; 0: all)"
     )
     parser.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="as for tools/train.py"
+        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="as for mapllava train"
     )
-    parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help="as for tools/train.py")
+    parser.add_argument("--plugins", nargs="+", default=[], metavar="MODULE", help="as for mapllava train")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,9 +1,4 @@
-"""Score a trained model, draw what it predicts, or show that the score is honest.
-
-%(prog)s CONFIG CHECKPOINT --show-dir pictures
-%(prog)s CONFIG CHECKPOINT --ablate blank
-%(prog)s CONFIG --gt-as-prediction
-"""
+"""Score a trained model, draw what it predicts, or show that the score is honest."""
 
 from __future__ import annotations
 
@@ -24,6 +19,12 @@ from mapllava.structures.frames import MapSpec
 
 BOTH = ("train_dataloader", "test_dataloader")
 INTERMIXED = True
+EPILOG = """\
+examples:
+  %(prog)s configs/stage2/synthetic.py outputs/RUN/best_model.pth --show-dir pictures
+  %(prog)s configs/stage2/synthetic.py outputs/RUN/best_model.pth --ablate blank
+  %(prog)s configs/stage2/synthetic.py --gt-as-prediction
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def configure(args: argparse.Namespace) -> Config:
     cfg = resolve(config_of(args))
     check_data(cfg, ("test_dataloader",))
     if args.checkpoint is None:
-        raise MapLLaVAError("CHECKPOINT is missing: python tools/test.py CONFIG CHECKPOINT")
+        raise MapLLaVAError("CHECKPOINT is missing: mapllava test CONFIG CHECKPOINT")
     checkpoint = checkpoint_file(args.checkpoint)
     cfg.load_from, cfg.resume = str(checkpoint), False
     cfg.work_dir = args.work_dir or str(checkpoint.parent / "test")

@@ -1,9 +1,4 @@
-"""Train a model.
-
-%(prog)s configs/stage2/synthetic.py
-%(prog)s CONFIG --resume auto
-bash tools/dist_train.sh CONFIG PROCESSES
-"""
+"""Train a model."""
 
 from __future__ import annotations
 
@@ -19,6 +14,13 @@ from mapllava.engine import build_runner
 from mapllava.engine.runner.run_checks import check_data, check_parts, check_saving, check_validation
 from mapllava.engine.runner.run_folder import run_folder
 from mapllava.errors import MapLLaVAError
+
+EPILOG = """\
+examples:
+  %(prog)s configs/stage2/synthetic.py
+  %(prog)s configs/stage2/synthetic.py --resume auto
+  %(prog)s configs/stage2/synthetic.py --work-dir outputs/mine --cfg-options train_cfg.max_epochs=1
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -150,7 +150,7 @@ def test_the_page_of_configs_shows_what_is_printed(language, tmp_path, monkeypat
     slip = next(block.text for block in blocks(page, "python") if block.text.startswith("data_root"))
     ((command,),) = (block.commands for block in blocks(page, "bash"))
     monkeypatch.chdir(ROOT)
-    assert run_command("print-config", shlex.split(command.text)[2:]) == 0
+    assert run_command("configs show", shlex.split(command.text)[2:]) == 0
     assert re.sub(r":\d+\n", "\n", capsys.readouterr().out) == re.sub(r":\d+\n", "\n", shown)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(f"_base_ = ['{ROOT}/configs/stage2/synthetic.py']\n{slip}")

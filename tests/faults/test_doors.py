@@ -38,10 +38,11 @@ from mapllava.gt_cache.store import seal  # noqa: E402
 from mapllava.registry import MODELS, TOKENIZERS  # noqa: E402
 from mapllava.testing import write_tiny_llama  # noqa: E402
 
-convert = partial(run_command, "convert-checkpoint")
-convert_results = partial(run_command, "convert-results")
-create_gt_cache = partial(run_command, "create-gt-cache")
-evaluate = partial(run_command, "eval-results")
+convert_to_hf = partial(run_command, "convert to-hf")
+convert_from_hf = partial(run_command, "convert from-hf")
+convert_results = partial(run_command, "convert results")
+create_gt_cache = partial(run_command, "cache create")
+evaluate = partial(run_command, "eval")
 
 MODULE = "module_beside_the_file"
 
@@ -225,16 +226,16 @@ def model_content(tmp_path_factory, city, city_cache):
 
 
 def to_hf(path: Path) -> None:
-    convert(["to-hf", str(path), str(path.parent / "folder")])
+    convert_to_hf([str(path), str(path.parent / "folder")])
 
 
 def to_hf_full(path: Path) -> None:
-    convert(["to-hf", str(path), str(path.parent / "folder"), "--full"])
+    convert_to_hf([str(path), str(path.parent / "folder"), "--full"])
 
 
 def there_and_back(path: Path) -> None:
-    convert(["to-hf", str(path), str(path.parent / "folder")])
-    convert(["from-hf", str(path.parent / "folder"), str(path.parent / "back.pth")])
+    convert_to_hf([str(path), str(path.parent / "folder")])
+    convert_from_hf([str(path.parent / "folder"), str(path.parent / "back.pth")])
     mapllava.load_model(path.parent / "back.pth", "cpu")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from mapllava.__main__ import run_command
 
-main = partial(run_command, "print-config")
+main = partial(run_command, "configs show")
 
 CONFIG = "configs/stage2/synthetic.py"
 

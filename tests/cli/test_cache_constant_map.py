@@ -9,7 +9,7 @@ from mapllava.__main__ import run_command
 from mapllava.evaluation import load_results
 from mapllava.structures import ROI, MapSpec
 
-main = partial(run_command, "fit-constant-map")
+main = partial(run_command, "cache constant-map")
 
 
 @pytest.fixture

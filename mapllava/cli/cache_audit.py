@@ -35,7 +35,7 @@ examples:
   %(prog)s geographic_roddick:train geographic_roddick:val --dataroot data/nuscenes
   %(prog)s near_extrapolation:train near_extrapolation:val --dataroot data/nuscenes \\
       --version v1.0-trainval v1.0-test
-  %(prog)s data/synthetic/gt_cache/gt_cache_v1.0-trainval_{train,val}.pkl
+  %(prog)s gt_cache_v1.0-trainval_train.pkl gt_cache_v1.0-trainval_val.pkl
 """
 
 

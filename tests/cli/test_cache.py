@@ -1,15 +1,16 @@
 import json
-from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 
 from mapllava import gt_cache
-from mapllava.__main__ import run_command
+from mapllava.__main__ import main as mapllava
 from mapllava.gt_cache.schema import fingerprint
 
-main = partial(run_command, "gt-cache")
+
+def main(words):
+    return mapllava(["cache", *words])
 
 
 def test_show_draws_the_samples_asked_for(city, city_cache, tmp_path, capsys):

@@ -14,7 +14,7 @@ from mapllava.__main__ import run_command
 from mapllava.errors import MapLLaVAError
 from tests.gt_cache import tiny_nuscenes
 
-main = partial(run_command, "create-gt-cache")
+main = partial(run_command, "cache create")
 
 ROOT = Path(__file__).parents[2]
 

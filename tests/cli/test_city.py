@@ -29,4 +29,3 @@ def test_help_explains(tmp_path):
     shown = run("--help")
     assert shown.returncode == 0
     assert "--samples-per-scene" in shown.stdout
-    assert "Exit codes" in shown.stdout

@@ -1,14 +1,7 @@
 """Create a synthetic city in nuScenes' format: tables, map expansion and six cameras' images.
 
 The official devkit reads it unchanged, so everything that runs on nuScenes runs on it. The same
-options always give the same bytes. Examples:
-
-  %(prog)s data/synthetic
-  %(prog)s data/synthetic --version v1.0-trainval \\
-      --scenes-train 75 --scenes-val 10 --image-size 384x216
-
-Exit codes: 0 done (or already there), 2 wrong options or the folder holds something else,
-130 interrupted.
+options always give the same bytes.
 """
 
 from __future__ import annotations
@@ -20,6 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from mapllava.synthetic import CitySummary, create_city
+
+EPILOG = """\
+examples:
+  %(prog)s data/synthetic
+  %(prog)s data/synthetic --version v1.0-trainval --scenes-train 75 --scenes-val 10 --image-size 384x216
+"""
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ import cv2
 from mapllava.__main__ import run_command
 from tests.gt_cache import tiny_nuscenes
 
-main = partial(run_command, "split-audit")
+main = partial(run_command, "cache audit")
 
 
 def test_a_set_against_itself_and_against_the_other(city, city_cache, tmp_path, capsys):

@@ -12,7 +12,7 @@ from mapllava.__main__ import run_command
 from mapllava.analysis.run.run_curves import running_mean
 from mapllava.analysis.run.run_record import read_run
 
-main = partial(run_command, "analyze-run")
+main = partial(run_command, "analyze")
 
 
 def line(step, loss, **more):

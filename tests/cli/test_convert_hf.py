@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from trained import train_tiny
 
 import mapllava
-from mapllava.__main__ import run_command
+from mapllava.__main__ import main
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.registry import MODELS
 
@@ -23,7 +23,7 @@ def convert(capsys):
     """Runs the command; returns its status and what it wrote to stderr."""
 
     def run(*arguments):
-        status = run_command("convert-checkpoint", [str(argument) for argument in arguments])
+        status = main(["convert", *map(str, arguments)])
         return status, capsys.readouterr().err
 
     return run

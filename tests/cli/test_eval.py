@@ -46,7 +46,7 @@ def run(tool, *arguments):
 def test_one_file(files, cache, tmp_path, capsys):
     out = tmp_path / "new" / "score.json"
     arguments = ("--measures", "chamfer", "f1", "ece", "--bootstrap", 0, "--json", out)
-    assert run("eval-results", files["good"], "--cache", cache, "--protocol", "strict", *arguments) == 0
+    assert run("eval", files["good"], "--cache", cache, "--protocol", "strict", *arguments) == 0
     text = capsys.readouterr().out
     assert "protocol strict (0.2 m, 0.5 m, 1 m)" in text
     assert "Chamfer AP in %: split " in text
@@ -57,7 +57,7 @@ def test_one_file(files, cache, tmp_path, capsys):
 
 def test_two_files_are_compared(files, cache, tmp_path, capsys):
     out = tmp_path / "difference.json"
-    assert run("eval-results", files["bad"], files["good"], "--cache", cache, "--json", out) == 0
+    assert run("eval", files["bad"], files["good"], "--cache", cache, "--json", out) == 0
     text = capsys.readouterr().out
     assert f"{files['good']} minus {files['bad']}" in text
     assert json.loads(out.read_text())["difference"]["mAP"] > 0
@@ -68,10 +68,10 @@ def test_two_files_are_compared(files, cache, tmp_path, capsys):
 def test_a_converted_file_scores_the_same(files, cache, tmp_path, capsys, kind):
     foreign, ours = tmp_path / "foreign.json", tmp_path / "ours.json"
     scores = tmp_path / "a.json", tmp_path / "b.json"
-    assert run("convert-results", files["good"], foreign, "--to", kind, "--cache", cache) == 0
-    assert run("convert-results", foreign, ours, "--to", "mapllava", "--cache", cache) == 0
+    assert run("convert results", files["good"], foreign, "--to", kind, "--cache", cache) == 0
+    assert run("convert results", foreign, ours, "--to", "mapllava", "--cache", cache) == 0
     for path, score in zip((files["good"], foreign), scores, strict=True):
-        assert run("eval-results", path, "--cache", cache, "--bootstrap", 0, "--json", score) == 0
+        assert run("eval", path, "--cache", cache, "--bootstrap", 0, "--json", score) == 0
     one, two = (json.loads(score.read_text()) for score in scores)
     np.testing.assert_allclose(one["ap"], two["ap"], atol=1e-3)
     back, start = load_results(ours), load_results(files["good"])
@@ -87,7 +87,7 @@ def test_conversion_counts_what_the_file_holds(files, cache, tmp_path, capsys, k
     body = json.loads(files["good"].read_text())
     body["results"] = dict(list(body["results"].items())[:1])
     (one := tmp_path / "one.json").write_text(json.dumps(body))
-    assert run("convert-results", one, tmp_path / "x.json", "--to", kind, "--cache", cache) == 0
+    assert run("convert results", one, tmp_path / "x.json", "--to", kind, "--cache", cache) == 0
     printed = capsys.readouterr().out
     (lines,) = (len(m["labels"]) for m in body["results"].values())
     assert f"{written} samples with {lines} lines written to" in printed
@@ -113,15 +113,15 @@ def test_conversion_counts_what_the_file_holds(files, cache, tmp_path, capsys, k
 )
 def test_a_damaged_file_is_one_message_and_status_2(files, cache, tmp_path, capsys, to, old, new, words):
     whole, damaged = tmp_path / "whole.json", tmp_path / "damaged.json"
-    assert run("convert-results", files["good"], whole, "--to", to, "--cache", cache) == 0
+    assert run("convert results", files["good"], whole, "--to", to, "--cache", cache) == 0
     damaged.write_text(whole.read_text().replace(old, new))
     capsys.readouterr()
     target = tmp_path / "x.json"
-    assert run("convert-results", damaged, target, "--to", "maptracker", "--cache", cache) == 2
+    assert run("convert results", damaged, target, "--to", "maptracker", "--cache", cache) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: results file '{damaged}'")
     assert words in error
-    assert run("eval-results", damaged, "--cache", cache) == 2
+    assert run("eval", damaged, "--cache", cache) == 2
     assert capsys.readouterr().err == error
     assert not target.exists()
 
@@ -129,15 +129,15 @@ def test_a_damaged_file_is_one_message_and_status_2(files, cache, tmp_path, caps
 def test_what_does_not_fit_is_one_message_and_status_2(files, cache, tmp_path, capsys):
     broken = tmp_path / "broken.json"
     broken.write_text(files["good"].read_text().replace('"split":"', '"split":"other_'))
-    assert run("eval-results", broken, "--cache", cache) == 2
+    assert run("eval", broken, "--cache", cache) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: results file '{broken}': it was predicted on split other_")
-    assert run("eval-results", tmp_path / "none.json", "--cache", cache) == 2
+    assert run("eval", tmp_path / "none.json", "--cache", cache) == 2
     assert "none.json' cannot be read" in capsys.readouterr().err
     assert (
-        run("convert-results", broken, tmp_path / "x.json", "--to", "maptr", "--cache", tmp_path / "no.pkl")
+        run("convert results", broken, tmp_path / "x.json", "--to", "maptr", "--cache", tmp_path / "no.pkl")
         == 2
     )
     assert "no.pkl does not exist" in capsys.readouterr().err
-    assert run("eval-results", "a", "b", "c", "--cache", cache) == 2
+    assert run("eval", "a", "b", "c", "--cache", cache) == 2
     assert "3 results files: give one, or two to compare" in capsys.readouterr().err
