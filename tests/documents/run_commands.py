@@ -29,6 +29,7 @@ from mapllava import gt_cache
 from mapllava.evaluation import MapResults, save_results
 from mapllava.structures import MapSpec
 from tests.documents.blocks import ROOT, Command, all_commands, blocks
+from tests.documents.recipes import RECIPES, write_own_data
 
 SIZES = "--scenes-train 4 --scenes-val 2 --samples-per-scene 2 --image-size 320x180"
 DEMO = "DEMO_TRAIN_SCENES=4 DEMO_VAL_SCENES=2 DEMO_SAMPLES=2 DEMO_IMAGE_SIZE=320x180"
@@ -207,7 +208,7 @@ class Scratch:
 
     def make_rest(self) -> None:
         """A trained model, nuScenes' other versions, weights, data with faults, a config with slips."""
-        from mapllava.testing import write_tiny_blip2, write_tiny_llama
+        from mapllava.testing import write_tiny_blip2, write_tiny_clip, write_tiny_llama
 
         self.must("python tools/train.py configs/stage2/synthetic.py --work-dir outputs/RUN")
         shutil.copytree(self.folder / "outputs" / "RUN", self.folder / "outputs" / "OTHER_RUN")
@@ -228,6 +229,14 @@ class Scratch:
         table.write_text(table.read_text() + "\n")
         for image in (shutil.copytree(data / "synthetic", data / "cut") / "samples" / "CAM_BACK").iterdir():
             image.write_bytes(image.read_bytes()[:3000])
+        for name, text in RECIPES.items():
+            (self.folder / f"{name}.py").write_text(
+                re.sub(r'"/weights/[^"]+"', '"weights/vicuna-7b-v1.5"', text)
+            )
+        encoder = self.folder / "my_encoder.py"
+        encoder.write_text(encoder.read_text().replace("weights/vicuna-7b-v1.5", "weights/clip"))
+        write_tiny_clip(self.folder / "weights" / "clip")
+        write_own_data(data / "mine", data / "synthetic", self.folder / f"{CACHES}_train.pkl")
         lora = "configs/stage2/trainval_lora.py --work-dir outputs/LORA"
         self.must(f"python tools/train.py {lora} --cfg-options {FULL} {WEIGHTS}")
         page = ROOT / "docs" / "en" / "doctor.md"
