@@ -80,7 +80,7 @@ def mounted_elsewhere(entries: Iterable[Mapping[str, Any]], ground: float) -> st
     Returns:
         One sentence that names the sample farthest off; empty if all fit.
     """
-    found = [(float(entry["lidar2ego"][2, 3]), entry["sample_token"]) for entry in entries]
+    found = [(float(entry["lidar2ego"][2][3]), entry["sample_token"]) for entry in entries]
     height, token = max(found, key=lambda each: abs(each[0] + ground), default=(-ground, ""))
     if abs(height + ground) <= MOUNTING_TOLERANCE:
         return ""

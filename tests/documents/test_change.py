@@ -11,6 +11,7 @@ import torch
 from mapllava import gt_cache
 from mapllava.config.read import load_config
 from mapllava.config.resolve import resolve
+from mapllava.datasets.fit import mounted_elsewhere
 from mapllava.engine import MapOptimWrapperConstructor
 from mapllava.registry import DATASETS, MODELS
 from mapllava.structures import ROI, MapSpec
@@ -129,6 +130,8 @@ def test_data_of_ones_own(tmp_path, city, city_cache, monkeypatch):
     try:
         cfg = recipe("my_cameras", tmp_path, {})
         _, item = step(cfg)
+        entries = DATASETS.build(cfg.train_dataloader.dataset).entries()
+        assert mounted_elsewhere(entries, -1.84) == ""  # what a run looks at before it starts
     finally:
         DATASETS.module_dict.pop("MyDataset", None)
         sys.modules.pop("my_data", None)
