@@ -43,6 +43,7 @@ WEIGHTS = (
     "model.decoder.pretrained=weights/vicuna-7b-v1.5 model.vision_encoder.pretrained=weights/blip2-opt-2.7b "
     "model.neck.qformer.pretrained=weights/blip2-opt-2.7b"
 )
+TRAIN = r"(?:python tools/train\.py|mapllava train)"
 FULL_SIZE = r"configs/stage2/(?:mini|trainval)\.py"
 
 # What stands in for a document's sizes and placeholders: pattern, replacement; in this order.
@@ -54,9 +55,9 @@ SMALL: list[tuple[str, str]] = [
     ),
     (r"^(python tools/create_synthetic_nuscenes.py data/synthetic)$", rf"\1_mini {SIZES} --workers 1"),
     (r"^make demo( DEMO_TRAIN_SCENES=30 DEMO_VAL_SCENES=5)?", f"make demo {DEMO}"),
-    (rf"^(python tools/train.py {FULL_SIZE} --cfg-options)(?=.*pretrained=)", rf"\1 {FULL}"),
+    (rf"^({TRAIN} {FULL_SIZE} --cfg-options)(?=.*pretrained=)", rf"\1 {FULL}"),
     (
-        rf"^(python tools/train.py {FULL_SIZE})(?!.*pretrained=)( --cfg-options)?",
+        rf"^({TRAIN} {FULL_SIZE})(?!.*pretrained=)( --cfg-options)?",
         rf"\1 --cfg-options {FULL} {WEIGHTS}",
     ),
     (r"^((?:[A-Z_]+=\S+ )*)bash tools/dist_train.sh (\S+) 8", r"\1bash tools/dist_train.sh \2 2"),
@@ -86,6 +87,7 @@ SMALL: list[tuple[str, str]] = [
         r"\b(CACHE_VAL\.pkl|VAL_CACHE|CACHE|(?<!/)gt_cache_v1\.0-trainval_val\.pkl)(?= |$)",
         f"{CACHES}_val.pkl",
     ),
+    (r"^mapllava COMMAND", "mapllava train"),
     (r"\bCONFIG\b", "configs/stage2/synthetic.py"),
     (r"\bCHECKPOINT\b", MODEL),
     (r"\bRESULTS\b", "run.results.json"),
@@ -95,22 +97,29 @@ SMALL: list[tuple[str, str]] = [
 ]
 SKIPPED: list[tuple[str, str]] = [
     (r"^(pip|python -m venv|make venv|make demo BASE_PYTHON)", "installs; .ci/run makes an environment"),
-    (r"^make test", "the tests themselves; .ci/run runs them"),
+    (r"^make (test|docs)", "the tests themselves, the website; .ci/run runs them"),
     (r"tests/faults/bad_inputs", "tests/faults/test_bad_inputs.py runs it"),
     (r"^bash tools/slurm_train.sh", "needs Slurm; tests/tools/test_launchers.py has a stand-in for srun"),
     (r"--device cuda --peak-tflops", "needs a GPU"),
 ]
 # What was seen to run; a command of another kind wants a decision first.
 RUNS = (
-    r"^([A-Z_]+=\S+ )*(make demo|mapllava (doctor|train|--help)|tensorboard|bash tools/dist_train\.sh|"
+    r"^([A-Z_]+=\S+ )*(make demo|tensorboard|bash tools/dist_train\.sh|"
+    r"mapllava (--help|COMMAND --help|analyze|city|configs show|diagnose|doctor|eval|plan|test|train|"
+    r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|results|to-hf))|"
     r"python (examples/predict|docs/draw_architecture)\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
     r"diagnose|doctor|eval_results|fit_constant_map|gt_cache|plan|print_config|split_audit|test|train)\.py)"
 )
 # A second or two each, and no training behind them: the tests run these too.
-QUICK = r"^python tools/(gt_cache.py (verify|lint|diff)|eval_results.py|convert_results.py)"
-SLOW = r"^(make|bash|mapllava train|[A-Z_]+=|python (benchmarks|tools/(plan|train)))"  # these come last
+QUICK = (
+    r"^python tools/(gt_cache.py (verify|lint|diff)|eval_results.py|convert_results.py)|"
+    r"mapllava (eval|convert results|cache (verify|lint|diff))\b"
+)
+SLOW = (
+    r"^(make|bash|mapllava (train|plan)|[A-Z_]+=|python (benchmarks|tools/(plan|train)))"  # these come last
+)
 
 
 def is_quick(command: Command) -> bool:

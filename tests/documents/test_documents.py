@@ -1,6 +1,7 @@
 """Every command and config snippet of the documents names what is there, the same in both languages."""
 
 import ast
+import contextlib
 import re
 import runpy
 import shlex
@@ -14,8 +15,8 @@ from tests.documents.blocks import PAIRS, ROOT, all_commands, blocks
 PAGES = [page for page, _ in PAIRS]
 COMMANDS = all_commands()
 SNIPPETS = [block for page in PAGES for block in blocks(page, "python")]
-# a config full of slips; one that names a part of its page, which test_extend.py registers
-ELSEWHERE = ("docs/en/doctor.md", "docs/en/extend.md")
+# a config full of slips; two that name a part of their page, which test_extend.py and test_change.py register
+ELSEWHERE = ("docs/en/doctor.md", "docs/en/extend.md", "docs/en/change.md")
 
 
 def tool_of(words):
@@ -56,7 +57,6 @@ def options_of():
 
 
 def _help(path, words):
-    import contextlib
     import io
 
     before, text = sys.argv, io.StringIO()
@@ -86,6 +86,25 @@ def test_a_command_has_the_options_that_a_document_gives_it(command, options_of)
             assert re.search(rf"{re.escape(word.partition('=')[0])}\b", known), (
                 f"{command.where}: {path} {word}"
             )
+
+
+VERBS = [command for command in COMMANDS if re.match(r"(\w+=\S+ )*mapllava [a-z]", command.text)]
+
+
+@pytest.mark.parametrize("command", VERBS, ids=[command.where for command in VERBS])
+def test_a_verb_is_one_and_has_its_options(command, capsys):
+    from mapllava.__main__ import COMMANDS as KNOWN
+    from mapllava.__main__ import main
+
+    words = shlex.split(command.text.partition("mapllava ")[2])
+    verb = words[:2] if " ".join(words[:2]) in KNOWN else words[:1]
+    assert " ".join(verb) in KNOWN, f"{command.where}: mapllava {' '.join(verb)}"
+    with contextlib.suppress(SystemExit):
+        main([*verb, "--help"])
+    known = capsys.readouterr().out
+    for word in words:
+        if word.startswith("--"):
+            assert re.search(rf"{re.escape(word.partition('=')[0])}\b", known), f"{command.where}: {word}"
 
 
 @pytest.mark.parametrize("block", SNIPPETS, ids=[f"{b.page}:{b.line}" for b in SNIPPETS])
