@@ -225,12 +225,14 @@ def check_ground_scale(point: Any, crs: str) -> None:
 
 
 def _transform(points: Any, crs: str, back: bool) -> np.ndarray:
+    from pyproj.enums import TransformDirection
+
     points = np.asarray(points, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"points have shape {points.shape}, not (n, 2)")
     # as lists: of arrays with one element pyproj makes numbers in a way that NumPy is giving up
     given_x, given_y = points.T.tolist()
-    direction = "INVERSE" if back else "FORWARD"
+    direction = TransformDirection.INVERSE if back else TransformDirection.FORWARD
     x, y = _transformer(crs).transform(given_x, given_y, direction=direction)
     found = np.stack([x, y], axis=1)
     lost = ~np.isfinite(found).all(axis=1)
