@@ -192,7 +192,7 @@ def accuracy_at(point: Any, crs: str) -> float | None:
         Metres; None where PROJ does not say, as for a sphere. Zero where the datum is WGS84 itself.
     """
     transformer = _transformer(crs)
-    transformer.transform(*map(float, point))
+    transformer.transform(float(point[0]), float(point[1]))
     accuracy = transformer.get_last_used_operation().accuracy
     return None if accuracy < 0 else float(accuracy)
 
