@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,42 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             _remove(partial)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+@contextmanager
+def stream_text(path: str | Path) -> Iterator[Callable[[str], None]]:
+    """As :func:`atomic_write`, for a text that grows while other work goes on.
+
+    What that work raises passes unchanged, and leaves the older file.
+
+    Args:
+        path: The file; its folder is made.
+
+    Yields:
+        A function that adds a text to the file.
+
+    Raises:
+        MapLLaVAError: If it cannot be written; names it.
+    """
+
+    def write(text: str) -> None:
+        try:
+            stream.write(text)
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    try:
+        with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as stream:
+            try:
+                yield write
+            except OSError as error:
+                raise _CarriedError(error) from error
+    except _CarriedError as carried:
+        raise carried.args[0] from None
+
+
+class _CarriedError(Exception):
+    """An OSError of somebody else, past atomic_write, which would take it for its own."""
 
 
 def cannot_write(path: str | Path, error: OSError) -> MapLLaVAError:

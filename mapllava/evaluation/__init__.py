@@ -4,7 +4,9 @@ from mapllava.evaluation.formats import read_results, write_results
 from mapllava.evaluation.functional import PROTOCOLS, chamfer_average_precision
 from mapllava.evaluation.metrics import VectorMapMetric
 from mapllava.evaluation.report import metric_values, score_table
-from mapllava.evaluation.results_file import MapResults, load_results, save_results
+from mapllava.evaluation.results_file import MapResults, load_results
+from mapllava.evaluation.results_writer import save_results, write_results_stream
+from mapllava.evaluation.sample_record import Display, SampleRecord
 from mapllava.evaluation.scoring import (
     Comparison,
     Evaluation,
@@ -17,8 +19,10 @@ from mapllava.evaluation.scoring import (
 __all__ = [
     "PROTOCOLS",
     "Comparison",
+    "Display",
     "Evaluation",
     "MapResults",
+    "SampleRecord",
     "VectorMapMetric",
     "chamfer_average_precision",
     "compare",
@@ -31,4 +35,5 @@ __all__ = [
     "score_results",
     "score_table",
     "write_results",
+    "write_results_stream",
 ]

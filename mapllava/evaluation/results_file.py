@@ -5,6 +5,10 @@ Form (metres in the named frame; ``points`` is L lines of n vertices; no protoco
     {"format_version": 1, "frame": "lidar", "roi": [x_min, y_min, x_max, y_max],
      "classes": ["divider", "ped_crossing", "boundary"], "split": "val", "version": "v1.0-trainval",
      "results": {"<sample_token>": {"points": [[[x, y], …], …], "labels": [0, …], "scores": [0.93, …]}}}
+
+It may say more: ``display`` (from which score on a line is shown, and why) and ``samples`` (where and when a
+sample was, its cameras and images), see :mod:`mapllava.evaluation.sample_record`. Written by
+:mod:`mapllava.evaluation.results_writer`.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.files import read_json_object, write_json
+from mapllava.evaluation.sample_record import Display, SampleRecord, display_from_json, record_from_json
+from mapllava.files import read_json_object
 from mapllava.gt_cache.schema import spec_of
 from mapllava.structures.frames import MapSpec
 
@@ -45,6 +50,8 @@ class MapResults:
             int64 and ``scores`` (K,) float64.
         version: Version of the source tables, e.g. ``v1.0-trainval``; None if not known.
         source: The file they were read from, for errors; empty if they were made in memory.
+        samples: Sample token to what else is known of it; of all samples, of some or of none.
+        display: From which score on a line is shown; None if the file does not say.
     """
 
     map_spec: MapSpec
@@ -52,31 +59,13 @@ class MapResults:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     version: str | None = None
     source: str = ""
+    samples: dict[str, SampleRecord] = field(default_factory=dict)
+    display: Display | None = None
 
     @property
     def name(self) -> str:
         """How errors call it: ``results file '<path>'``, or ``the results``."""
         return f"results file '{self.source}'" if self.source else "the results"
-
-
-def save_results(path: str | Path, results: MapResults) -> Path:
-    """Write a results file; a reader never sees half of one.
-
-    Args:
-        path: File to write; its folder is made.
-        results: The maps. Coordinates are rounded to 0.1 mm; scores keep every digit, so that
-            no two of them become equal.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: If a coordinate or score is not finite; names the sample.
-    """
-    body: dict[str, Any] = {"format_version": FORMAT_VERSION, **results.map_spec.to_config()}
-    body.update(split=results.split, version=results.version)
-    body["results"] = {token: _plain(token, entry) for token, entry in results.results.items()}
-    return write_json(path, body, **COMPACT)
 
 
 def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResults:
@@ -119,19 +108,27 @@ def parse_results(body: Mapping[str, Any], path: str | Path, expected: MapSpec |
             raise MapLLaVAError(
                 f"results file '{path}', sample {token}: {error}; predict again, or repair this entry"
             ) from error
-    return MapResults(spec, body["split"], entries, body.get("version"), str(path))
+    results = MapResults(spec, body["split"], entries, body.get("version"), str(path))
+    _add_what_else_is_known(results, body, Path(path))
+    return results
 
 
-def _plain(token: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    lines = [np.asarray(line, dtype=np.float64) for line in entry["points"]]
-    scores = np.asarray(entry["scores"], dtype=np.float64).reshape(-1)
-    if not (np.isfinite(scores).all() and all(np.isfinite(line).all() for line in lines)):
-        raise ValueError(f"sample {token}: a coordinate or score is not finite; nothing was written")
-    return {
-        "points": [np.round(line, 4).tolist() for line in lines],
-        "labels": np.asarray(entry["labels"]).reshape(-1).astype(int).tolist(),
-        "scores": scores.tolist(),
-    }
+def _add_what_else_is_known(results: MapResults, body: Mapping[str, Any], path: Path) -> None:
+    remedy = "predict again, or repair this entry"
+    try:
+        if body.get("display") is not None:
+            results.display = display_from_json(body["display"], results.map_spec.classes)
+        if not isinstance(body.get("samples", {}), Mapping):
+            raise ValueError(f"'samples' is {short(body['samples'])}, not an object")
+    except ValueError as error:
+        raise MapLLaVAError(f"results file '{path}': {error}; {remedy}") from error
+    for token, record in body.get("samples", {}).items():
+        try:
+            if token not in results.results:
+                raise ValueError("it is in 'samples', but not in 'results'")
+            results.samples[token] = record_from_json(record, path.parent)
+        except ValueError as error:
+            raise MapLLaVAError(f"results file '{path}', sample {token}: {error}; {remedy}") from error
 
 
 def _check_head(body: Mapping[str, Any], path: str | Path) -> None:

@@ -19,8 +19,8 @@ from mapllava.evaluation.results_file import (
     check_fits,
     check_map,
     parse_results,
-    save_results,
 )
+from mapllava.evaluation.results_writer import save_results
 from mapllava.files import read_json_object, write_json
 from mapllava.geometry.frame_change import change_lines, planar_change
 from mapllava.gt_cache.schema import spec_of

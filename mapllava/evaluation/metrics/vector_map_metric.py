@@ -13,7 +13,8 @@ from mmengine.logging import print_log
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.functional import chamfer_average_precision, get_protocol
 from mapllava.evaluation.report import metric_values, score_table
-from mapllava.evaluation.results_file import MapResults, save_results
+from mapllava.evaluation.results_file import MapResults
+from mapllava.evaluation.results_writer import save_results
 from mapllava.evaluation.scoring import prepare_ground_truth
 from mapllava.registry import METRICS
 from mapllava.structures.frames import MapSpec
