@@ -149,6 +149,31 @@ def write_json(path: str | Path, value: Any, **options: Any) -> Path:
     return Path(path)
 
 
+def read_json(path: str | Path, what: str = "file") -> Any:
+    """Read JSON in which no object has a key twice; see :func:`read_json_object`.
+
+    Args:
+        path: The file.
+        what: What it is, for the message.
+
+    Raises:
+        MapLLaVAError: If the file cannot be read, is not JSON, or an object in it has a key twice.
+    """
+    path = Path(path)
+    try:
+        body = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
+    except OSError as error:
+        raise MapLLaVAError(f"{what} '{path}' cannot be read: {error.strerror}") from error
+    except _TwiceError as error:
+        raise MapLLaVAError(
+            f"{what} '{path}' holds the key {error.args[0]!r} twice: write the file again from one run, or "
+            "take one of the two out"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise MapLLaVAError(f"{what} '{path}' is not JSON ({error}); write it again") from error
+    return body
+
+
 def read_json_object(path: str | Path, what: str = "file") -> dict[str, Any]:
     """Read a JSON object in which no key comes twice.
 
@@ -163,18 +188,7 @@ def read_json_object(path: str | Path, what: str = "file") -> dict[str, Any]:
         MapLLaVAError: If the file cannot be read, is not JSON, holds no object, or an object in it
             has a key twice; names the file, and the key with its remedy.
     """
-    path = Path(path)
-    try:
-        body = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_unique)
-    except OSError as error:
-        raise MapLLaVAError(f"{what} '{path}' cannot be read: {error.strerror}") from error
-    except _TwiceError as error:
-        raise MapLLaVAError(
-            f"{what} '{path}' holds the key {error.args[0]!r} twice: write the file again from one run, or "
-            "take one of the two out"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise MapLLaVAError(f"{what} '{path}' is not JSON ({error}); write it again") from error
+    body = read_json(path, what)
     if not isinstance(body, dict):
         raise MapLLaVAError(f"{what} '{path}' must hold a JSON object, not a {type(body).__name__}")
     return body

@@ -7,6 +7,7 @@ whole (u, v).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ class Distortion:
     """How a lens bends the picture, in OpenCV's models.
 
     Attributes:
-        model: ``opencv`` (k1, k2, p1, p2, then up to k6) or ``fisheye`` (k1 to k4).
+        model: ``opencv`` (k1, k2, p1, p2, then k3, k4 to k6, s1 to s4, tx and ty: 4, 5, 8, 12 or 14 numbers)
+            or ``fisheye`` (k1 to k4).
         coefficients: In OpenCV's order, as many as the model takes.
     """
 
@@ -83,3 +85,28 @@ class RigSample:
     timestamp: int | None = None
     ego2global: np.ndarray | None = None
     crs: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RigInput:
+    """What a rig saw, moment by moment; nothing is read before it is asked for.
+
+    Attributes:
+        rig: The cameras as the input's own file has them.
+        source: File, folder or scene that it was opened from.
+        count: Number of moments.
+        read: Begins to read them; an iterator over the samples, in order.
+    """
+
+    rig: Rig
+    source: str
+    count: int
+    read: Callable[[], Iterator[RigSample]]
+
+    def __len__(self) -> int:
+        """Number of moments."""
+        return self.count
+
+    def __iter__(self) -> Iterator[RigSample]:
+        """The moments in order; may be asked for again."""
+        return self.read()

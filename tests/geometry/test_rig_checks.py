@@ -1,0 +1,181 @@
+"""A good rig passes; each usual fault, made in it, is named."""
+
+import json
+
+import numpy as np
+import pytest
+from own_rig import good_rig, write_rig
+
+from mapllava.errors import MapLLaVAError
+from mapllava.finding import FAIL, OK, WARN
+from mapllava.geometry.rig_checks import check_rig, refuse_rig
+from mapllava.geometry.rigid import rigid, to_quaternion
+from mapllava.sources.folder.rig_file import read_rig_file
+
+
+def poses(change):
+    """Changes every camera's pose, a (4, 4) camera to vehicle."""
+
+    def spoil(rig):
+        for camera in rig["cameras"]:
+            camera["camera_to_vehicle"] = np.asarray(change(np.array(camera["camera_to_vehicle"]))).tolist()
+
+    return spoil
+
+
+def scaled(factor):
+    def change(pose):
+        pose[:3, 3] *= factor
+        return pose
+
+    return poses(change)
+
+
+def direction_swapped(rig):
+    for camera in rig["cameras"]:
+        camera["vehicle_to_camera"] = camera.pop("camera_to_vehicle")
+
+
+def one_direction_swapped(rig):
+    camera = rig["cameras"][4]
+    camera["vehicle_to_camera"] = camera.pop("camera_to_vehicle")
+
+
+def xyzw(pose):
+    w, x, y, z = to_quaternion(pose[:3, :3])
+    return {"rotation": [x, y, z, w], "translation": pose[:3, 3].tolist()}
+
+
+def quaternions_in_another_order(rig):
+    for camera in rig["cameras"]:
+        camera["camera_to_vehicle"] = xyzw(np.array(camera["camera_to_vehicle"]))
+
+
+def shifted(height):
+    return poses(lambda pose: rigid(np.eye(3), (0, 0, height)) @ pose)
+
+
+def turned(axes):
+    return poses(lambda pose: rigid(np.array(axes, float), (0, 0, 0)) @ pose)
+
+
+def with_rotation(change):
+    return poses(lambda pose: rigid(change(pose[:3, :3]), pose[:3, 3]))
+
+
+def intrinsics(factor, keys=("fx", "fy", "cx", "cy")):
+    def spoil(rig):
+        for camera in rig["cameras"]:
+            camera.update({key: camera[key] * factor for key in keys})
+
+    return spoil
+
+
+def exchanged(one, other):
+    def spoil(rig):
+        first, second = rig["cameras"][one], rig["cameras"][other]
+        key = "camera_to_vehicle"
+        first[key], second[key] = second[key], first[key]
+
+    return spoil
+
+
+def of(number, **changes):
+    return lambda rig: rig["cameras"][number].update(changes)
+
+
+def copied(rig):
+    key = "camera_to_vehicle"
+    rig["cameras"][1] = {**rig["cameras"][0], "name": "second", key: rig["cameras"][0][key]}
+
+
+def same_pose(rig):
+    rig["cameras"][1].update(
+        camera_to_vehicle=rig["cameras"][0]["camera_to_vehicle"], fx=400, fy=400, name="tele"
+    )
+
+
+def high(height):
+    def spoil(rig):
+        rig["cameras"][1]["camera_to_vehicle"][2][3] = height
+
+    return spoil
+
+
+def sky(pose):
+    tilt = np.radians(40)
+    up = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    return rigid(pose[:3, :3] @ up, pose[:3, 3])
+
+
+def looking_away(rig):
+    rig["cameras"] = rig["cameras"][:1]
+    rig["cameras"][0].update(
+        name="c", camera_to_vehicle=sky(np.array(rig["cameras"][0]["camera_to_vehicle"])).tolist()
+    )
+
+
+BODY_AXES = np.array([[0, -1.0, 0], [0, 0, -1], [1, 0, 0]])
+
+FAULTS = {
+    # what is done: (how, name of the finding, its status, words of its message)
+    "not a rotation": (with_rotation(lambda r: 1.1 * r), "not a rotation", FAIL, "lengths [1.1, 1.1, 1.1]"),
+    "left-handed": (with_rotation(lambda r: np.diag([1, -1, 1]) @ r), "left-handed", FAIL, "mirrors"),
+    "transposed matrix": (poses(np.transpose), "transposed", FAIL, "last row"),
+    "transposed rotation": (with_rotation(np.transpose), "transposed", FAIL, "rotation is transposed"),
+    "inverted": (direction_swapped, "inverted", FAIL, "direction of the pose is swapped"),
+    "one inverted": (one_direction_swapped, "inverted", FAIL, "back_left at"),
+    "millimetres": (scaled(1000), "millimetres", FAIL, "these are millimetres"),
+    "centimetres": (scaled(100), "centimetres", FAIL, "divide every translation by 100"),
+    "identity": (of(3, camera_to_vehicle=np.eye(4).tolist()), "identity pose", FAIL, "back: the pose"),
+    "body axes": (with_rotation(lambda r: r @ BODY_AXES), "camera axes", FAIL, "x forward, y left, z up"),
+    "OpenGL axes": (with_rotation(lambda r: r @ np.diag([1, -1, -1])), "camera axes", FAIL, "OpenGL"),
+    "quaternion order": (quaternions_in_another_order, "quaternion order", FAIL, "x, y, z, w"),
+    "x right, y forward": (turned([[0, -1, 0], [1, 0, 0], [0, 0, 1]]), "vehicle axes", FAIL, "every camera"),
+    "z down": (turned(np.diag([1, -1, -1])), "vehicle axes", FAIL, "z down"),
+    "origin at the LiDAR": (shifted(-1.84), "origin not on the ground", FAIL, "ground_height"),
+    "one under the ground": (high(-0.4), "under the ground", FAIL, "front_right"),
+    "in the sky": (high(9.0), "height", WARN, "9.00 m above"),
+    "looks at the sky": (looking_away, "looks at the sky", FAIL, "above the horizon"),
+    "doubled intrinsics": (intrinsics(2), "scaled intrinsics", FAIL, "times the size"),
+    "halved intrinsics": (intrinsics(0.5), "scaled intrinsics", FAIL, "times the size"),
+    "focal length in mm": (intrinsics(0.02, ("fx", "fy")), "field of view", FAIL, "field of view of"),
+    "telephoto": (intrinsics(4, ("fx", "fy")), "field of view", WARN, "field of view of"),
+    "cx and cy exchanged": (of(0, cx=97, cy=160), "principal point", WARN, "front: principal point"),
+    "squeezed": (of(0, fy=120), "pixels not square", WARN, "differ by"),
+    "swapped left and right": (exchanged(1, 2), "swapped", FAIL, "front_right looks forward left"),
+    "swapped front and side": (exchanged(0, 2), "swapped", FAIL, "front looks forward left"),
+    "swapped front and back": (exchanged(0, 3), "swapped", FAIL, "back forward"),
+    "copied": (copied, "duplicate pose", FAIL, "front and second have the same pose and the same intrinsics"),
+    "same pose": (same_pose, "duplicate pose", WARN, "same pose"),
+    "folding lens": (of(0, dist_coeffs=[-2.0, 0, 0, 0]), "distortion", FAIL, "folds"),
+    "front alone": (lambda rig: rig.update(cameras=rig["cameras"][:1]), "ROI", WARN, "0% behind"),
+}  # fmt: skip
+
+
+def findings(folder, rig):
+    return check_rig(read_rig_file(write_rig(folder, rig)).rig)
+
+
+def test_a_good_rig_passes(tmp_path):
+    found = findings(tmp_path, good_rig())
+    assert [(finding.name, finding.status) for finding in found] == [("ROI", OK)]
+    assert "60x30 m" in found[0].reason
+    refuse_rig(read_rig_file(tmp_path).rig)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_named_with_its_remedy(tmp_path, fault):
+    spoil, name, status, words = FAULTS[fault]
+    rig = json.loads(json.dumps(good_rig()))
+    spoil(rig)
+    found = findings(tmp_path, rig)
+    hits = [f for f in found if f.name == name and f.status == status and words in f.reason + f.remedy]
+    assert hits, found
+    assert all(finding.remedy for finding in hits)
+    assert {f.name for f in found if f.status == FAIL} <= {name}
+    if status == FAIL:
+        with pytest.raises(MapLLaVAError, match=name):
+            refuse_rig(read_rig_file(tmp_path).rig)
+    else:
+        refuse_rig(read_rig_file(tmp_path).rig)
