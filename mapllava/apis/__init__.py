@@ -2,5 +2,6 @@
 
 from mapllava.apis.cache_pictures import draw_samples
 from mapllava.apis.inference import MapPredictor, load_model
+from mapllava.apis.map_inferencer import MapInferencer, RigPrediction
 
-__all__ = ["MapPredictor", "draw_samples", "load_model"]
+__all__ = ["MapInferencer", "MapPredictor", "RigPrediction", "draw_samples", "load_model"]

@@ -18,6 +18,7 @@ from mapllava.checkpoint.model_loader import load_trained
 from mapllava.checkpoint.self_description import inference_pipeline
 from mapllava.config.trusted import check_components
 from mapllava.config.walk import at
+from mapllava.datasets.transforms.resize import ResizeMultiView
 from mapllava.errors import MapLLaVAError
 from mapllava.plugins import import_installed_plugins
 from mapllava.registry import SCOPE, TRANSFORMS
@@ -65,6 +66,10 @@ def load_model(
     with DefaultScope.overwrite_default_scope(SCOPE):
         model = load_trained(config, content, path, device, remedy, same_precision=True)
         steps = Compose([TRANSFORMS.build(step) for step in pipeline])
+    for step in steps.transforms:  # an upright camera is squeezed, its intrinsics with it
+        resizer = step if isinstance(step, ResizeMultiView) else getattr(step, "resizer", None)
+        if isinstance(resizer, ResizeMultiView):
+            resizer.refuse_turned = False
     return MapPredictor(model, steps, file)
 
 
@@ -75,6 +80,7 @@ class MapPredictor:
         model: the detector, in evaluation mode.
         map_spec: frame, ROI and classes of what it predicts.
         cameras: names of the cameras in the order that it was trained with; None if not known.
+        num_cameras: how many it takes, where its neck has weights for each of them; None for any number.
         meta: what the file says of itself; see :mod:`mapllava.checkpoint.model_file`.
     """
 
@@ -83,6 +89,7 @@ class MapPredictor:
         self.pipeline = pipeline
         self.map_spec = MapSpec.from_config(file.meta["map_spec"])
         self.cameras: list[str] | None = file.meta["cameras"]
+        self.num_cameras: int | None = getattr(getattr(model, "neck", None), "num_cameras", None)
         self.meta = file.description()
 
     def predict(
@@ -95,7 +102,9 @@ class MapPredictor:
         """Draw the map around the car.
 
         The images go through the transforms of the model's own test data: give them as the cameras
-        store them, in the order of ``cameras``, with the matrices that belong to those pixels.
+        store them, with the matrices that belong to those pixels. A model whose ``num_cameras`` is None takes
+        any number of cameras in any order, others those of ``cameras``. For whole rigs and streams of samples
+        see :class:`~mapllava.apis.map_inferencer.MapInferencer`.
 
         Args:
             images: N paths, or N arrays (H, W, 3) uint8 in BGR order.
@@ -114,43 +123,82 @@ class MapPredictor:
         """
         images = list(images)
         self._check_images(images)
-        results = self._results(images, *_matrices(len(images), cam2img, lidar2cam, lidar2img))
+        prepared = self.prepare(images, *_matrices(len(images), cam2img, lidar2cam, lidar2img))
+        (lines,) = self.predict_prepared([prepared])
+        return lines
+
+    def prepare(
+        self,
+        images: Sequence[str | Path | np.ndarray],
+        cam2img: np.ndarray,
+        lidar2cam: np.ndarray,
+        names: Sequence[str] | None = None,
+        token: str = "",
+    ) -> dict[str, Any]:
+        """Read, scale and pack one sample, without the model; several threads may do so at once.
+
+        Args:
+            images: N, paths and arrays as in :meth:`predict`; kinds may be mixed.
+            cam2img: (N, 3, 3) pixels.
+            lidar2cam: (N, 4, 4) metres.
+            names: of the cameras, for errors; by default those of the training.
+            token: the sample's name, for errors.
+
+        Returns:
+            The sample as the model's test data would give it.
+
+        Raises:
+            MapLLaVAError: if an image cannot be read, or the pipeline asks for what is not given.
+        """
+        arrays = any(isinstance(image, np.ndarray) for image in images)
+        sources = [image if isinstance(image, np.ndarray) else str(image) for image in images]
+        known = self.cameras if self.cameras and len(self.cameras) == len(images) else None
+        results = {
+            "img" if arrays else "img_paths": sources,
+            "cam2img": cam2img,
+            "lidar2cam": lidar2cam,
+            "cam_names": list(names or known or [f"CAM_{index}" for index in range(len(images))]),
+            "map_spec": self.map_spec,
+            "sample_idx": 0,
+            "flip": False,
+            **({"sample_token": token} if token else {}),
+        }
         try:
-            sample = self.pipeline(results)
+            return self.pipeline(results)
         except KeyError as error:
             raise MapLLaVAError(
                 f"the model's test pipeline asks for {error}, which images and matrices do not give: "
                 "predict through its data set (tools/test.py)"
             ) from error
+
+    def predict_prepared(self, samples: Sequence[dict[str, Any]]) -> list[MapLines]:
+        """Predict the maps of a batch.
+
+        Args:
+            samples: what :meth:`prepare` gave, all with the same number of cameras.
+
+        Returns:
+            The lines of each, best first; see :meth:`predict`.
+
+        Raises:
+            MapLLaVAError: if the model gives no predictions, or ones that are not finite.
+        """
         with torch.inference_mode():
-            (predicted,) = self.model.test_step(pseudo_collate([sample]))  # type: ignore[operator]
-        lines = predicted_lines(predicted)
-        if lines is None:
+            predicted = self.model.test_step(pseudo_collate(list(samples)))  # type: ignore[operator]
+        found = [predicted_lines(each) for each in predicted]
+        if any(lines is None for lines in found):
             raise MapLLaVAError(f"{type(self.model).__name__} gave no pred_instances")
-        return lines
+        return [lines for lines in found if lines is not None]
 
     def _check_images(self, images: list[Any]) -> None:
-        if self.cameras is not None and len(images) != len(self.cameras):
+        if self.num_cameras is not None and len(images) != self.num_cameras:
+            order = "" if self.cameras is None else f", in this order: {', '.join(self.cameras)}"
             raise ValueError(
-                f"{len(images)} images given; the model was trained with {len(self.cameras)} cameras, in "
-                f"this order: {', '.join(self.cameras)}"
+                f"{len(images)} images given; the model was trained with {self.num_cameras} cameras{order}, "
+                f"and its {type(self.model.neck).__name__} has queries for each of them"
             )
         if len({isinstance(image, np.ndarray) for image in images}) != 1:
             raise ValueError("some images are paths and some are arrays, or there are none: give one kind")
-
-    def _results(self, images: list[Any], cam2img: np.ndarray, lidar2cam: np.ndarray) -> dict[str, Any]:
-        """What the first transform receives, as a data set gives it."""
-        arrays = isinstance(images[0], np.ndarray)
-        given = {"img": images} if arrays else {"img_paths": [str(path) for path in images]}
-        return {
-            **given,
-            "cam2img": cam2img,
-            "lidar2cam": lidar2cam,
-            "cam_names": self.cameras or [f"CAM_{index}" for index in range(len(images))],
-            "map_spec": self.map_spec,
-            "sample_idx": 0,
-            "flip": False,
-        }
 
 
 def _matrices(count: int, cam2img: Any, lidar2cam: Any, lidar2img: Any) -> tuple[np.ndarray, np.ndarray]:

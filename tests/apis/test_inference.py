@@ -249,7 +249,7 @@ def test_what_is_no_whole_model_file_is_refused_by_name(trained, tmp_path, make,
         (lambda g: g.pop("lidar2cam"), "lidar2cam is missing: 6 images need"),
         (lambda g: g.update(lidar2img=np.zeros((6, 4, 4))), "cam2img and lidar2cam, or as lidar2img alone"),
         (lambda g: g.update(cam2img=np.eye(3)), r"cam2img is of shape \(3, 3\)"),
-        (lambda g: g.update(images=g["images"][:5]), "5 images given; the model was trained with 6 cameras"),
+        (lambda g: g.update(images=g["images"][:5]), "cam2img is of shape .*: 5 images need"),
         (lambda g: g["images"].__setitem__(0, np.zeros((9, 9, 3), np.uint8)), "give one kind"),
         (
             lambda g: g.update(images=[np.zeros((9, 9), np.uint8)] * 6),

@@ -58,6 +58,7 @@ class ResizeMultiView(BaseTransform):
         self.size = None if size is None else (int(size[0]), int(size[1]))
         self.scale = scale
         self.interpolation = interpolation
+        self.refuse_turned = True  # a model file's own size is no mistake, whatever rig it meets
 
     def output_size(self, width: int, height: int) -> tuple[int, int]:
         """(w, h) that an image of ``width`` x ``height`` pixels gets.
@@ -66,7 +67,7 @@ class ResizeMultiView(BaseTransform):
             MapLLaVAError: If the wanted size is that of the image's shape with width and height exchanged.
         """
         if self.size is not None:
-            turned = (self.size[0] > self.size[1]) != (width > height)
+            turned = self.refuse_turned and (self.size[0] > self.size[1]) != (width > height)
             if turned and abs(self.size[1] / self.size[0] * height / width - 1) < _TURNED:
                 raise MapLLaVAError(
                     f"size={self.size} is (width, height), and images of {width} x {height} pixels would be "

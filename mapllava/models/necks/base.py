@@ -38,10 +38,13 @@ class MapNeck(BaseModule):
     Attributes:
         embed_dims: channels D of the scene tokens.
         bev_dims: channels of the BEV map, 0 where the neck gives none.
+        num_cameras: N where the neck has weights of its own for each camera; None where it takes any
+            number of them, in any order.
     """
 
     embed_dims: int
     bev_dims: int = 0
+    num_cameras: int | None = None
 
     @abstractmethod
     def forward(self, feats: Tensor, grid: tuple[int, int], cameras: Cameras) -> NeckOutput:

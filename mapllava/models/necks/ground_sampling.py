@@ -20,7 +20,7 @@ def bilinear_footprint(
     """Where to read each point in the patch features, and with which weights.
 
     A point seen by several cameras is averaged over the ``num_views`` that see it most centrally;
-    one that none sees has all weights zero.
+    one that none sees has all weights zero. A rig of fewer cameras has that many views.
 
     Args:
         points: (K, 3) metres in the map frame.
@@ -39,8 +39,9 @@ def bilinear_footprint(
     y = (pixels[..., 1] + 0.5) * (rows / height) - 0.5
     seen = (depth > NEAR_PLANE) & (x >= -0.5) & (x <= cols - 0.5) & (y >= -0.5) & (y <= rows - 0.5)
     # The V cameras that see a point most centrally, (B, V, K); rank -1 marks one that does not see it
+    views = min(num_views, x.shape[1])
     centrality = 1.0 - (2.0 * (x + 0.5) / cols - 1.0).abs()
-    rank, chosen = torch.where(seen, centrality, torch.full_like(x, -1.0)).topk(num_views, dim=1)
+    rank, chosen = torch.where(seen, centrality, torch.full_like(x, -1.0)).topk(views, dim=1)
     x, y = x.gather(1, chosen).clamp(0, cols - 1), y.gather(1, chosen).clamp(0, rows - 1)
     visible = (rank >= 0).float()
     visible = visible / visible.sum(1, keepdim=True).clamp(min=1.0)

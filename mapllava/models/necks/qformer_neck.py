@@ -44,6 +44,7 @@ class QFormerNeck(MapNeck):
         ray_encoding: dict | None = None,
     ) -> None:
         super().__init__()
+        self.num_cameras = num_cameras
         self.qformer = MODELS.build(dict(qformer, encoder_dims=in_channels))
         self.embed_dims: int = self.qformer.embed_dims
         rays = {"type": RayEncoding, **(ray_encoding or {})}

@@ -1,0 +1,241 @@
+"""Maps from the cameras of any car, one moment or a stream of them.
+
+Shapes: N cameras.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from PIL import Image
+
+from mapllava.apis.inference import MapPredictor, load_model
+from mapllava.apis.model_frame import ModelView, fit_notes, view_of
+from mapllava.apis.read_ahead import read_ahead
+from mapllava.datasets.image_file import open_image
+from mapllava.errors import MapLLaVAError
+from mapllava.registry import INFERENCERS
+from mapllava.structures.rig import Rig, RigSample
+from mapllava.visualization import MapLines
+
+MAX_PIXELS = 100_000_000
+CHANNEL_ORDERS = ("bgr", "rgb")
+
+
+@dataclass(frozen=True, eq=False)
+class RigPrediction:
+    """The map around a car at one moment.
+
+    Attributes:
+        sample: What was predicted from, as it was given.
+        lines: Best first, metres in the model's map frame.
+        lidar2ego: (4, 4) from which the frame ``lidar`` counts: the rig's LiDAR, or a virtual one.
+    """
+
+    sample: RigSample
+    lines: MapLines
+    lidar2ego: np.ndarray
+
+
+@INFERENCERS.register_module()
+class MapInferencer:
+    """Predicts from rigs: any number of cameras, of any size and name, not only the training's.
+
+    It has nothing of MMEngine's ``BaseInferencer``: that builds models from a config and a model zoo and
+    reads weights with pickle, which :func:`~mapllava.apis.inference.load_model` never does; its input is a
+    list of images without geometry, and it neither streams, nor reads ahead, nor goes on behind a bad sample.
+
+    Args:
+        model: A model file, or what :func:`~mapllava.apis.inference.load_model` gave.
+        device: See there; with a model file only.
+        pretrained: Likewise.
+        batch_size: Samples that the model gets at once. Only ones with equally many cameras share a batch.
+        threads: Threads that read and scale images while the model runs.
+        camera_names: The rig's camera names to the training's, for models with queries of their own for each
+            camera.
+
+    Attributes:
+        predictor: The model with its preprocessing.
+        map_spec: Frame, ROI and classes of what it predicts.
+        notes: What was out of the ordinary in the rigs so far, each said once and logged as a warning.
+        model_seconds: Time spent in the model so far.
+
+    Raises:
+        MapLLaVAError: As :func:`~mapllava.apis.inference.load_model`.
+        ValueError: If ``batch_size`` or ``threads`` is below 1.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | MapPredictor,
+        device: str | torch.device | None = None,
+        pretrained: Mapping[str, str | Path] | None = None,
+        batch_size: int = 1,
+        threads: int = 2,
+        camera_names: Mapping[str, str] | None = None,
+    ) -> None:
+        if min(batch_size, threads) < 1:
+            raise ValueError(f"batch_size={batch_size}, threads={threads}: use whole numbers from 1")
+        self.predictor = model if isinstance(model, MapPredictor) else load_model(model, device, pretrained)
+        self.map_spec = self.predictor.map_spec
+        self.batch_size, self.threads = batch_size, threads
+        self.camera_names = dict(camera_names or {})
+        self.notes: list[str] = []
+        self.model_seconds = 0.0
+
+    def __call__(
+        self,
+        images: RigSample | Sequence[str | Path | np.ndarray | Image.Image],
+        rig: Rig | None = None,
+        channel_order: str | None = None,
+    ) -> RigPrediction:
+        """Draw the map of one moment.
+
+        Args:
+            images: A whole sample; or one image for each of the rig's cameras, in its order: paths, PIL
+                images, or (H, W, 3) uint8 arrays.
+            rig: The cameras, where ``images`` is no whole sample.
+            channel_order: Of arrays, ``bgr`` (OpenCV's) or ``rgb``; must be named where there are any.
+
+        Raises:
+            MapLLaVAError: If images and rig do not belong together, or one of them cannot be used.
+            ValueError: If ``rig`` or ``channel_order`` is missing or not valid.
+        """
+        if isinstance(images, RigSample):
+            sample = images
+        elif rig is None:
+            raise ValueError("images were given without their rig: give the cameras as rig=Rig(…)")
+        else:
+            sample = RigSample("sample", rig, tuple(as_stored(image, channel_order) for image in images))
+        (found,) = self.stream([sample])
+        return found
+
+    def stream(
+        self,
+        samples: Iterable[RigSample],
+        on_bad: Callable[[RigSample, MapLLaVAError], None] | None = None,
+    ) -> Iterator[RigPrediction]:
+        """Predict one sample after the other, in their order; the next ones are read meanwhile.
+
+        Args:
+            samples: Any number of them, drawn from as needed: at most two batches are held.
+            on_bad: Called with a sample that cannot be read, which is then left out. None raises its error.
+
+        Yields:
+            The prediction of each.
+
+        Raises:
+            MapLLaVAError: If a sample cannot be read, after those before it; names it. If the model's
+                predictions are not finite.
+        """
+        batch: list[tuple[RigSample, _Prepared]] = []
+        for sample, future in read_ahead(samples, self._prepare, 2 * self.batch_size, self.threads):
+            try:
+                prepared = _result(sample, future)
+            except MapLLaVAError as error:
+                yield from self._predict(batch)
+                batch = []
+                if on_bad is None:
+                    raise
+                on_bad(sample, error)
+                continue
+            if batch and batch[0][1].shape != prepared.shape:
+                yield from self._predict(batch)
+                batch = []
+            self._say(prepared.notes)
+            batch.append((sample, prepared))
+            if len(batch) == self.batch_size:
+                yield from self._predict(batch)
+                batch = []
+        yield from self._predict(batch)
+
+    def _predict(self, batch: list[tuple[RigSample, _Prepared]]) -> Iterator[RigPrediction]:
+        if not batch:
+            return
+        start = time.perf_counter()
+        found = self.predictor.predict_prepared([prepared.packed for _, prepared in batch])
+        self.model_seconds += time.perf_counter() - start
+        for (sample, prepared), lines in zip(batch, found, strict=True):
+            yield RigPrediction(sample, lines, prepared.view.lidar2ego)
+
+    def _prepare(self, sample: RigSample) -> _Prepared:
+        """Read and scale a sample's images; in a background thread."""
+        if len(sample.images) != len(sample.rig.cameras):
+            raise MapLLaVAError(
+                f"{len(sample.images)} images for the rig's {len(sample.rig.cameras)} cameras: give one of "
+                "each, in the rig's order"
+            )
+        pinhole = _checked(sample)
+        view = view_of(pinhole.rig, self.predictor, self.camera_names)
+        images = [pinhole.images[index] for index in view.order]
+        packed = self.predictor.prepare(images, view.cam2img, view.lidar2cam, view.names, sample.token)
+        meta = packed["data_samples"].metainfo
+        shape = tuple(packed["inputs"]["img"].shape)
+        notes = fit_notes(pinhole.rig, view, (shape[-2], shape[-1]), meta["lidar2img"], self.map_spec)
+        return _Prepared(packed, view, shape, [note for note in (view.note, *notes) if note])
+
+    def _say(self, notes: Sequence[str]) -> None:
+        for note in notes:
+            if note not in self.notes:
+                self.notes.append(note)
+                print_log(note, logger="current", level=logging.WARNING)
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """A sample as the model takes it; ``shape`` is (N, 3, H, W)."""
+
+    packed: dict[str, Any]
+    view: ModelView
+    shape: tuple[int, ...]
+    notes: list[str]
+
+
+def as_stored(image: str | Path | np.ndarray | Image.Image, channel_order: str | None) -> Path | np.ndarray:
+    """An image as a :class:`~mapllava.structures.rig.RigSample` holds it: a path, or (H, W, 3) uint8 BGR.
+
+    Raises:
+        ValueError: If an array's order of channels is not named, or is not known.
+    """
+    if isinstance(image, (str, Path)):
+        return Path(image)
+    if isinstance(image, Image.Image):
+        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
+    if channel_order not in CHANNEL_ORDERS:
+        raise ValueError(
+            f"channel_order={channel_order!r}: say how the arrays' channels lie, 'bgr' (cv2.imread) or 'rgb'"
+        )
+    return np.ascontiguousarray(image[..., ::-1]) if channel_order == "rgb" else np.asarray(image)
+
+
+def _checked(sample: RigSample) -> RigSample:
+    """The sample, if its images are those of a rig of pinholes."""
+    for camera, image in zip(sample.rig.cameras, sample.images, strict=True):
+        if camera.distortion is not None:
+            raise MapLLaVAError(f"camera {camera.name} has a distortion: undistort its images first")
+        if isinstance(image, np.ndarray):
+            size: tuple[int, ...] = image.shape[1::-1]
+        else:
+            size = open_image(image, camera.name, MAX_PIXELS).size
+        if tuple(size) != tuple(camera.size):
+            raise MapLLaVAError(
+                f"camera {camera.name}: its image has {size[0]} x {size[1]} pixels, the rig says "
+                f"{camera.size[0]} x {camera.size[1]}, to which its intrinsics belong: give it as stored"
+            )
+    return sample
+
+
+def _result(sample: RigSample, future: Future) -> _Prepared:
+    try:
+        return future.result()
+    except MapLLaVAError as error:
+        raise MapLLaVAError(f"sample {sample.token}: {error}") from error

@@ -1,0 +1,206 @@
+"""A rig of any car as a trained model reads it: where its map frame lies, which cameras it is given.
+
+Shapes: N cameras, P points on the ground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mapllava.apis.inference import MapPredictor
+from mapllava.errors import MapLLaVAError
+from mapllava.structures import MapSpec
+from mapllava.structures.rig import Rig
+from mapllava.visualization import on_ground
+
+LIDAR_HEIGHT, LIDAR_AHEAD = 1.84, 0.94
+"""Where nuScenes mounts LIDAR_TOP: metres above the ground, and ahead of the ego origin."""
+LEVEL_DEGREES, HEIGHT_ERROR = 3.0, 0.1
+"""How far a rig's LiDAR may be from the mounting that a model knows, to be taken as it is."""
+LOST_SHARE, SQUEEZE = 0.02, 1.5
+"""Share of a camera's ground, and ratio of its two scales, from which one is told of it."""
+
+_AXES = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # x right, y forward, as LIDAR_TOP's
+_GROUND_STEP = 1.0  # metres between the places of the ground that are looked at
+_NEAR = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class ModelView:
+    """A rig in a model's frame.
+
+    Attributes:
+        order: Places in ``rig.cameras`` of the N cameras, as the model is given them.
+        names: Their names, as the model knows them.
+        cam2img: (N, 3, 3) pixels of the images as stored.
+        lidar2cam: (N, 4, 4) metres in the map frame to the camera's.
+        lidar2ego: (4, 4) of the LiDAR, real or virtual, from which the frame ``lidar`` counts.
+        note: What a user should know of it; empty where nothing is out of the ordinary.
+    """
+
+    order: tuple[int, ...]
+    names: tuple[str, ...]
+    cam2img: np.ndarray
+    lidar2cam: np.ndarray
+    lidar2ego: np.ndarray
+    note: str = ""
+
+
+def view_of(rig: Rig, predictor: MapPredictor, camera_names: Mapping[str, str] | None = None) -> ModelView:
+    """Put a rig into a model's frame.
+
+    Args:
+        rig: Of pinhole cameras.
+        predictor: The model.
+        camera_names: The rig's names to those of the training, where they differ.
+
+    Raises:
+        MapLLaVAError: If the rig has no camera, ``camera_names`` one that it lacks, or the model has
+            weights of its own for each camera and cannot tell which is which; says what to do.
+    """
+    lidar2ego, note = frame_of_lidar(rig, ground_height(predictor))
+    order, names = _order(rig, predictor, camera_names or {})
+    cameras = [rig.cameras[index] for index in order]
+    frame2ego = np.eye(4) if predictor.map_spec.frame == "ego" else lidar2ego
+    ego2cam = [np.linalg.inv(np.asarray(camera.cam2ego, dtype=np.float64)) for camera in cameras]
+    return ModelView(
+        order,
+        names,
+        np.stack([np.asarray(camera.cam2img, dtype=np.float64) for camera in cameras]),
+        np.stack([matrix @ frame2ego for matrix in ego2cam]),
+        lidar2ego,
+        note,
+    )
+
+
+def ground_height(predictor: MapPredictor) -> float:
+    """Metres from the ground up to the origin of the model's ``lidar`` frame, as its neck takes it."""
+    ground = getattr(getattr(predictor.model, "neck", None), "ground", None)
+    known = predictor.map_spec.frame == "lidar" and ground is not None
+    return -float(ground) if known and ground is not None else LIDAR_HEIGHT
+
+
+def virtual_lidar(height: float = LIDAR_HEIGHT, ahead: float = LIDAR_AHEAD) -> np.ndarray:
+    """``lidar2ego`` (4, 4) of a level LiDAR mounted as nuScenes' is: x to the right, y forward."""
+    lidar2ego = np.eye(4)
+    lidar2ego[:3, :3] = _AXES
+    lidar2ego[:3, 3] = ahead, 0.0, height
+    return lidar2ego
+
+
+def frame_of_lidar(rig: Rig, height: float = LIDAR_HEIGHT) -> tuple[np.ndarray, str]:
+    """``lidar2ego`` (4, 4) from which a model's map counts on a rig.
+
+    It is the rig's own LiDAR's where that is mounted as the model knows it: level, x to the right and y
+    forward, at ``height`` above the ground. Any other would turn or lift the ROI, so that a virtual one takes
+    its place; so it does where there is none.
+
+    Args:
+        rig: The rig.
+        height: Metres above the ground at which the model takes its LiDAR to be.
+
+    Returns:
+        The transform, and why it is not the rig's own although it has one.
+    """
+    if rig.lidar2ego is None:
+        return virtual_lidar(height), ""
+    lidar2ego = np.asarray(rig.lidar2ego, dtype=np.float64)
+    cosine = (np.trace(_AXES.T @ lidar2ego[:3, :3]) - 1) / 2
+    turned = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+    above = float(lidar2ego[2, 3])
+    if turned <= LEVEL_DEGREES and abs(above - height) <= HEIGHT_ERROR:
+        return lidar2ego, ""
+    return virtual_lidar(height), (
+        f"the rig's LiDAR is {above:.2f} m above the ground and {turned:.0f} degrees from level, x right, y "
+        f"forward; the model knows {height:.2f} m: the map counts from a virtual LiDAR, level at that "
+        f"height, {LIDAR_AHEAD} m ahead of the ego origin (lidar2ego in the results)"
+    )
+
+
+def _order(
+    rig: Rig, predictor: MapPredictor, renamed: Mapping[str, str]
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Which cameras, in which order: the training's where the names are its; else the rig's own."""
+    own = [camera.name for camera in rig.cameras]
+    what = f"rig '{rig.source}'" if rig.source else "the rig"
+    if not own:
+        raise MapLLaVAError(f"{what} has no camera")
+    unknown = sorted(set(renamed) - set(own))
+    if unknown:
+        raise MapLLaVAError(f"camera_names has {', '.join(unknown)}; the cameras of {what}: {', '.join(own)}")
+    names = [renamed.get(name, name) for name in own]
+    trained = predictor.cameras
+    if trained and sorted(names) == sorted(trained):
+        return tuple(names.index(name) for name in trained), tuple(trained)
+    if predictor.num_cameras is not None:
+        neck, known = type(predictor.model.neck).__name__, trained or [f"{predictor.num_cameras} cameras"]
+        raise MapLLaVAError(
+            f"{what} has the cameras {', '.join(names)}; the model's {neck} has queries of its own for each "
+            f"of {', '.join(known)}: say which is which (camera_names={{OWN: TRAINED}}, --camera-names "
+            "OWN=TRAINED), or take a model with a BEVQFormerNeck, which draws maps from any cameras"
+        )
+    return tuple(range(len(own))), tuple(names)
+
+
+def fit_notes(
+    rig: Rig, view: ModelView, shape: tuple[int, int], lidar2img: np.ndarray, map_spec: MapSpec
+) -> list[str]:
+    """What a model's preprocessing takes from a rig's images that it did not take in training.
+
+    Args:
+        rig: The rig, with the sizes of its images as stored.
+        view: It in the model's frame.
+        shape: (H, W) of the model's input, pixels.
+        lidar2img: (N, 4, 4) map frame to that input's pixels.
+        map_spec: The model's.
+
+    Returns:
+        A sentence for each camera whose ground inside of the ROI is cut away, or that is squeezed.
+    """
+    ground = _ground(view, map_spec)
+    notes = []
+    for place, index in enumerate(view.order):
+        camera = rig.cameras[index]
+        stored = np.eye(4)
+        stored[:3, :3] = view.cam2img[place]
+        before = _seen(ground, stored @ view.lidar2cam[place], camera.size)
+        after = _seen(ground, lidar2img[place], (shape[1], shape[0]))
+        lost = float((before & ~after).sum() / max(1, before.sum()))
+        if lost > LOST_SHARE:
+            notes.append(
+                f"camera {camera.name}: {lost:.0%} of the ground that it sees within the ROI is cropped away "
+                "before the model (its test pipeline was made for another rig's horizon): crop the images "
+                "yourself so that the horizon lies where the training's did, or mind what is missing"
+            )
+        ratio = _squeeze(view.cam2img[place], lidar2img[place] @ np.linalg.inv(view.lidar2cam[place]))
+        if max(ratio, 1 / ratio) > SQUEEZE:
+            notes.append(
+                f"camera {camera.name}: its {camera.size[0]} x {camera.size[1]} pixels are squeezed by "
+                f"{max(ratio, 1 / ratio):.1f} to the model's input; crop them to its shape for sharper lines"
+            )
+    return notes
+
+
+def _ground(view: ModelView, map_spec: MapSpec) -> np.ndarray:
+    """Places on the ground within the ROI, (P, 4), homogeneous in the map frame."""
+    roi = map_spec.roi
+    x = np.arange(roi.x_min + _GROUND_STEP / 2, roi.x_max, _GROUND_STEP)
+    y = np.arange(roi.y_min + _GROUND_STEP / 2, roi.y_max, _GROUND_STEP)
+    points = np.stack([grid.ravel() for grid in np.meshgrid(x, y)], axis=1)
+    return np.column_stack([on_ground(points, view.lidar2ego, map_spec.frame), np.ones(len(points))])
+
+
+def _seen(points: np.ndarray, lidar2img: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    projected = points @ np.asarray(lidar2img, dtype=np.float64).T
+    depth = projected[:, 2]
+    pixels = projected[:, :2] / np.where(depth > _NEAR, depth, 1.0)[:, None]
+    inside = ((pixels >= -0.5) & (pixels <= np.array(size) - 0.5)).all(axis=1)
+    return (depth > _NEAR) & inside
+
+
+def _squeeze(stored: np.ndarray, network: np.ndarray) -> float:
+    """How much more a camera's columns are scaled than its rows."""
+    return float((network[0, 0] / stored[0, 0]) / (network[1, 1] / stored[1, 1]))
