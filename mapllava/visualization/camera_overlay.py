@@ -1,16 +1,13 @@
-"""Map lines on the ground, projected into camera images."""
+"""Map lines on the ground, projected into camera images (numpy only)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from mapllava.structures.frames import MapSpec
-from mapllava.visualization.style import PAPER, LineStyle, class_color, dashes, densify, stroke
 
-_STEP = 0.25
 _NEAR = 0.4
 
 
@@ -41,77 +38,57 @@ def project_line(
     """Project a line into an image, cut where it goes behind the camera.
 
     Args:
-        points: ``(n, 3)``, metres in the map frame; dense enough for a straight line between two
-            of them to be right.
+        points: ``(n, 3)``, metres in the map frame; straight lines stay straight in a pinhole's image.
         lidar2img: ``(4, 4)`` map frame to ``(u d, v d, d, 1)``.
         image_size: (width, height) in pixels.
         near: Depth in metres below which nothing is drawn. Where a line passes it, it is cut
             there, not at the next vertex.
 
     Returns:
-        The visible runs, each ``(m, 2)`` pixels, pixel centres at whole numbers. Stretches that lie
+        The visible runs, each ``(m, 2)`` pixels, pixel centres at whole numbers. Segments that lie
         wholly to one side of the image are left out.
     """
     homogeneous = np.concatenate([points, np.ones((len(points), 1))], axis=1)
     camera = (homogeneous @ np.asarray(lidar2img, dtype=np.float64).T)[:, :3]
-    runs: list[list[np.ndarray]] = [[]]
-    for start, stop in pairwise(camera):
-        segment = _clip_near(start, stop, near)
-        if segment is None or _beside(segment, image_size):
-            runs.append([])
-            continue
-        if not runs[-1]:
-            runs[-1].append(segment[0])
-        runs[-1].append(segment[1])
-        if stop[2] < near:
-            runs.append([])
-    return [np.array(run) for run in runs if run]
+    start, stop = camera[:-1].copy(), camera[1:].copy()
+    behind_start, behind_stop = start[:, 2] < near, stop[:, 2] < near
+    seen = ~(behind_start & behind_stop)
+    cut = behind_start ^ behind_stop
+    share = (near - start[cut, 2]) / (stop[cut, 2] - start[cut, 2])
+    place = start[cut] + share[:, None] * (stop[cut] - start[cut])
+    start[cut & behind_start] = place[behind_start[cut]]
+    stop[cut & behind_stop] = place[behind_stop[cut]]
+    pixels = np.zeros((len(start), 2, 2))
+    pixels[seen] = np.stack([start[seen, :2] / start[seen, 2:], stop[seen, :2] / stop[seen, 2:]], axis=1)
+    edge = np.array(image_size) - 1
+    seen &= ~((pixels.max(axis=1) < 0) | (pixels.min(axis=1) > edge)).any(axis=1)
+    # A run goes on where the segment before is seen and was not cut at its end
+    goes_on = np.append(False, seen[1:] & seen[:-1] & ~behind_stop[:-1])
+    runs: list[list[np.ndarray]] = []
+    for k in np.flatnonzero(seen):
+        if not goes_on[k]:
+            runs.append([pixels[k, 0]])
+        runs[-1].append(pixels[k, 1])
+    return [np.array(run) for run in runs]
 
 
-def draw_on_camera(
-    image: np.ndarray,
+def camera_lines(
     lines: Sequence[np.ndarray],
-    labels: Sequence[int],
     lidar2img: np.ndarray,
     lidar2ego: np.ndarray,
     map_spec: MapSpec,
-    style: LineStyle,
-) -> None:
-    """Draw map lines on a camera image in place.
+    image_size: tuple[int, int],
+) -> list[list[np.ndarray]]:
+    """Where map lines lie in a camera image.
 
     Args:
-        image: ``(H, W, 3)`` uint8 BGR.
         lines: Polylines ``(n, 2)``, metres in the map frame.
-        labels: Class of each.
         lidar2img: ``(4, 4)`` for this image's pixels.
         lidar2ego: ``(4, 4)``.
-        map_spec: Frame and classes.
-        style: Of the lines.
+        map_spec: Gives the frame.
+        image_size: (width, height) in pixels.
+
+    Returns:
+        For each line its visible runs, as :func:`project_line`; none where it is not seen.
     """
-    size = (image.shape[1], image.shape[0])
-    runs = []
-    for line, label in zip(lines, labels, strict=True):
-        for piece in dashes(np.asarray(line, dtype=np.float64), style.dash):
-            ground = on_ground(densify(piece, _STEP), lidar2ego, map_spec.frame)
-            runs += [(run, label) for run in project_line(ground, lidar2img, size)]
-    if style.outline:
-        for run, _ in runs:
-            stroke(image, run, PAPER, style.thickness + 2 * style.outline)
-    for run, label in runs:
-        stroke(image, run, class_color(map_spec.classes, int(label)), style.thickness)
-
-
-def _clip_near(start: np.ndarray, stop: np.ndarray, near: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """The pixels of a segment's two ends, after the part nearer than ``near`` is cut off."""
-    if start[2] < near and stop[2] < near:
-        return None
-    if (start[2] < near) != (stop[2] < near):
-        cut = start + (near - start[2]) / (stop[2] - start[2]) * (stop - start)
-        start, stop = (cut, stop) if start[2] < near else (start, cut)
-    return start[:2] / start[2], stop[:2] / stop[2]
-
-
-def _beside(segment: tuple[np.ndarray, np.ndarray], image_size: tuple[int, int]) -> bool:
-    """Whether both ends lie beyond the same edge of the image."""
-    both = np.stack(segment)
-    return bool((both.max(axis=0) < 0).any() or (both.min(axis=0) > np.array(image_size) - 1).any())
+    return [project_line(on_ground(line, lidar2ego, map_spec.frame), lidar2img, image_size) for line in lines]

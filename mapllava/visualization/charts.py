@@ -1,4 +1,4 @@
-"""Charts by Matplotlib, all in one style; pictures of maps and cameras are OpenCV's."""
+"""Charts by Matplotlib, in the style of all pictures."""
 
 from __future__ import annotations
 
@@ -10,59 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write
-from mapllava.visualization import style
-
-
-def hex_of(color: style.Color) -> str:
-    """Matplotlib's name of a colour (B, G, R), such as ``#24282d``."""
-    return "#{2:02x}{1:02x}{0:02x}".format(*color)
-
-
-PALETTE = ("#2563c9", "#e0701a", "#2e9b46", "#b0338a", "#0e9aa7", "#8a6d1f", "#c8382e", "#6b5bd2")
-INK, MUTED, GRID, PAGE = map(hex_of, (style.INK, style.MUTED, style.GRID, style.PAGE))
-UNSURE = "#b0b6be"
-"""Colour of what chance may have made."""
-
-STYLE: Any = {
-    "figure.facecolor": PAGE,
-    "savefig.facecolor": PAGE,
-    "text.color": INK,
-    "axes.prop_cycle": f"cycler('color', {list(PALETTE)})",
-    "axes.titlelocation": "left",
-    "axes.titlesize": 11.5,
-    "axes.titleweight": "bold",
-    "axes.titlepad": 8,
-    "axes.labelcolor": MUTED,
-    "axes.labelsize": 9.5,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": GRID,
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.spines.bottom": False,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.minor.size": 0,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 4.5,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "legend.borderpad": 0.2,
-    "legend.borderaxespad": 0.2,
-    "legend.handlelength": 1.8,
-    "legend.columnspacing": 1.1,
-    "legend.fontsize": 9,
-}
-"""Matplotlib's settings of every chart."""
+from mapllava.visualization.style import MUTED, PALETTE
 
 _DPI = 120
 _HEAD = 84  # pixels above the axes, for title and subtitle
@@ -89,15 +38,14 @@ def open_chart(
         Matplotlib's figure and its axes, an array (rows, columns) as ``panels`` says.
 
     Raises:
-        MapLLaVAError: If Matplotlib is missing, or the file cannot be written.
+        MapLLaVAError: If the file cannot be written.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MapLLaVAError(f"charts need Matplotlib ({error}): pip install matplotlib") from error
+    from matplotlib.figure import Figure
+
+    from mapllava.visualization.page import one_style
+
     width, height = size
-    with matplotlib.rc_context(STYLE):
+    with one_style():
         figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
         set_top(figure, 1 - _HEAD / height)
         figure.text(36 / width, 1 - 34 / height, title, fontsize=14, weight="bold", va="center")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from mmengine.visualization import Visualizer
 
-from mapllava.files import atomic_write
 from mapllava.registry import VISUALIZERS
 from mapllava.structures.map_data_sample import MapDataSample
 from mapllava.visualization.from_data_sample import camera_views, ground_truth_lines, predicted_lines
 from mapllava.visualization.sample_picture import draw_sample
+from mapllava.visualization.write import write_picture
 
 
 @VISUALIZERS.register_module()
@@ -30,7 +29,7 @@ class MapVisualizer(Visualizer):
         data_sample: MapDataSample,
         draw_gt: bool = True,
         draw_pred: bool = True,
-        score_thr: float = 0.3,
+        score_thr: Any = None,
         out_file: str | Path | None = None,
         step: int = 0,
     ) -> np.ndarray:
@@ -43,7 +42,7 @@ class MapVisualizer(Visualizer):
             data_sample: With ``map_spec`` and ``lidar2ego`` among its meta information.
             draw_gt: Draw the ground truth, if there is one.
             draw_pred: Draw the prediction, if there is one.
-            score_thr: Predictions below are not drawn.
+            score_thr: Lowest score drawn; see :func:`sample_figure`.
             out_file: Also written here; its folder is made.
             step: Step at which the backends file it.
 
@@ -64,7 +63,7 @@ def picture_of(
     network_images: Any = None,
     draw_gt: bool = True,
     draw_pred: bool = True,
-    score_thr: float = 0.3,
+    score_thr: Any = None,
     score: str = "",
 ) -> np.ndarray:
     """Draw a data sample; see :func:`~mapllava.visualization.sample_picture.draw_sample`.
@@ -81,16 +80,3 @@ def picture_of(
         score_thr,
         score,
     )
-
-
-def write_picture(path: str | Path, picture: np.ndarray) -> Path:
-    """Write a picture ``(H, W, 3)`` uint8 BGR as PNG, whole or not at all; makes the folder.
-
-    Raises:
-        MapLLaVAError: If the file cannot be written.
-    """
-    path = Path(path)
-    done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 6])
-    with atomic_write(path) as partial:
-        partial.write_bytes(data.tobytes() if done else b"")
-    return path

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.visualization.charts import MUTED, hex_of, open_chart
-from mapllava.visualization.style import class_color
+from mapllava.visualization.charts import open_chart
+from mapllava.visualization.style import MUTED, class_color
 
 _LARGEST, _SMALLEST = (1200, 1000), 320  # width and height of the map's area in pixels
 _SIDE, _HEAD, _ROW = 340, 84, 20
@@ -54,7 +54,7 @@ def draw_places(path: str | Path, places: PlacesOnMap, title: str, margin: float
 
     Raises:
         ValueError: If there is no position.
-        MapLLaVAError: If Matplotlib is missing, or the file cannot be written.
+        MapLLaVAError: If the file cannot be written.
     """
     if not len(places.positions):
         raise ValueError("no positions to draw")
@@ -70,7 +70,7 @@ def draw_places(path: str | Path, places: PlacesOnMap, title: str, margin: float
             mine = [line for line, c in zip(places.lines, places.labels, strict=True) if c == label]
             gaps = [point for line in mine for point in (*line, (np.nan, np.nan))]
             xy = np.array(gaps).reshape(-1, 2)
-            color = hex_of(class_color(places.classes, label))
+            color = class_color(places.classes, label)
             axis.plot(*xy.T, color=color, alpha=0.45, lw=1, label=name.replace("_", " "))
         axis.plot(*places.positions.T, ".", ms=3, color=_DOT, label=f"{len(places.positions):,} samples")
         chosen = places.positions[list(places.shown)]

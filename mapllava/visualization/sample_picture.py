@@ -1,227 +1,268 @@
-"""One picture of one sample: its cameras around the map, ground truth beside prediction."""
+"""One picture of one sample: its cameras and the map from above, truth and prediction apart at a glance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from mapllava.structures.frames import MapSpec
-from mapllava.visualization.bev_canvas import BEVCanvas
-from mapllava.visualization.camera_overlay import draw_on_camera
-from mapllava.visualization.style import (
-    GROUND_TRUTH,
-    INK,
-    MUTED,
-    PAGE,
-    PREDICTION,
-    REFERENCE,
-    LineStyle,
-    class_color,
-    on_photograph,
-    put_text,
-    stroke,
-)
+from mapllava.visualization.camera_overlay import camera_lines
+from mapllava.visualization.camera_rows import CameraView, arrange, row_heights
+from mapllava.visualization.legend import Shown, blocks_of
+from mapllava.visualization.map_axes import draw_map_axes, line_collection
+from mapllava.visualization.style import INK, MUTED, PAPER, Role, class_color, class_form
+from mapllava.visualization.thinning import NEAR, MapLines, ScoreCut
 
-_ROWS = (("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT"), ("CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"))
-_MARGIN, _GAP, _HEADER, _BEV_HEIGHT, _SIDE = 16, 8, 52, 600, 330
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
+    from mapllava.visualization.page import Box, Page
 
-@dataclass
-class MapLines:
-    """A map to draw: lines ``(n, 2)`` in metres, their labels, and scores where they are predicted."""
-
-    points: list[np.ndarray]
-    labels: np.ndarray
-    scores: np.ndarray | None = None
-
-    def above(self, threshold: float) -> MapLines:
-        """The lines whose score reaches ``threshold``; all of them where there are no scores."""
-        if self.scores is None:
-            return self
-        keep = np.flatnonzero(np.asarray(self.scores) >= threshold)
-        return MapLines([self.points[k] for k in keep], self.labels[keep], self.scores[keep])
-
-
-@dataclass
-class CameraView:
-    """One camera: ``image`` (H, W, 3) uint8 BGR, and ``lidar2img`` (4, 4) for its pixels."""
-
-    name: str
-    image: np.ndarray
-    lidar2img: np.ndarray
+_WIDTH, _MARGIN, _GAP = 1600.0, 24.0, 8.0
+_SIDE = 336.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 14.0, 34.0, 54.0  # around a map: numbers, title
+_MAP_HEIGHT = 700.0
+_LEGEND = 400.0  # room for the longest
+_TITLE, _SCORE = 24.0, 18.0
 
 
 def draw_sample(
     meta: Mapping[str, Any],
     views: Sequence[CameraView],
     ground_truth: MapLines | None,
-    prediction: MapLines | None,
-    score_thr: float = 0.3,
+    prediction: MapLines | Mapping[str, MapLines] | None,
+    score_thr: Any = None,
     score: str = "",
     width: int = 1600,
 ) -> np.ndarray:
-    """Draw a sample.
+    """Draw a sample; arguments as :func:`sample_figure`.
 
-    Front cameras above, back cameras below, the maps between them: ground truth, prediction, and
-    both. On photographs and in the last map the ground truth is dashed.
+    Returns:
+        ``(H, width, 3)`` uint8 BGR; H is even.
+    """
+    from mapllava.visualization.write import render
+
+    return render(sample_figure(meta, views, ground_truth, prediction, score_thr, score, width))
+
+
+def sample_figure(
+    meta: Mapping[str, Any],
+    views: Sequence[CameraView],
+    ground_truth: MapLines | None,
+    prediction: MapLines | Mapping[str, MapLines] | None,
+    score_thr: Any = None,
+    score: str = "",
+    width: int = 1600,
+) -> Figure:
+    """Lay out a sample: cameras that look ahead above those that look back, maps between or beside them.
 
     Args:
         meta: ``map_spec`` (a dict), ``lidar2ego`` (4, 4), and for the title ``sample_token``,
             ``split``, ``scene_name``, ``location``, as far as known.
-        views: Any number of cameras; nuScenes' six stand where they look, others follow in rows.
+        views: Any number of cameras of any size; they stand as they look.
         ground_truth: None where it is not known.
-        prediction: None where there is none.
-        score_thr: Predictions below are not drawn.
+        prediction: None where there is none; several by name stand side by side.
+        score_thr: Lowest score drawn: a number, or ``thresholds`` per class with their ``source``;
+            None takes 0.3 and says so. Near-duplicates are thinned (:func:`thin`).
         score: Written in the header, e.g. ``'mAP 62.1 (val, epoch 24)'``.
-        width: Pixels.
+        width: Pixels; everything is drawn in proportion.
 
     Returns:
-        ``(H, width, 3)`` uint8 BGR.
+        Matplotlib's figure, for :func:`render` or :func:`write_picture`.
     """
-    spec = MapSpec.from_config(meta["map_spec"])
-    shown = None if prediction is None else prediction.above(score_thr)
-    styled = [(ground_truth, REFERENCE if shown is not None else GROUND_TRUTH), (shown, PREDICTION)]
-    layers = [(lines, style) for lines, style in styled if lines is not None]
-    rows = [_camera_row(row, meta, spec, layers, width) for row in _arrange(views)]
-    maps = _map_row(meta, spec, ground_truth, shown, score_thr, width)
-    middle = (len(rows) + 1) // 2
-    return np.concatenate([_header(meta, score, width), *rows[:middle], maps, *rows[middle:]])
+    from mapllava.visualization.page import one_style
+
+    shown = what_is_shown(MapSpec.from_config(meta["map_spec"]), ground_truth, prediction, score_thr)
+    with one_style():
+        layout = _beside if len(shown.panels()) == 1 and views else _stacked
+        return layout(shown, meta, views, score, width)
 
 
-def _arrange(views: Sequence[CameraView]) -> list[list[CameraView]]:
-    by_name = {view.name: view for view in views}
-    if all(name in by_name for row in _ROWS for name in row) and len(views) == 6:
-        return [[by_name[name] for name in row] for row in _ROWS]
-    return [list(views[k : k + 3]) for k in range(0, len(views), 3)]
+def map_figure(
+    map_spec: MapSpec,
+    ground_truth: MapLines | None = None,
+    prediction: MapLines | Mapping[str, MapLines] | None = None,
+    score_thr: Any = None,
+    title: str = "",
+    width: int = 1600,
+) -> Figure:
+    """The map from above with its legend, without photographs; arguments as :func:`sample_figure`."""
+    meta = {"map_spec": map_spec, "scene_name": title}
+    return sample_figure(meta, (), ground_truth, prediction, score_thr, "", width)
 
 
-def _camera_row(
-    views: list[CameraView],
-    meta: Mapping[str, Any],
-    spec: MapSpec,
-    layers: list[tuple[MapLines, LineStyle]],
-    width: int,
-) -> np.ndarray:
-    cell = (width - 2 * _MARGIN - 2 * _GAP) // 3
-    images = []
-    for view in views:
-        scale = cell / view.image.shape[1]
-        image, lidar2img = resize_view(view, (cell, round(view.image.shape[0] * scale)))
-        for lines, style in layers:
-            args = (lidar2img, meta["lidar2ego"], spec, on_photograph(style))
-            draw_on_camera(image, lines.points, lines.labels.tolist(), *args)
-        _label(image, view.name.removeprefix("CAM_").replace("_", " ").lower())
-        images.append(image)
-    row = np.full((max(image.shape[0] for image in images) + _GAP, width, 3), PAGE, dtype=np.uint8)
-    for index, image in enumerate(images):
-        left = _MARGIN + index * (cell + _GAP)
-        row[: image.shape[0], left : left + cell] = image
-    return row
-
-
-def resize_view(view: CameraView, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Scale a camera's image and its projection alike.
-
-    Args:
-        view: The camera.
-        size: (width, height) in pixels.
-
-    Returns:
-        A new image ``(height, width, 3)``, and ``(4, 4)`` for its pixels (centres at whole numbers).
-    """
-    sx, sy = size[0] / view.image.shape[1], size[1] / view.image.shape[0]
-    method = cv2.INTER_AREA if sx < 1 else cv2.INTER_CUBIC
-    scale = np.eye(4)
-    scale[0, 0], scale[1, 1] = sx, sy
-    scale[0, 2], scale[1, 2] = (sx - 1) / 2, (sy - 1) / 2
-    image = cv2.resize(view.image, size, interpolation=method)
-    return image, scale @ np.asarray(view.lidar2img, dtype=np.float64)
-
-
-def _label(image: np.ndarray, text: str) -> None:
-    corner = image[:24, : 16 + 9 * len(text)]
-    corner[:] = (corner * 0.35).astype(np.uint8)
-    put_text(image, text, (8, 17), (255, 255, 255), 14)
-
-
-def _header(meta: Mapping[str, Any], score: str, width: int) -> np.ndarray:
-    header = np.full((_HEADER, width, 3), PAGE, dtype=np.uint8)
-    parts = [meta.get("scene_name"), meta.get("location"), meta.get("split") and f"split {meta['split']}"]
-    put_text(header, "   ".join(str(p) for p in parts if p), (_MARGIN, 34), INK, 22)
-    if score:
-        put_text(header, score, (width - _MARGIN, 34), INK, 22, "right")
-    return header
-
-
-def _map_row(
-    meta: Mapping[str, Any],
+def what_is_shown(
     spec: MapSpec,
     truth: MapLines | None,
-    shown: MapLines | None,
-    score_thr: float,
-    width: int,
-) -> np.ndarray:
-    panels = []
-    room = ((width - 2 * _MARGIN - _SIDE) // 3, _BEV_HEIGHT)
-    if truth is not None:
-        panels.append(_panel(spec, room, "ground truth", [(truth, GROUND_TRUTH)]))
-    if shown is not None:
-        panels.append(_panel(spec, room, "prediction", [(shown, PREDICTION)]))
-    if truth is not None and shown is not None:
-        dotless = LineStyle(thickness=PREDICTION.thickness, fill=PREDICTION.fill)
-        both = [(shown, dotless), (truth, REFERENCE)]
-        panels.append(_panel(spec, room, "both, ground truth dashed", both))
-    height = max([panel.shape[0] for panel in panels], default=_BEV_HEIGHT)
-    row = np.full((height + _GAP, width, 3), PAGE, dtype=np.uint8)
-    _side_panel(row[:, _MARGIN : _MARGIN + _SIDE], meta, spec, truth, shown, score_thr)
-    share = (width - 2 * _MARGIN - _SIDE) // max(1, len(panels))
-    for index, panel in enumerate(panels):
-        left = _MARGIN + _SIDE + index * share + (share - panel.shape[1]) // 2
-        row[: panel.shape[0], left : left + panel.shape[1]] = panel
-    return row
+    prediction: MapLines | Mapping[str, MapLines] | None,
+    score_thr: Any = None,
+) -> Shown:
+    """Cut and thin predictions for drawing; arguments as :func:`sample_figure`."""
+    named = {"prediction": prediction} if isinstance(prediction, MapLines) else dict(prediction or {})
+    if not named:
+        return Shown(spec, truth)
+    cut = ScoreCut.of(score_thr, spec.classes)
+    drawn = {name: cut.drawn(lines) for name, lines in named.items()}
+    lines = {name: thinned for name, (thinned, _) in drawn.items()}
+    return Shown(spec, truth, lines, cut, sum(count for _, count in drawn.values()))
 
 
-def _panel(
-    spec: MapSpec, room: tuple[int, int], title: str, layers: list[tuple[MapLines, LineStyle]]
-) -> np.ndarray:
-    canvas = BEVCanvas(spec, room, title)
-    for lines, style in layers:
-        canvas.draw_lines(lines.points, lines.labels.tolist(), style)
-    return canvas.render()
+def _stacked(
+    shown: Shown, meta: Mapping[str, Any], views: Sequence[CameraView], score: str, width: int
+) -> Figure:
+    """Cameras above and below the maps, which stand side by side beside the legend."""
+    from mapllava.visualization.page import Page
+
+    panels = shown.panels()
+    rows, ahead = arrange(views, shown.spec.frame)
+    heights = row_heights(rows, _WIDTH - 2 * _MARGIN, _GAP, 0.3 * _WIDTH)
+    room = _WIDTH - 2 * _MARGIN - _SIDE
+    size = _map_size(shown.spec, room / len(panels), _MAP_HEIGHT)
+    gap = min(40.0, (room - size[0] * len(panels)) / max(len(panels) - 1, 1))
+    used = (size[0] + gap) * len(panels) - gap
+    room, paper = (room, _WIDTH) if rows else (used, _WIDTH - room + used)
+    head, draw_head = _header(meta, score, paper)
+    middle = max(size[1], _LEGEND) + 2 * _GAP
+    tall = head + sum(heights) + _GAP * len(rows) + middle + (_MARGIN - _GAP if rows else 0)
+    page = Page(paper, tall, round(width * paper / _WIDTH))
+    draw_head(page)
+    y = head
+    for number in range(len(rows) + 1):
+        if number == ahead:
+            _draw_maps(
+                page, shown, meta, (_MARGIN, y + _GAP, _SIDE + (room - used) / 2, size[1]), size[0] + gap
+            )
+            y += middle
+        if number < len(rows):
+            _draw_row(page, rows[number], (_MARGIN, y, _WIDTH - 2 * _MARGIN, heights[number]), shown, meta)
+            y += heights[number] + _GAP
+    return page.figure
 
 
-def _side_panel(
-    area: np.ndarray,
-    meta: Mapping[str, Any],
-    spec: MapSpec,
-    truth: MapLines | None,
-    shown: MapLines | None,
-    score_thr: float,
+def _draw_maps(page: Page, shown: Shown, meta: Mapping[str, Any], box: Box, step: float) -> None:
+    """The legend from the box's upper left corner, the maps from its right edge on, one every ``step``."""
+    left, top, side, height = box
+    bottom = top + 12
+    for block in blocks_of(shown, meta):
+        bottom = block(page, left, bottom, _SIDE - 40) + 22
+    wide = _map_size(shown.spec, step, height)[0]
+    for number, panel in enumerate(shown.panels()):
+        _draw_panel(page, shown.spec, panel, (left + side + number * step, top, wide, height))
+
+
+def _beside(
+    shown: Shown, meta: Mapping[str, Any], views: Sequence[CameraView], score: str, width: int
+) -> Figure:
+    """One map, as high as the cameras beside it and the legend under them."""
+    from mapllava.visualization.page import Page
+
+    head, draw_head = _header(meta, score, _WIDTH)
+    rows, _ = arrange(views, shown.spec.frame)
+    strip = 150.0
+    inner = _WIDTH - 2 * _MARGIN - 20
+    low, high = 200.0, 1400.0
+    for _ in range(30):  # the map grows, the cameras shrink, until both are as high
+        tall = (low + high) / 2
+        size = _map_size(shown.spec, 0.6 * inner, tall)
+        heights = row_heights(rows, inner - size[0], _GAP, 0.42 * _WIDTH)
+        cameras = sum(heights) + _GAP * (len(rows) - 1) + strip
+        low, high = (tall, high) if size[1] < cameras and size[1] >= tall - 1 else (low, tall)
+    page = Page(_WIDTH, head + max(size[1], cameras) + _MARGIN, width)
+    draw_head(page)
+    _draw_panel(page, shown.spec, shown.panels()[0], (_MARGIN, head, *size))
+    left, y = _MARGIN + size[0] + 20, head
+    for row, height in zip(rows, heights, strict=True):
+        _draw_row(page, row, (left, y, inner - size[0], height), shown, meta)
+        y += height + _GAP
+    blocks = blocks_of(shown, meta)
+    share = (inner - size[0] - 40 * (len(blocks) - 1)) / len(blocks)
+    for number, block in enumerate(blocks):
+        block(page, left + number * (share + 40), y + 14, share)
+    return page.figure
+
+
+def _map_size(spec: MapSpec, room: float, height: float) -> tuple[float, float]:
+    """Width and height of a map with its numbers and title, within what there is."""
+    along, across = spec.roi.length_and_width(spec.frame)
+    scale = min((room - _LEFT - _RIGHT) / across, (height - _TOP - _BOTTOM) / along)
+    return across * scale + _LEFT + _RIGHT, along * scale + _TOP + _BOTTOM
+
+
+def _draw_panel(page: Page, spec: MapSpec, panel: tuple[str, Any], box: Box) -> None:
+    left, top, width, height = box
+    inside = (left + _LEFT, top + _TOP, width - _LEFT - _RIGHT, height - _TOP - _BOTTOM)
+    draw_map_axes(page.axes(inside), spec, panel[1], panel[0])
+
+
+def _header(meta: Mapping[str, Any], score: str, width: float) -> tuple[float, Any]:
+    """Height of the header, and what draws it: name on the left, score on the right or below."""
+    from mapllava.visualization.page import fitting, text_width, wrap
+
+    name = str(meta.get("scene_name") or "")
+    rest = [meta.get("location"), meta.get("split") and f"split {meta['split']}"]
+    words = " · ".join(str(part) for part in rest if part)
+    room = width - 2 * _MARGIN
+    used = text_width(name, _TITLE, bold=True) + (16 + text_width(words, _SCORE) if words else 0)
+    beside = used + 40 + text_width(score, _SCORE) <= room
+    lines = [] if beside or not score else wrap(score, _SCORE, room)
+    if not (name or words or score):
+        return _MARGIN, lambda page: None
+
+    def draw(page: Page) -> None:
+        page.text(fitting(name, _TITLE, 0.6 * room, bold=True), (_MARGIN, 40), _TITLE, INK, bold=True)
+        start = min(text_width(name, _TITLE, bold=True), 0.6 * room) + (16 if name else 0)
+        if words:
+            page.text(fitting(words, _SCORE, room - start), (_MARGIN + start, 40), _SCORE, MUTED)
+        if beside and score:
+            page.text(score, (width - _MARGIN, 40), _SCORE, INK, "right")
+        for number, line in enumerate(lines):
+            page.text(line, (_MARGIN, 68 + 25 * number), _SCORE, INK)
+
+    return 60.0 + 25 * len(lines), draw
+
+
+def _draw_row(page: Page, row: Sequence[CameraView], box: Box, shown: Shown, meta: Mapping[str, Any]) -> None:
+    from mapllava.visualization.page import rows_of
+
+    left, top, width, height = box
+    widths = [view.aspect * height for view in row]
+    for view, start, wide in zip(row, rows_of(widths, width, _GAP), widths, strict=True):
+        _draw_camera(page, view, (left + start, top, wide, height), shown, meta)
+
+
+def _draw_camera(page: Page, view: CameraView, box: Box, shown: Shown, meta: Mapping[str, Any]) -> None:
+    from mapllava.visualization.page import fitting, text_width
+
+    left, top, width, height = box = page.photograph(view.image, box)
+    size = (view.image.shape[1], view.image.shape[0])
+    scale = np.array([width / size[0], height / size[1]])
+    for lines, role in shown.on_photographs():
+        runs = camera_lines(lines.points, view.lidar2img, meta["lidar2ego"], shown.spec, size)
+        for label in np.unique(lines.labels).tolist():
+            # pixel centres are whole numbers, a pixel's corner lies half a one before it
+            mine = [
+                (run + 0.5) * scale + (left, top)
+                for of, found in zip(lines.labels, runs, strict=True)
+                for run in found
+                if of == label
+            ]
+            if mine:
+                _draw_runs(page, mine, label, shown.spec.classes, role, box)
+    name = fitting(view.label, 15.0, width - 20)
+    page.rectangle((left, top, text_width(name, 15.0) + 18, 26), "#000000", 0.6, 6)
+    page.text(name, (left + 9, top + 18.5), 15.0, PAPER).set_zorder(7)
+
+
+def _draw_runs(
+    page: Page, runs: list[np.ndarray], label: int, classes: tuple[str, ...], role: Role, box: Box
 ) -> None:
-    """Legend, numbers of lines and the sample's name, in place."""
-    put_text(area, "lines", (0, 52), INK, 18)
-    columns = [("truth", truth, 220), ("predicted", shown, 310)]
-    for heading, lines, right in columns:
-        if lines is not None:
-            put_text(area, heading, (right, 52), MUTED, 14, "right")
-    for label, name in enumerate(spec.classes):
-        row = 86 + 32 * label
-        color = class_color(spec.classes, label)
-        stroke(area, np.array([[0.0, row - 5.0], [26.0, row - 5.0]]), color, 3)
-        put_text(area, name.replace("_", " "), (36, row), INK, 15)
-        for _, lines, right in columns:
-            if lines is not None:
-                count = int((np.asarray(lines.labels) == label).sum())
-                put_text(area, str(count), (right, row), INK, 15, "right")
-    row = 86 + 32 * len(spec.classes) + 16
-    notes = [f"{spec.roi.describe(spec.frame)} m, {spec.frame} frame"]
-    if shown is not None:
-        notes += [f"predictions scored {score_thr:g} or more", "on photographs: truth dashed"]
-    notes += ["sample", str(meta.get("sample_token", ""))]
-    for index, note in enumerate(notes):
-        size = min(14.0, 14.0 * 40 / max(len(note) * 1.1, 1))
-        put_text(area, note, (0, row + 24 * index), MUTED, size)
+    """Lines on a photograph, lifted off it by an outline: dark under pale truth, white under predictions."""
+    form, color = class_form(classes, label), class_color(classes, label)
+    outline, rim = (INK, 0.6) if role.tint else (PAPER, 0.8)
+    page.add(line_collection(runs, outline, form, role, rim), box)
+    page.add(line_collection(runs, color, form, role), box)
+
+
+__all__ = ["NEAR", "CameraView", "MapLines", "draw_sample", "map_figure", "sample_figure", "what_is_shown"]

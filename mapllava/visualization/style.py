@@ -1,29 +1,89 @@
-"""Colours, line styles and text that all pictures share (numpy and OpenCV; colours are BGR)."""
+"""Colours, line forms and text settings that all pictures and charts share.
+
+A class is told by its colour and by its line form, truth from prediction by width, tint and end points:
+never by colour alone. Colours are hex names, as Matplotlib, CSS and Plotly read them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-import cv2
-import numpy as np
+Color = str
 
-from mapllava.geometry import cumulative_length, ranks
+INK: Color = "#24282d"
+MUTED: Color = "#666d76"
+GRID: Color = "#e3e6ea"
+PAPER: Color = "#ffffff"
+PAGE: Color = "#f6f7f9"
+CAR: Color = "#3a4048"
 
-Color = tuple[int, int, int]
+_CLASS_COLORS: dict[str, Color] = {"divider": "#e07b00", "ped_crossing": "#2a74e4", "boundary": "#400a1a"}
+_MORE_COLORS: tuple[Color, ...] = ("#4fa3a0", "#a21700", "#d14674", "#002e8b", "#00a3e0")
+PALETTE: tuple[Color, ...] = (
+    _CLASS_COLORS["ped_crossing"],
+    _CLASS_COLORS["divider"],
+    _CLASS_COLORS["boundary"],
+    *_MORE_COLORS,
+)
+"""What curves and bars take in turn."""
+UNSURE: Color = "#b0b6be"
+"""Colour of what chance may have made."""
 
-INK: Color = (45, 40, 36)
-MUTED: Color = (135, 125, 118)
-GRID: Color = (232, 228, 224)
-PAPER: Color = (255, 255, 255)
-PAGE: Color = (248, 246, 244)
-CAR: Color = (70, 62, 56)
 
-_CLASS_COLORS: dict[str, Color] = {
-    "divider": (24, 130, 242),
-    "ped_crossing": (226, 104, 46),
-    "boundary": (82, 158, 38),
+@dataclass(frozen=True)
+class LineForm:
+    """What tells a class apart where colours do not.
+
+    Args:
+        dash: Lengths of dashes and gaps in turn, points; none for a solid line.
+        weight: Width relative to other classes.
+        fill: Opacity inside closed lines of an area class, 0 to 1.
+        hatch: Matplotlib's pattern inside them.
+    """
+
+    dash: tuple[float, ...] = ()
+    weight: float = 1.0
+    fill: float = 0.0
+    hatch: str = ""
+
+
+_CLASS_FORMS: dict[str, LineForm] = {
+    "divider": LineForm(dash=(9.0, 3.5), weight=0.85),
+    "ped_crossing": LineForm(dash=(2.2, 1.6), weight=0.75, fill=0.10, hatch="/////"),
+    "boundary": LineForm(weight=1.1),
 }
-_MORE_COLORS: tuple[Color, ...] = ((160, 70, 150), (150, 150, 20), (60, 60, 200), (20, 170, 190))
+_MORE_FORMS = (
+    LineForm(dash=(9.0, 2.5, 2.0, 2.5)),
+    LineForm(dash=(4.5, 2.5)),
+    LineForm(weight=0.7),
+    LineForm(dash=(9.0, 2.5, 2.0, 2.5, 2.0, 2.5)),
+    LineForm(dash=(14.0, 4.0)),
+)
+
+
+@dataclass(frozen=True)
+class Role:
+    """What tells truth from prediction.
+
+    Args:
+        name: In the legend.
+        width: Points.
+        tint: Share of white in the class's colour, 0 to 1.
+        ends: Diameter of the dots at the ends of open lines and at the first vertex of closed ones,
+            points; 0 for none.
+        order: Later ones lie above.
+    """
+
+    name: str
+    width: float
+    tint: float = 0.0
+    ends: float = 0.0
+    order: int = 2
+
+
+TRUTH = Role("ground truth", width=5.4, tint=0.55, order=2)
+PREDICTION = Role("prediction", width=1.7, ends=4.6, order=4)
 
 
 def class_color(classes: tuple[str, ...], label: int) -> Color:
@@ -32,113 +92,67 @@ def class_color(classes: tuple[str, ...], label: int) -> Color:
     return _CLASS_COLORS.get(name, _MORE_COLORS[label % len(_MORE_COLORS)])
 
 
-@dataclass(frozen=True)
-class LineStyle:
-    """How a map line is drawn.
-
-    Args:
-        thickness: Pixels in the finished picture.
-        dash: Length of dashes and of the gaps between them in metres; None draws it solid.
-        outline: Pixels of white on both sides, which lift the line off a photograph.
-        dots: Radius of a dot at each vertex in pixels; 0 for none.
-        fill: Opacity with which rings of area classes are filled, holes left out, 0 to 1.
-    """
-
-    thickness: float = 2.5
-    dash: float | None = None
-    outline: float = 0.0
-    dots: float = 0.0
-    fill: float = 0.0
+def class_form(classes: tuple[str, ...], label: int) -> LineForm:
+    """The line form of a class: its own if it has one, else the next of a few."""
+    return _CLASS_FORMS.get(classes[label], _MORE_FORMS[label % len(_MORE_FORMS)])
 
 
-GROUND_TRUTH = LineStyle(thickness=2.5, fill=0.12)
-PREDICTION = LineStyle(thickness=2.5, dots=2.3, fill=0.12)
-REFERENCE = LineStyle(thickness=1.4, dash=0.6)
+def pale(color: Color, share: float = TRUTH.tint) -> Color:
+    """A colour with a share of white mixed in, 0 to 1."""
+    return "#" + "".join(f"{round(255 * share + (1 - share) * value):02x}" for value in _rgb(color))
 
 
-def on_photograph(style: LineStyle) -> LineStyle:
-    """The same style as it is drawn on a camera image."""
-    return replace(style, thickness=max(2.0, style.thickness), outline=1.0, dots=0.0, fill=0.0)
+def bgr(color: Color) -> tuple[int, int, int]:
+    """A colour as OpenCV takes it."""
+    red, green, blue = _rgb(color)
+    return blue, green, red
 
 
-def densify(points: np.ndarray, step: float) -> np.ndarray:
-    """Add points so that none is farther than ``step`` from the next; all vertices stay.
-
-    Args:
-        points: ``(n, 2)`` or ``(n, 3)``, metres.
-        step: Metres.
-
-    Returns:
-        ``(m, d)`` with ``m >= n``.
-    """
-    if len(points) < 2:
-        return points
-    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    counts = np.maximum(np.ceil(lengths / step).astype(int), 1)
-    first = np.repeat(np.arange(len(counts)), counts)
-    share = ranks(counts) / counts[first]
-    inner = points[first] + share[:, None] * (points[first + 1] - points[first])
-    return np.concatenate([inner, points[-1:]])
+def _rgb(color: Color) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def dashes(points: np.ndarray, length: float | None) -> list[np.ndarray]:
-    """Cut a polyline into dashes.
-
-    Args:
-        points: ``(n, 2)``, metres.
-        length: Length of dashes and gaps, metres; None returns the line in one piece.
-
-    Returns:
-        Polylines ``(m, 2)``; the first begins where the line does.
-    """
-    if length is None:
-        return [points]
-    along = cumulative_length(points)
-    out = []
-    for start in np.arange(0.0, max(along[-1], 1e-9), 2 * length):
-        stop = min(start + length, along[-1])
-        inner = along[(along > start) & (along < stop)]
-        places = np.concatenate([[start], inner, [stop]])
-        out.append(np.stack([np.interp(places, along, points[:, axis]) for axis in (0, 1)], axis=1))
-    return out
-
-
-def stroke(image: np.ndarray, points: np.ndarray, color: Color, thickness: float, shift: int = 4) -> None:
-    """Draw a polyline ``(n, 2)`` of pixel coordinates in place, with sub-pixel precision."""
-    if len(points) >= 2:
-        fixed = np.round(points * (1 << shift)).astype(np.int32)
-        cv2.polylines(image, [fixed], False, color, max(1, round(thickness)), cv2.LINE_AA, shift)
-
-
-def put_text(
-    image: np.ndarray,
-    text: str,
-    origin: tuple[float, float],
-    color: Color = INK,
-    size: float = 15.0,
-    align: str = "left",
-    bold: bool = False,
-) -> None:
-    """Write one line of text in place.
-
-    Args:
-        image: ``(H, W, 3)`` uint8.
-        text: Characters beyond ASCII become question marks (OpenCV draws no others).
-        origin: Pixel (x, y) of the baseline's left end, middle or right end, by ``align``.
-        color: BGR.
-        size: Height of capitals and ascenders in pixels, times about 1.4.
-        align: ``'left'``, ``'center'`` or ``'right'``.
-        bold: Draw with a doubled stroke.
-    """
-    text = text.encode("ascii", "replace").decode()
-    scale, weight = size / 30.0, 2 if bold else 1
-    width = text_width(text, size)
-    x = origin[0] - {"left": 0.0, "center": width / 2, "right": width}[align]
-    place = (round(x), round(origin[1]))
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_DUPLEX, scale, color, weight, cv2.LINE_AA)
-
-
-def text_width(text: str, size: float = 15.0) -> int:
-    """Width in pixels of a line that :func:`put_text` writes."""
-    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, size / 30.0, 1)
-    return int(width)
+STYLE: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "text.hinting": "none",  # letters keep their widths at every resolution, so that lines fit
+    "svg.fonttype": "path",
+    "hatch.linewidth": 0.6,
+    "figure.facecolor": PAGE,
+    "savefig.facecolor": PAGE,
+    "text.color": INK,
+    "text.parse_math": False,
+    "axes.facecolor": PAPER,
+    "axes.prop_cycle": f"cycler('color', {list(PALETTE)})",
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlepad": 8,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9.5,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.spines.bottom": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "legend.borderpad": 0.2,
+    "legend.borderaxespad": 0.2,
+    "legend.handlelength": 1.8,
+    "legend.columnspacing": 1.1,
+    "legend.fontsize": 9,
+}
+"""Matplotlib's settings of every picture and chart."""

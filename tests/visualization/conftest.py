@@ -6,6 +6,7 @@ from mmengine.structures import InstanceData
 from picture_rig import CAMERAS, SPEC, intrinsics, lidar2cam, lidar2ego
 
 from mapllava.structures import MapDataSample
+from mapllava.visualization import CameraView
 
 
 @pytest.fixture
@@ -45,3 +46,23 @@ def data_sample(tmp_path):
         labels=torch.tensor([2, 1]),
     )
     return sample
+
+
+@pytest.fixture(scope="session")
+def parts():
+    """Meta information, six grey cameras (400 x 225) and two lines along the road, 4 m to either side."""
+    projection = np.eye(4)
+    projection[:3, :3] = intrinsics(400, 225)
+    views = [
+        CameraView(name, np.full((225, 400, 3), 90, dtype=np.uint8), projection @ lidar2cam(yaw))
+        for name, yaw in CAMERAS.items()
+    ]
+    meta = {
+        "sample_token": "0123456789abcdef" * 2,
+        "scene_name": "scene-0103",
+        "location": "boston-seaport",
+        "split": "mini_val",
+        "map_spec": SPEC,
+        "lidar2ego": lidar2ego(),
+    }
+    return meta, views, [np.array([[x, -30.0], [x, 30.0]]) for x in (-4.0, 4.0)]

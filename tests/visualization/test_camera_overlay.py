@@ -3,8 +3,7 @@ import pytest
 from picture_rig import HEIGHT, intrinsics, lidar2cam, lidar2ego
 
 from mapllava.structures import MapSpec
-from mapllava.visualization import draw_on_camera, on_ground, project_line
-from mapllava.visualization.style import LineStyle, class_color, densify
+from mapllava.visualization import camera_lines, on_ground, project_line
 
 SIZE = (400, 225)
 TALL = (400, 600)  # the ground near the car is below SIZE's edge
@@ -49,9 +48,17 @@ def test_a_line_that_passes_the_camera_is_cut_where_it_passes():
 
 def test_a_line_out_and_back_falls_into_two_runs():
     points = np.array([[0, 5, -1.8], [0, -5, -1.8], [0.1, -5, -1.8], [0.1, 5, -1.8]], dtype=float)
-    runs = project_line(densify(points, 0.1), projection(), TALL, near=3.5)
+    runs = project_line(points, projection(), TALL, near=3.5)
     assert len(runs) == 2
     assert all(run[:, 1].min() == pytest.approx(112 + 320 * 1.8 / 5, abs=0.5) for run in runs)
+
+
+def test_a_line_with_a_detour_beside_the_image_falls_into_two_runs():
+    points = np.array(
+        [[-1, 8, -0.5], [0, 8, -0.5], [0, 8, 90], [1, 8, 90], [1, 8, -0.5], [2, 8, -0.5]], dtype=float
+    )
+    runs = project_line(points, projection(), SIZE)
+    assert [len(run) for run in runs] == [3, 3]
 
 
 def test_a_single_vertex_behind_the_camera_parts_the_line():
@@ -68,12 +75,9 @@ def test_nothing_behind_or_beside_is_drawn():
     assert len(project_line(behind, projection(180.0), TALL)) == 1
 
 
-def test_draws_in_the_colour_of_the_class_on_its_own_side():
-    image = np.zeros((SIZE[1], SIZE[0], 3), dtype=np.uint8)
-    line = np.array([[-2.0, 5.0], [-2.0, 30.0]])
-    draw_on_camera(image, [line], [2], projection(), lidar2ego(), MapSpec(), LineStyle(3, outline=1))
-    rows, columns = np.nonzero(np.abs(image.astype(int) - class_color(MapSpec().classes, 2)).max(2) < 30)
-    assert len(rows) > 20
-    assert columns.max() < 200
-    assert rows.min() > 112
-    assert (image == 255).all(axis=2).any()
+def test_lines_come_back_one_by_one_with_those_that_are_not_seen():
+    ahead, behind = np.array([[-2.0, 5.0], [-2.0, 30.0]]), np.array([[-2.0, -5.0], [-2.0, -30.0]])
+    seen, unseen = camera_lines([ahead, behind], projection(), lidar2ego(), MapSpec(), SIZE)
+    assert unseen == []
+    (run,) = seen
+    np.testing.assert_allclose(run[0], [199.5 - 320 * 2 / 5, 112 + 320 * HEIGHT / 5])

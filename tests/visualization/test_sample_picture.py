@@ -1,73 +1,138 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
+from matplotlib.text import Text
+from picture_rig import HEIGHT
 
 from mapllava.structures import MapSpec
-from mapllava.visualization import CameraView, MapLines, draw_sample
-from mapllava.visualization.sample_picture import resize_view
-from mapllava.visualization.style import class_color
+from mapllava.visualization import MapLines, draw_sample, map_figure, render, sample_figure
+from mapllava.visualization.page import Photograph, one_style
+from mapllava.visualization.style import PREDICTION, TRUTH, bgr, class_color, pale
+
+CLASSES = ("divider", "ped_crossing", "boundary")
+CUT = {
+    "thresholds": {"divider": 0.5, "ped_crossing": 0.41, "boundary": 0.3},
+    "source": "best F1 at 1.0 m on split val",
+}
 
 
-def pixels(picture, label):
-    return int((np.abs(picture.astype(int) - class_color(MapSpec().classes, label)).max(2) < 25).sum())
-
-
-@pytest.fixture
-def parts(data_sample):
-    meta = data_sample.metainfo
-    views = []
-    for name, cam2img, matrix in zip(meta["cam_names"], meta["ori_cam2img"], meta["lidar2cam"], strict=True):
-        projection = np.eye(4)
-        projection[:3, :3] = cam2img
-        views.append(CameraView(name, np.full((225, 400, 3), 90, dtype=np.uint8), projection @ matrix))
-    lines = [np.array([[x, -30.0], [x, 30.0]]) for x in (-4.0, 4.0)]
-    return meta, views, lines
-
-
-def test_width_and_both_maps(parts):
-    meta, views, lines = parts
-    truth = MapLines(lines[:1], np.array([0]))
-    prediction = MapLines(lines[1:], np.array([2]), np.array([0.9]))
-    picture = draw_sample(meta, views, truth, prediction, score="mAP 50.0", width=1200)
-    assert picture.shape[1] == 1200
-    assert picture.dtype == np.uint8
-    legend = draw_sample(
-        meta, views, MapLines([], np.array([])), MapLines([], np.array([]), np.array([])), width=1200
-    )
-    assert picture.shape == legend.shape
-    for label in (0, 2):
-        assert pixels(picture, label) > pixels(legend, label) + 800
-    assert pixels(picture, 1) == pixels(legend, 1)
-
-
-def test_predictions_below_the_threshold_are_not_drawn(parts):
-    meta, views, lines = parts
-    prediction = MapLines(lines, np.array([2, 1]), np.array([0.31, 0.29]))
-    picture = draw_sample(meta, views, None, prediction, score_thr=0.3)
-    lower = draw_sample(meta, views, None, prediction, score_thr=0.2)
-    assert pixels(lower, 1) > pixels(picture, 1) + 500
-    assert pixels(picture, 2) > 500
-
-
-def test_a_line_on_the_left_is_in_the_left_cameras_only(parts):
-    meta, views, lines = parts
-    picture = draw_sample(meta, views, MapLines(lines[:1], np.array([1])), None, width=1200)
-    front = picture[52 : 52 + 200]
-    left, right = front[:, :400], front[:, 800:]
-    assert pixels(left, 1) > 50
-    assert pixels(right, 1) == 0
-
-
-def test_other_cameras_than_six_stand_in_rows(parts):
-    meta, views, lines = parts
+def maps(lines, shift=0.4):
     truth = MapLines(lines, np.array([0, 2]))
-    heights = [draw_sample(meta, views[:n], truth, None).shape[0] for n in (0, 1, 3, 4)]
-    assert heights[0] < heights[1] == heights[2] < heights[3]
+    moved = [line + np.array([shift, 0]) for line in lines]
+    near = [line + np.array([shift + 0.2, 0]) for line in lines]
+    return truth, MapLines(moved + near, np.array([0, 2, 0, 2]), np.array([0.9, 0.8, 0.7, 0.6]))
 
 
-def test_scaling_a_view_moves_the_projection_with_the_pixels():
-    image = np.zeros((100, 200, 3), dtype=np.uint8)
-    image[40:44, 60:64] = 255
-    view = CameraView("CAM_FRONT", image, np.eye(4))
-    small, matrix = resize_view(view, (50, 25))
-    row, column = (axis.mean() for axis in np.nonzero(small[..., 0] > 100))
-    np.testing.assert_allclose((matrix @ [61.5, 41.5, 1, 1])[:2], [column, row])
+def texts(figure):
+    return [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+
+
+def words(figure):
+    return " ".join(text.get_text() for text in texts(figure))
+
+
+def boxes(figure):
+    """Where texts lie, in pixels."""
+    with one_style():
+        figure.draw_without_rendering()
+        return [(text.get_text(), text.get_window_extent()) for text in texts(figure)]
+
+
+def assert_nothing_overlaps(figure):
+    found = boxes(figure)
+    sides = figure.bbox.extents
+    for name, box in found:
+        assert (box.extents[:2] >= sides[:2]).all(), name
+        assert (box.extents[2:] <= sides[2:]).all(), name
+    for (one, first), (two, second) in combinations(found, 2):
+        assert not first.overlaps(second), f"{one!r} covers {two!r}"
+    pictures = np.array([photograph_box(figure, photo) for photo in figure.findobj(Photograph)])
+    for first, second in combinations(pictures, 2):
+        assert not ((first[:2] < second[2:]) & (second[:2] < first[2:])).all()
+
+
+def photograph_box(figure, photo):
+    """Left, top, right, bottom in pixels."""
+    x, y = photo.get_transform().transform(photo.place)
+    height, width = photo.image.shape[:2]
+    bottom = round(figure.bbox.height - y)
+    return round(x), bottom - height, round(x) + width, bottom
+
+
+@pytest.mark.parametrize("cameras", [0, 1, 4, 6])
+@pytest.mark.parametrize("known", ["truth", "prediction", "both"])
+def test_no_text_covers_another_and_all_cameras_are_there(parts, cameras, known):
+    meta, views, lines = parts
+    truth, prediction = maps(lines)
+    given = (truth if known != "prediction" else None, prediction if known != "truth" else None)
+    score = "F1 0.61 at 1.0 m, mAP 58.7 (val)"
+    figure = sample_figure(meta, views[:cameras], *given, CUT, score, width=800)
+    assert len(figure.findobj(Photograph)) == cameras
+    assert_nothing_overlaps(figure)
+
+
+def test_a_long_score_stands_below_the_name(parts):
+    meta, views, lines = parts
+    score = "a score that says everything about itself, with split, protocol and interval; " * 3
+    figure = sample_figure(meta, views[:1], maps(lines)[0], None, score=score, width=800)
+    assert_nothing_overlaps(figure)
+    assert "".join(score.split()) in "".join(words(figure).split())
+
+
+def test_the_legend_names_only_what_is_there(parts):
+    meta, views, lines = parts
+    truth, prediction = maps(lines)
+    alone = words(sample_figure(meta, views[:1], None, prediction, CUT))
+    assert "truth" not in alone
+    assert "best F1 at 1.0 m" in alone
+    assert "2 near-duplicates not drawn" in alone
+    known = words(sample_figure(meta, views[:1], truth, None))
+    assert "prediction" not in known
+    assert "score" not in known
+    assert "ground truth" in known
+    both = words(sample_figure(meta, views[:1], truth, prediction))
+    assert "prediction over ground truth" in both
+    assert "fallback" in both
+    assert "$" in words(sample_figure({**meta, "scene_name": "a_$b_c$"}, [], truth, None))
+
+
+@pytest.mark.parametrize("role", [TRUTH, PREDICTION], ids=lambda role: role.name)
+def test_lines_lie_on_photographs_where_they_project_to(parts, role):
+    meta, views, lines = parts
+    front, boundary = views[0], MapLines(lines[:1], np.array([2]), np.ones(1))
+    given = (boundary, None) if role is TRUTH else (None, boundary)
+    figure = sample_figure(meta, [front], *given)
+    picture = render(figure).astype(int)
+    left, top, right, _ = photograph_box(figure, figure.findobj(Photograph)[0])
+    u, v, depth, _ = front.lidar2img @ [lines[0][0, 0], 12.0, -HEIGHT, 1]
+    scale = (right - left) / front.image.shape[1]
+    x, y = int(left + (u / depth + 0.5) * scale), int(top + (v / depth + 0.5) * scale)
+    color = class_color(CLASSES, 2)
+    wanted = bgr(pale(color, role.tint))
+    around = picture[y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3)
+    assert (np.abs(around - wanted).max(axis=1) < 40).any()
+    assert (picture[y, left + right - x] == 90).all()  # nothing on the other side
+
+
+def test_several_predictions_stand_side_by_side(parts):
+    meta, views, lines = parts
+    truth, prediction = maps(lines)
+    figure = sample_figure(meta, views, truth, {"epoch 1": prediction, "epoch 9": prediction}, width=800)
+    assert len(figure.axes) == 2
+    assert {"epoch 1", "epoch 9"} <= {axis.get_title() for axis in figure.axes}
+    assert_nothing_overlaps(figure)
+
+
+def test_a_map_alone_is_no_wider_than_it_needs(parts):
+    _, _, lines = parts
+    truth, prediction = maps(lines)
+    one, three = map_figure(MapSpec(), None, prediction), map_figure(MapSpec(), truth, prediction)
+    assert render(one).shape[1] < 0.6 * render(three).shape[1]
+    assert_nothing_overlaps(one)
+
+
+def test_nothing_found_is_drawn_too(parts):
+    meta, views, _ = parts
+    nothing = MapLines([], np.array([]), np.array([]))
+    assert draw_sample(meta, views[:1], None, nothing, width=480).shape[1] == 480

@@ -1,40 +1,63 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
-from mapllava.geometry import arc_length
-from mapllava.visualization.style import class_color, dashes, densify, put_text, text_width
+from mapllava.structures.frames import CLASSES
+from mapllava.visualization.style import PALETTE, PAPER, TRUTH, bgr, class_color, class_form, pale
 
-BEND = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]])
-
-
-def test_densify_keeps_vertices_and_bounds_the_step():
-    dense = densify(BEND, 0.3)
-    steps = np.linalg.norm(np.diff(dense, axis=0), axis=1)
-    assert steps.max() <= 0.3 + 1e-12
-    for vertex in BEND:
-        assert np.abs(dense - vertex).sum(1).min() < 1e-12
-    assert arc_length(dense) == pytest.approx(7.0)
-    assert densify(np.c_[BEND, BEND[:, :1]], 1.0).shape[1] == 3
+ENOUGH, ENOUGH_OF_EIGHT = 40.0, 12.0  # maps are read by classes; curves have names beside them too
 
 
-def test_dashes_cover_every_other_stretch_round_the_bend():
-    pieces = dashes(BEND, 2.0)
-    assert [arc_length(p) for p in pieces] == pytest.approx([2.0, 2.0])
-    np.testing.assert_allclose(pieces[0], [[0, 0], [2, 0]])
-    np.testing.assert_allclose(pieces[1], [[3, 1], [3, 3]])
-    assert dashes(BEND, None)[0] is BEND
+def rgb(color):
+    return np.array(bgr(color)[::-1]) / 255
 
 
-def test_classes_differ_in_colour_whatever_they_are_called():
-    classes = ("divider", "ped_crossing", "boundary", "stop_line", "centerline")
-    colors = {class_color(classes, k) for k in range(5)}
-    assert len(colors) == 5
+def differences(colors):
+    """ΔE2000 of every pair, as it looks to most people, in deuteranopia and in protanopia (Machado 2009)."""
+    colour = pytest.importorskip("colour")
+    from colour.blindness import matrix_cvd_Machado2009
+
+    simulations = [
+        np.eye(3),
+        *(matrix_cvd_Machado2009(kind, 1.0) for kind in ("Deuteranomaly", "Protanomaly")),
+    ]
+    linear = colour.cctf_decoding(np.stack([rgb(color) for color in colors]), function="sRGB")
+    found = {}
+    for name, matrix in zip(("normal", "deuteranopia", "protanopia"), simulations, strict=True):
+        seen = colour.cctf_encoding(np.clip(linear @ matrix.T, 0, 1), function="sRGB")
+        lab = colour.XYZ_to_Lab(colour.sRGB_to_XYZ(seen))
+        for one, two in combinations(range(len(colors)), 2):
+            delta = colour.delta_E(lab[one], lab[two], method="CIE 2000")
+            found[name, colors[one], colors[two]] = float(delta)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")  # colour-science's own remark on its pre-computed matrices
+def test_colours_stay_apart_for_colour_blind_eyes():
+    classes = differences([class_color(CLASSES, label) for label in range(len(CLASSES))])
+    assert min(classes.values()) > ENOUGH, classes
+    assert min(differences(PALETTE).values()) > ENOUGH_OF_EIGHT
+
+
+def luminance(color):
+    value = rgb(color)
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+@pytest.mark.parametrize("label", range(3))
+def test_lines_stand_out_on_paper_and_truth_is_paler_than_a_prediction(label):
+    color = class_color(CLASSES, label)
+    assert (luminance(PAPER) + 0.05) / (luminance(color) + 0.05) >= 2.95
+    assert luminance(pale(color)) > 1.4 * luminance(color)
+    assert pale(color, 0.0) == color
+    assert pale(color, 1.0) == PAPER
+    assert TRUTH.tint > 0.3
+
+
+def test_classes_differ_in_form_too_whatever_they_are_called():
+    classes = (*CLASSES, "stop_line", "centerline")
+    assert len({class_color(classes, k) for k in range(5)}) == 5
+    assert len({class_form(classes, k) for k in range(5)}) == 5
     assert class_color(("boundary", "divider"), 1) == class_color(classes, 0)
-
-
-def test_text_lands_where_it_is_told():
-    image = np.full((40, 200, 3), 255, dtype=np.uint8)
-    put_text(image, "30", (190, 30), (0, 0, 0), 15, "right")
-    columns = np.flatnonzero((image < 128).any(axis=(0, 2)))
-    assert columns.max() <= 190
-    assert columns.min() >= 190 - text_width("30", 15) - 2

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.visualization.charts import INK, UNSURE, open_chart, place_legend
+from mapllava.visualization.charts import open_chart, place_legend
+from mapllava.visualization.style import INK, UNSURE
 
 _DECADES = 4
 
@@ -25,7 +26,7 @@ def draw_diagnosis(found: Mapping[str, Any], folder: str | Path) -> list[Path]:
         Paths of the pictures that were drawn; a section that is missing has none.
 
     Raises:
-        MapLLaVAError: If Matplotlib is missing, or one cannot be written.
+        MapLLaVAError: If one cannot be written.
     """
     drawn = []
     for section, (name, draw) in _PICTURES.items():

@@ -11,7 +11,8 @@ import numpy as np
 
 from mapllava.analysis.run.run_record import Curve, RunRecord
 from mapllava.errors import MapLLaVAError
-from mapllava.visualization.charts import INK, MUTED, open_chart, place_legend, set_top
+from mapllava.visualization.charts import open_chart, place_legend, set_top
+from mapllava.visualization.style import INK, MUTED
 
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _SMOOTH = 25  # a smoothed point is a mean over a 25th of the curve
@@ -35,7 +36,7 @@ def draw_runs(runs: Sequence[RunRecord], path: str | Path, log_loss: bool = True
         The path.
 
     Raises:
-        MapLLaVAError: If there is no run, Matplotlib is missing, or the file cannot be written.
+        MapLLaVAError: If there is no run, the file cannot be written.
     """
     if not runs:
         raise MapLLaVAError("no run to draw: give at least one run folder")

@@ -29,7 +29,8 @@ class MapVisualizationHook(Hook):
         num_samples: Pictures each time; None draws every sample, as it comes and without a score.
         interval: In epochs, or in validations where training counts iterations.
         out_dir: Folder; None takes the run folder.
-        score_thr: Predictions below are not drawn. Drawing only: scores cut nothing.
+        score_thr: Lowest score drawn: a number, or a dict with ``thresholds`` per class and their ``source``;
+            None takes 0.3 and says so. Drawing only: scores cut nothing.
 
     Raises:
         ValueError: If ``num_samples`` or ``interval`` is below 1.
@@ -42,7 +43,7 @@ class MapVisualizationHook(Hook):
         num_samples: int | None = 8,
         interval: int = 1,
         out_dir: str | None = None,
-        score_thr: float = 0.3,
+        score_thr: float | dict[str, Any] | None = None,
     ) -> None:
         if interval < 1 or (num_samples is not None and num_samples < 1):
             raise ValueError(f"num_samples is {num_samples}, interval {interval}: both must be at least 1")

@@ -2,7 +2,7 @@ import cv2
 import pytest
 
 from mapllava.analysis.diagnosis.pictures import draw_diagnosis
-from mapllava.visualization.charts import PALETTE, UNSURE
+from mapllava.visualization.style import PALETTE, UNSURE
 
 SET = {"split": "city val", "samples": 4, "scenes": 2}
 
