@@ -22,6 +22,7 @@ SCOPE = "mapllava"
 
 _MODELS = ["mapllava.models"]
 _ENGINE = ["mapllava.engine"]
+_METRICS = ["mapllava.evaluation.metrics"]
 _DATASETS = ["mapllava.datasets"]
 _TASKS = ["mapllava.models.task_modules"]
 
@@ -55,13 +56,21 @@ PARAM_SCHEDULERS = Registry(
 )
 LOG_PROCESSORS = Registry("log processor", parent=_root.LOG_PROCESSORS, scope=SCOPE, locations=_ENGINE)
 
-METRICS = Registry("metric", parent=_root.METRICS, scope=SCOPE, locations=["mapllava.evaluation"])
-EVALUATOR = Registry("evaluator", parent=_root.EVALUATOR, scope=SCOPE, locations=["mapllava.evaluation"])
+METRICS = Registry("metric", parent=_root.METRICS, scope=SCOPE, locations=_METRICS)
+EVALUATOR = Registry(
+    "evaluator", parent=_root.EVALUATOR, scope=SCOPE, locations=["mapllava.evaluation.metrics"]
+)
 VISUALIZERS = Registry(
-    "visualizer", parent=_root.VISUALIZERS, scope=SCOPE, locations=["mapllava.visualization"]
+    "visualizer",
+    parent=_root.VISUALIZERS,
+    scope=SCOPE,
+    locations=["mapllava.visualization.map_visualizer"],
 )
 VISBACKENDS = Registry(
-    "vis backend", parent=_root.VISBACKENDS, scope=SCOPE, locations=["mapllava.visualization"]
+    "vis backend",
+    parent=_root.VISBACKENDS,
+    scope=SCOPE,
+    locations=["mapllava.visualization.tensorboard_backend"],
 )
 INFERENCERS = Registry("inferencer", parent=_root.INFERENCERS, scope=SCOPE, locations=["mapllava.apis"])
 

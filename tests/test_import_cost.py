@@ -22,6 +22,7 @@ def loaded_after(statement: str) -> set[str]:
         ("import mapllava.structures.frames, mapllava.structures.map_elements, mapllava.geometry",
          ("torch", "mmengine", "transformers", "nuscenes")),
         ("import mapllava.gt_cache", ("transformers", "nuscenes", "matplotlib")),
+        ("import mapllava.visualization, mapllava.evaluation", ("torch", "mmengine", "matplotlib")),
         ("import mapllava.models",
          ("nuscenes", "mmcv", "matplotlib", "shapely", "mapllava.datasets", "mapllava.sources")),
         ("import mapllava.apis.inference\nfrom mapllava.config.trusted import _PARTS\n"

@@ -1,8 +1,11 @@
 """Scoring of vector maps: the score itself, MMEngine's adapter, results files and what they tell."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from mapllava.evaluation.formats import read_results, write_results
 from mapllava.evaluation.functional import PROTOCOLS, chamfer_average_precision
-from mapllava.evaluation.metrics import VectorMapMetric
 from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults, load_results
 from mapllava.evaluation.results_writer import save_results, write_results_stream
@@ -15,6 +18,9 @@ from mapllava.evaluation.scoring import (
     pair_with_cache,
     score_results,
 )
+
+if TYPE_CHECKING:
+    from mapllava.evaluation.metrics import VectorMapMetric
 
 __all__ = [
     "PROTOCOLS",
@@ -37,3 +43,11 @@ __all__ = [
     "write_results",
     "write_results_stream",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "VectorMapMetric":  # MMEngine's adapter; everything else here needs neither it nor torch
+        from mapllava.evaluation.metrics import VectorMapMetric
+
+        return VectorMapMetric
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

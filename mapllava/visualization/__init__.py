@@ -1,9 +1,14 @@
-"""Pictures of vector maps: from above, on camera images, and of whole samples (Matplotlib)."""
+"""Pictures of vector maps: from above, on camera images, and of whole samples (Matplotlib).
+
+What stands on MMEngine is loaded on first use: processes that only draw need none of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from mapllava.visualization.camera_overlay import camera_lines, on_ground, project_line
-from mapllava.visualization.from_data_sample import camera_views
 from mapllava.visualization.map_axes import draw_map_axes
-from mapllava.visualization.map_visualizer import MapVisualizer, picture_of
 from mapllava.visualization.sample_picture import (
     CameraView,
     MapLines,
@@ -12,9 +17,13 @@ from mapllava.visualization.sample_picture import (
     sample_figure,
 )
 from mapllava.visualization.style import PREDICTION, TRUTH
-from mapllava.visualization.tensorboard_backend import OptionalTensorboardVisBackend
 from mapllava.visualization.thinning import thin
 from mapllava.visualization.write import render, write_picture
+
+if TYPE_CHECKING:
+    from mapllava.visualization.from_data_sample import camera_views
+    from mapllava.visualization.map_visualizer import MapVisualizer, picture_of
+    from mapllava.visualization.tensorboard_backend import OptionalTensorboardVisBackend
 
 __all__ = [
     "PREDICTION",
@@ -36,3 +45,19 @@ __all__ = [
     "thin",
     "write_picture",
 ]
+
+
+_LATER = {
+    "camera_views": "from_data_sample",
+    "MapVisualizer": "map_visualizer",
+    "picture_of": "map_visualizer",
+    "OptionalTensorboardVisBackend": "tensorboard_backend",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
