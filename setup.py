@@ -35,7 +35,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["mapllava", "mapllava.*"]),
-    package_data={"mapllava": ["**/*.json", "**/*.txt"]},
+    package_data={"mapllava": ["**/*.json", "**/*.txt", "**/*.html", "**/*.css", "**/*.js"]},
     entry_points={"console_scripts": ["mapllava = mapllava.__main__:main"]},
     install_requires=read_requirements("runtime"),
     extras_require={

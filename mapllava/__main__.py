@@ -30,6 +30,7 @@ COMMANDS = {
     "test": "score a trained model, draw what it predicts",
     "analyze": "draw how runs went, and compare them",
     "diagnose": "what a trained model uses, what it knows, where its gradients go",
+    "report": "one page of HTML: scores, curves, errors, maps to zoom into",
     "eval": "score a results file without a model, or compare two",
     "convert results": "results files between mapllava, MapTR, StreamMapNet and MapTracker",
     "convert to-hf": "a trained model's file to a Hugging Face folder",

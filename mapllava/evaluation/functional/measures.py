@@ -7,11 +7,34 @@ import numpy as np
 _EPS = float(np.finfo(np.float32).eps)
 
 
+def precision_recall(scores: np.ndarray, found: np.ndarray, num_gt: int) -> dict[str, np.ndarray]:
+    """Precision and recall after each prediction, by descending score, ties as they stand.
+
+    Args:
+        scores: ``(P,)``.
+        found: ``(T, P)`` bool, true positives at each threshold.
+        num_gt: Number of ground-truth lines.
+
+    Returns:
+        ``score`` (P,), and ``recall``, ``precision`` and ``envelope`` (the best precision from this recall
+        on), each (T, P), in [0, 1].
+
+    Source: PASCAL VOC 2010 development kit, as in MapTR's evaluator, restated.
+    """
+    order = np.argsort(-scores, kind="stable")
+    hits = found[:, order]
+    true = np.cumsum(hits, axis=1)
+    precision = true / np.arange(1, hits.shape[1] + 1)
+    # The best precision from here on: a running maximum from the right
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    recall = true / max(num_gt, _EPS)
+    return {"score": scores[order], "recall": recall, "precision": precision, "envelope": envelope}
+
+
 def average_precision(scores: np.ndarray, found: np.ndarray, num_gt: int) -> np.ndarray:
     """Area under the precision envelope over the steps of recall.
 
-    Predictions are ordered by descending score, ties as they stand. There is no score cut and no
-    limit on their number.
+    There is no score cut and no limit on the number of predictions.
 
     Args:
         scores: ``(P,)``.
@@ -21,18 +44,13 @@ def average_precision(scores: np.ndarray, found: np.ndarray, num_gt: int) -> np.
     Returns:
         ``(T,)`` float64 in [0, 1]; 0 where there is no ground truth.
 
-    Source: PASCAL VOC 2010 development kit, as in MapTR's evaluator, restated.
+    Source: as :func:`precision_recall`.
     """
     if num_gt == 0 or len(scores) == 0:
         return np.zeros(len(found))
-    hits = found[:, np.argsort(-scores, kind="stable")]
-    true = np.cumsum(hits, axis=1)
-    recall = true / max(num_gt, _EPS)
-    precision = true / np.arange(1, hits.shape[1] + 1)
-    # The best precision from here on: a running maximum from the right
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    steps = np.diff(recall, axis=1, prepend=0.0)
-    return (steps * envelope).sum(axis=1)
+    curve = precision_recall(scores, found, num_gt)
+    steps = np.diff(curve["recall"], axis=1, prepend=0.0)
+    return (steps * curve["envelope"]).sum(axis=1)
 
 
 def best_f1(scores: np.ndarray, found: np.ndarray, num_gt: int) -> dict[str, np.ndarray]:

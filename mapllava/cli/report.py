@@ -1,0 +1,155 @@
+"""One page of HTML that shows what a results file is worth, and its maps."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mapllava import gt_cache
+from mapllava.cli.command_line import say
+from mapllava.errors import MapLLaVAError
+from mapllava.progress import busy
+from mapllava.version import __version__
+
+DESCRIPTION = """\
+Write a report page: one HTML file with scores and their intervals, precision-recall curves, errors by
+distance, class, length and location, reliability of the scores, best and worst samples, and every
+sample's map to zoom into. With two results files, both side by side and whether one is better. The page
+needs no network and no other file: send it as it is. Without a GT cache it shows the predictions alone.
+"""
+EPILOG = """\
+examples:
+  %(prog)s run.results.json --cache gt_cache_v1.0-trainval_val.pkl
+  %(prog)s old.json new.json --cache CACHE --protocol strict --out strict.html
+  %(prog)s run.results.json --out predictions.html
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    from mapllava.evaluation.formats import KINDS
+    from mapllava.evaluation.functional import PROTOCOLS
+
+    add = parser.add_argument
+    add("results", nargs="+", type=Path, help="one results file, or two to compare")
+    add("--cache", type=Path, help="GT cache of the split that was predicted; without it there is no truth")
+    add("--out", type=Path, default=Path("report.html"), help="file to write (default: report.html)")
+    add("--protocol", default="maptr", help=f"one of {', '.join(PROTOCOLS)} (default: maptr)")
+    add("--thresholds", nargs="+", type=float, metavar="M", help="metres, instead of the protocol's")
+    add("--from", dest="kind", choices=KINDS, help="kind of the files, where the content does not tell")
+    add("--bootstrap", type=int, metavar="N", help="draws, 0 for none (default: 1000)")
+    add("--seed", type=int, default=0, help="seed of the draws (default: 0)")
+    add("--scenes", nargs="+", metavar="S", help="only these scenes: names, or a JSON file with a list")
+    add(
+        "--min-score",
+        type=float,
+        default=0.05,
+        metavar="S",
+        help="predictions with a lower score do not travel with the page; they count in the score "
+        "(default: 0.05)",
+    )
+    add("--samples", type=int, default=8, metavar="N", help="best and worst samples to list (default: 8)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, score, write."""
+    from mapllava.visualization.report_page import write_report
+
+    if len(args.results) > 2:
+        raise MapLLaVAError(f"{len(args.results)} results files: give one, or two to compare")
+    shown = sys.stderr.isatty()
+    page = with_truth(args, shown) if args.cache is not None else without_truth(args, shown)
+    path = write_report(args.out, page, shown)
+    say(f"{path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser, or send it as it is")
+
+
+def with_truth(args: argparse.Namespace, shown: bool) -> Any:
+    """The page of results that are compared with the truth."""
+    from mapllava.evaluation.breakdown import break_down
+    from mapllava.evaluation.formats import read_results
+    from mapllava.evaluation.scoring import compare, evaluate_maps, pair_with_cache, read_scene_names
+    from mapllava.visualization.report_page.page import Page
+    from mapllava.visualization.report_page.runs import Run, choose_cuts, score_samples
+
+    cache, scenes = gt_cache.load(args.cache), read_scene_names(args.scenes)
+    entries = [e for e in cache["data_list"] if scenes is None or e.get("scene_name") in set(scenes)]
+    runs, scored = [], []
+    for path in args.results:
+        with busy(f"reading {path}", shown):
+            results = read_results(path, cache, args.kind)
+            maps = pair_with_cache(results, cache, args.protocol, args.thresholds, scenes)
+        probable = all(np.all((m["scores"] >= 0) & (m["scores"] <= 1)) for m in results.results.values())
+        measures = ("ece",) if probable else ()
+        done = evaluate_maps(maps, str(path), measures, args.bootstrap, args.seed, progress=shown)
+        with busy("taking it apart", shown):
+            row = len(maps.protocol.thresholds) // 2
+            cuts, chosen_by = choose_cuts(results, done, row)
+            parts = break_down(done, entries, cuts)
+        runs.append(Run(str(path), results, cuts, chosen_by, done, parts, score_samples(done, cuts, row)))
+        scored.append(done)
+    maps = scored[0].maps
+    comparison = compare(*scored) if len(scored) == 2 else None
+    facts = [
+        ("split", maps.split),
+        ("protocol", maps.protocol.title),
+        ("samples", f"{len(maps.predictions)} in {len(maps.scenes)} scenes"),
+        ("true lines", str(int(sum(scored[0].score["num_gt"])))),
+        *facts_of(args.results, cache["metainfo"]),
+    ]
+    return Page(maps.spec, runs, entries, comparison, facts, args.min_score, args.samples)
+
+
+def without_truth(args: argparse.Namespace, shown: bool) -> Any:
+    """The page of predictions alone."""
+    from mapllava.evaluation import load_results
+    from mapllava.visualization.report_page.page import Page
+    from mapllava.visualization.report_page.runs import Run, choose_cuts
+
+    runs: list[Run] = []
+    for path in args.results:
+        with busy(f"reading {path}", shown):
+            results = load_results(path, runs[0].results.map_spec if runs else None)
+        if not results.results:
+            raise MapLLaVAError(f"{results.name}: it holds no sample at all: predict again")
+        cuts, chosen_by = choose_cuts(results)
+        runs.append(Run(str(path), results, cuts, chosen_by))
+    first = runs[0].results
+    facts = [("split", first.split), ("samples", str(len(first.results))), *facts_of(args.results)]
+    return Page(first.map_spec, runs, None, None, facts, args.min_score, args.samples)
+
+
+def facts_of(paths: Sequence[Path], metainfo: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
+    """Where the numbers come from: files with a digest, versions, time."""
+    facts = []
+    for path in paths:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        facts.append(("results", f"{path} (sha256 {digest})"))
+    if metainfo is not None:
+        facts.append(("source", str(metainfo.get("version", "unknown"))))
+        facts.append(("GT cache", str(metainfo.get("fingerprint", ""))[:12] or "no fingerprint"))
+    facts.append(("mapllava", " ".join(filter(None, (__version__, commit())))))
+    facts.append(("made", datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")))
+    return facts
+
+
+def commit() -> str:
+    """The commit of the checkout that mapllava runs from, empty where it is installed or git is missing."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "--short", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,79 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from mapllava import gt_cache
+from mapllava.__main__ import run_command
+from mapllava.evaluation import MapResults, save_results
+from mapllava.structures import MapSpec
+
+
+@pytest.fixture(scope="module")
+def files(city_cache, tmp_path_factory):
+    """Results on the validation cache: the ground truth moved a little, and more."""
+    content = gt_cache.load(city_cache["val"])
+    meta = content["metainfo"]
+    spec = MapSpec.from_config({key: meta[key] for key in ("frame", "roi", "classes")})
+    folder, out = tmp_path_factory.mktemp("results"), []
+    for name, sigma in (("good", 0.1), ("bad", 1.0)):
+        rng = np.random.default_rng(1)
+        maps = {
+            entry["sample_token"]: {
+                "points": [p["points"] + rng.normal(size=2) * sigma for p in entry["polylines"]],
+                "labels": [p["label"] for p in entry["polylines"]],
+                "scores": rng.random(len(entry["polylines"])),
+            }
+            for entry in content["data_list"]
+        }
+        results = MapResults(spec, meta["split"], maps, meta["version"])
+        out.append(save_results(folder / f"{name}.results.json", results))
+    return out
+
+
+def run(tool, *arguments):
+    return run_command(tool, [str(a) for a in arguments])
+
+
+def test_the_page_of_one_file_has_the_score_of_eval(files, city_cache, tmp_path, capsys):
+    page, score = tmp_path / "new" / "report.html", tmp_path / "score.json"
+    assert run("report", files[0], "--cache", city_cache["val"], "--out", page) == 0
+    assert str(page) in capsys.readouterr().out
+    assert run("eval-results", files[0], "--cache", city_cache["val"], "--json", score) == 0
+    values, text = json.loads(score.read_text()), page.read_text()
+    assert f"<span>{100 * values['mAP']:.1f}</span> mAP" in text
+    low, high = values["interval_95"]["mAP"]
+    assert f"95 % interval {100 * low:.1f} to {100 * high:.1f}" in text
+    for index, row in enumerate(values["ap"]):
+        cells = re.findall(rf'<th scope="row">{values["class_names"][0]}</th>(.*?)</tr>', text)[0]
+        assert f"<td>{100 * row[0]:.1f}</td>" in cells, index
+
+
+def test_two_files_get_eval_s_verdict(files, city_cache, tmp_path, capsys):
+    page, score = tmp_path / "report.html", tmp_path / "score.json"
+    assert run("report", *files, "--cache", city_cache["val"], "--out", page) == 0
+    assert run("eval-results", *files, "--cache", city_cache["val"], "--json", score) == 0
+    assert json.loads(score.read_text())["verdict"] in page.read_text()
+
+
+def test_without_a_cache_it_shows_predictions_alone(files, tmp_path):
+    page = tmp_path / "report.html"
+    assert run("report", files[0], "--out", page) == 0
+    assert "no truth to compare with" in page.read_text()
+
+
+def test_a_cache_of_another_split_is_refused_as_by_eval(files, city_cache, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    assert run("report", files[0], "--cache", city_cache["train"], "--out", page) == 2
+    said = capsys.readouterr().err
+    assert run("eval-results", files[0], "--cache", city_cache["train"]) == 2
+    assert said == capsys.readouterr().err
+    assert not page.exists()
+
+
+def test_three_files_and_a_missing_one_are_refused(files, tmp_path, capsys):
+    assert run("report", *files, files[0]) == 2
+    assert "one, or two to compare" in capsys.readouterr().err
+    assert run("report", tmp_path / "none.json") == 2
+    assert "none.json" in capsys.readouterr().err
