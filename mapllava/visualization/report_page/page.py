@@ -113,7 +113,7 @@ def page_data(page: Page) -> dict[str, Any]:
     evaluation = page.runs[0].evaluation
     return {
         "classes": [
-            {"name": name, "color": hex_color(spec.classes, label), "area": name in AREA_CLASSES}
+            {"name": name, "color": class_color(spec.classes, label), "area": name in AREA_CLASSES}
             for label, name in enumerate(spec.classes)
         ],
         "region": [corners.min(axis=0).tolist(), corners.max(axis=0).tolist()],
@@ -135,12 +135,6 @@ def page_data(page: Page) -> dict[str, Any]:
         ],
         "samples": sample_index(page.samples, page.runs),
     }
-
-
-def hex_color(classes: tuple[str, ...], label: int) -> str:
-    """The class's colour as ``#rrggbb``."""
-    blue, green, red = class_color(classes, label)
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _score_range(page: Page) -> list[float]:
