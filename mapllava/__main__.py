@@ -32,6 +32,8 @@ COMMANDS = {
     "diagnose": "what a trained model uses, what it knows, where its gradients go",
     "report": "one page of HTML: scores, curves, errors, maps to zoom into",
     "eval": "score a results file without a model, or compare two",
+    "browse": "samples as pictures: after augmentation, predictions side by side, best and worst",
+    "video": "a scene as a video: cameras, map, prediction and ground truth",
     "convert results": "results files between mapllava, MapTR, StreamMapNet and MapTracker",
     "convert to-hf": "a trained model's file to a Hugging Face folder",
     "convert from-hf": "such a folder back to a model file",

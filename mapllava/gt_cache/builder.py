@@ -238,7 +238,7 @@ def _run(jobs: Iterator[SceneJob | None], total: int, workers: int, progress: bo
 
 
 def _run_parallel(jobs: Iterator[SceneJob | None], workers: int, advance: Any) -> None:
-    with ProcessPoolExecutor(workers, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, initializer=end_with_parent) as pool:
         running: set[Future[None]] = set()
         try:
             while True:
@@ -257,7 +257,7 @@ def _run_parallel(jobs: Iterator[SceneJob | None], workers: int, advance: Any) -
             raise
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this worker when its parent is killed; a pool's workers would wait for work for ever."""
     parent = multiprocessing.parent_process()
 

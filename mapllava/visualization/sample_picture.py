@@ -119,11 +119,11 @@ def _stacked(
     rows, ahead = arrange(views, shown.spec.frame)
     heights = row_heights(rows, _WIDTH - 2 * _MARGIN, _GAP, 0.3 * _WIDTH)
     room = _WIDTH - 2 * _MARGIN - _SIDE
-    size = _map_size(shown.spec, room / len(panels), _MAP_HEIGHT)
+    size = map_size(shown.spec, room / len(panels), _MAP_HEIGHT)
     gap = min(40.0, (room - size[0] * len(panels)) / max(len(panels) - 1, 1))
     used = (size[0] + gap) * len(panels) - gap
     room, paper = (room, _WIDTH) if rows else (used, _WIDTH - room + used)
-    head, draw_head = _header(meta, score, paper)
+    head, draw_head = header(meta, score, paper)
     middle = max(size[1], _LEGEND) + 2 * _GAP
     tall = head + sum(heights) + _GAP * len(rows) + middle + (_MARGIN - _GAP if rows else 0)
     page = Page(paper, tall, round(width * paper / _WIDTH))
@@ -136,7 +136,7 @@ def _stacked(
             )
             y += middle
         if number < len(rows):
-            _draw_row(page, rows[number], (_MARGIN, y, _WIDTH - 2 * _MARGIN, heights[number]), shown, meta)
+            draw_row(page, rows[number], (_MARGIN, y, _WIDTH - 2 * _MARGIN, heights[number]), shown, meta)
             y += heights[number] + _GAP
     return page.figure
 
@@ -147,9 +147,9 @@ def _draw_maps(page: Page, shown: Shown, meta: Mapping[str, Any], box: Box, step
     bottom = top + 12
     for block in blocks_of(shown, meta):
         bottom = block(page, left, bottom, _SIDE - 40) + 22
-    wide = _map_size(shown.spec, step, height)[0]
+    wide = map_size(shown.spec, step, height)[0]
     for number, panel in enumerate(shown.panels()):
-        _draw_panel(page, shown.spec, panel, (left + side + number * step, top, wide, height))
+        draw_panel(page, shown.spec, panel, (left + side + number * step, top, wide, height))
 
 
 def _beside(
@@ -158,23 +158,23 @@ def _beside(
     """One map, as high as the cameras beside it and the legend under them."""
     from mapllava.visualization.page import Page
 
-    head, draw_head = _header(meta, score, _WIDTH)
+    head, draw_head = header(meta, score, _WIDTH)
     rows, _ = arrange(views, shown.spec.frame)
     strip = 150.0
     inner = _WIDTH - 2 * _MARGIN - 20
     low, high = 200.0, 1400.0
     for _ in range(30):  # the map grows, the cameras shrink, until both are as high
         tall = (low + high) / 2
-        size = _map_size(shown.spec, 0.6 * inner, tall)
+        size = map_size(shown.spec, 0.6 * inner, tall)
         heights = row_heights(rows, inner - size[0], _GAP, 0.42 * _WIDTH)
         cameras = sum(heights) + _GAP * (len(rows) - 1) + strip
         low, high = (tall, high) if size[1] < cameras and size[1] >= tall - 1 else (low, tall)
     page = Page(_WIDTH, head + max(size[1], cameras) + _MARGIN, width)
     draw_head(page)
-    _draw_panel(page, shown.spec, shown.panels()[0], (_MARGIN, head, *size))
+    draw_panel(page, shown.spec, shown.panels()[0], (_MARGIN, head, *size))
     left, y = _MARGIN + size[0] + 20, head
     for row, height in zip(rows, heights, strict=True):
-        _draw_row(page, row, (left, y, inner - size[0], height), shown, meta)
+        draw_row(page, row, (left, y, inner - size[0], height), shown, meta)
         y += height + _GAP
     blocks = blocks_of(shown, meta)
     share = (inner - size[0] - 40 * (len(blocks) - 1)) / len(blocks)
@@ -183,20 +183,21 @@ def _beside(
     return page.figure
 
 
-def _map_size(spec: MapSpec, room: float, height: float) -> tuple[float, float]:
+def map_size(spec: MapSpec, room: float, height: float) -> tuple[float, float]:
     """Width and height of a map with its numbers and title, within what there is."""
     along, across = spec.roi.length_and_width(spec.frame)
     scale = min((room - _LEFT - _RIGHT) / across, (height - _TOP - _BOTTOM) / along)
     return across * scale + _LEFT + _RIGHT, along * scale + _TOP + _BOTTOM
 
 
-def _draw_panel(page: Page, spec: MapSpec, panel: tuple[str, Any], box: Box) -> None:
+def draw_panel(page: Page, spec: MapSpec, panel: tuple[str, Any], box: Box) -> None:
+    """Draw a map with its numbers and title into a box of :func:`map_size`; ``panel`` is title and layers."""
     left, top, width, height = box
     inside = (left + _LEFT, top + _TOP, width - _LEFT - _RIGHT, height - _TOP - _BOTTOM)
     draw_map_axes(page.axes(inside), spec, panel[1], panel[0])
 
 
-def _header(meta: Mapping[str, Any], score: str, width: float) -> tuple[float, Any]:
+def header(meta: Mapping[str, Any], score: str, width: float) -> tuple[float, Any]:
     """Height of the header, and what draws it: name on the left, score on the right or below."""
     from mapllava.visualization.page import fitting, text_width, wrap
 
@@ -223,7 +224,8 @@ def _header(meta: Mapping[str, Any], score: str, width: float) -> tuple[float, A
     return 60.0 + 25 * len(lines), draw
 
 
-def _draw_row(page: Page, row: Sequence[CameraView], box: Box, shown: Shown, meta: Mapping[str, Any]) -> None:
+def draw_row(page: Page, row: Sequence[CameraView], box: Box, shown: Shown, meta: Mapping[str, Any]) -> None:
+    """Draw cameras side by side in the middle of a box of their height, with what is shown on photographs."""
     from mapllava.visualization.page import rows_of
 
     left, top, width, height = box
