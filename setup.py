@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 
@@ -24,6 +26,20 @@ def read_version() -> str:
     return match.group(1)
 
 
+class BuildWithConfigs(build_py):
+    """Puts configs/ into the package of a wheel; an editable installation reads the checkout's own."""
+
+    def run(self) -> None:
+        """Build anew, then copy."""
+        package = Path(self.build_lib) / "mapllava"
+        if not self.editable_mode:
+            shutil.rmtree(package, ignore_errors=True)  # an earlier build's, with modules that are gone
+        super().run()
+        if not self.editable_mode:
+            left_out = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / "configs", package / "configs", ignore=left_out)
+
+
 EXTRAS = ("dev", "docs", "tensorboard", "wandb", "lora", "quant", "gpu")
 
 setup(
@@ -35,7 +51,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=find_packages(include=["mapllava", "mapllava.*"]),
-    package_data={"mapllava": ["**/*.json", "**/*.txt", "**/*.html", "**/*.css", "**/*.js"]},
+    package_data={
+        "mapllava": ["**/*.json", "**/*.txt", "**/*.html", "**/*.css", "**/*.js", "demo/*", "demo/**/*"]
+    },
+    cmdclass={"build_py": BuildWithConfigs},
     entry_points={"console_scripts": ["mapllava = mapllava.__main__:main"]},
     install_requires=read_requirements("runtime"),
     extras_require={

@@ -24,6 +24,8 @@ COMMANDS = {
     "cache diff": "what two caches do not share",
     "cache audit": "how much of an evaluation set lies in streets of the training set",
     "cache constant-map": "score the best constant map, which a model has to beat",
+    "configs list": "mapllava's own configs, each with a line of what it is",
+    "configs copy": "begin a config of one's own from one of them",
     "configs show": "a config as a run builds from it, and where each value comes from",
     "plan": "what a config needs, and which settings make it fit a GPU",
     "train": "train a model",
@@ -69,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if first in ("-h", "--help"):
         sys.stdout.write(overview())
         return 0
+    if first == "--print-completion" and len(words) == 2:
+        return exit_status(partial(_print_completion, words[1]))
     sys.stderr.write(f"error: {_unknown(words)}\n" if words else overview())
     return 2
 
@@ -77,9 +81,17 @@ def overview() -> str:
     """All commands, a line each, with an example."""
     listed = "\n".join(f"  {name:<20} {what}" for name, what in COMMANDS.items())
     return (
-        f"usage: mapllava COMMAND [options]; mapllava COMMAND --help; mapllava --version\n\n{listed}\n\n"
+        f"usage: mapllava COMMAND [options]; mapllava COMMAND --help; mapllava --version;\n"
+        f"       mapllava --print-completion bash|zsh|fish|tcsh|powershell\n\n{listed}\n\n"
         f"{STATUSES}\nexamples:\n  mapllava doctor\n  mapllava train --help\n"
+        "  mapllava --print-completion bash > ~/.local/share/bash-completion/completions/mapllava\n"
     )
+
+
+def _print_completion(shell: str) -> None:
+    from mapllava.cli.completion import script  # here, because plain use does not need it
+
+    sys.stdout.write(script(COMMANDS, set_up, shell))
 
 
 def _unknown(words: Sequence[str]) -> str:

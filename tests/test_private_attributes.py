@@ -33,6 +33,7 @@ ALLOWED = {
         "_is_lazy_import": "mmengine.config:Config",
         "_get_base_files": "mmengine.config:Config",
     },
+    "config/base_files.py": {"_get_cfg_path": "mmengine.config:Config"},
     "datasets/concat_dataset.py": {"_metainfo": "mmengine.dataset:ConcatDataset"},
     "datasets/map_dataset.py": {"_metainfo": "mmengine.dataset:BaseDataset"},
     "engine/hooks/map_visualization_hook.py": {"_after_iter": "mmengine.hooks:Hook"},

@@ -168,7 +168,7 @@ class MapPredictor:
         except KeyError as error:
             raise MapLLaVAError(
                 f"the model's test pipeline asks for {error}, which images and matrices do not give: "
-                "predict through its data set (tools/test.py)"
+                "predict through its data set (mapllava test)"
             ) from error
 
     def predict_prepared(self, samples: Sequence[dict[str, Any]]) -> list[MapLines]:

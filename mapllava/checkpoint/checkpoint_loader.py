@@ -1,6 +1,6 @@
 """What MMEngine's ``CheckpointLoader`` opens: files on this disk, read without running anything in them.
 
-It serves ``load_from``, ``resume``, ``tools/test.py`` and ``init_cfg=dict(type='Pretrained')``. MMEngine's
+It serves ``load_from``, ``resume``, ``mapllava test`` and ``init_cfg=dict(type='Pretrained')``. MMEngine's
 own schemes unpickle what they fetch from a URL, and its runners evaluate a ``meta['config']`` as Python.
 """
 

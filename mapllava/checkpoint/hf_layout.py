@@ -159,7 +159,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         return {key: content[key] for key in ("meta", "tensors", "merged")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MapLLaVAError(
-            f"'{path}' is not of a folder that tools/convert_checkpoint.py to-hf has written "
+            f"'{path}' is not of a folder that mapllava convert to-hf has written "
             f"({type(error).__name__}: {error})"
         ) from error
 

@@ -99,7 +99,7 @@ def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
     version = meta["format_version"]
     if version == 1:
         raise MapLLaVAError(
-            f"'{path}' is of format 1, which does not hold its config: evaluate it with python tools/test.py "
+            f"'{path}' is of format 1, which does not hold its config: evaluate it with mapllava test "
             "CONFIG CHECKPOINT; training that goes on from it (--resume) writes complete files"
         )
     if version not in (_PROMPT_IN_PIPELINE, FORMAT_VERSION):

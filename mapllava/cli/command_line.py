@@ -5,11 +5,26 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config
+from mapllava.config.packaged import own_config, packaged_config
 
-from mapllava.config.options import OptionsAction
-from mapllava.config.read import load_config
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+
+def add_config(parser: argparse.ArgumentParser, **settings: Any) -> None:
+    """The config that a command is about: a file, or the name of one of mapllava's own."""
+    settings.setdefault("help", "config file, or a name of 'mapllava configs list': stage2/synthetic")
+    parser.add_argument("config", type=chosen_config, **settings)
+
+
+def chosen_config(name: str) -> str:
+    """The config that is meant, said where a file of the user's own goes before mapllava's of that name."""
+    own, ours = own_config(name), packaged_config(name)
+    if own and ours and not own.samefile(ours):
+        sys.stderr.write(f"config: {own.resolve()}, not mapllava's own of that name (mapllava::{name})\n")
+    return name
 
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +40,8 @@ def add_plugins(parser: argparse.ArgumentParser) -> None:
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """The options of what reads a config."""
+    from mapllava.config.options import OptionsAction  # here, because it brings in mmengine
+
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -49,6 +66,8 @@ def config_of(args: argparse.Namespace) -> Config:
     Raises:
         MapLLaVAError: If it cannot be read, or something in it would come to nothing.
     """
+    from mapllava.config.read import load_config
+
     os.environ.setdefault("LOCAL_RANK", str(getattr(args, "local_rank", 0)))
     cfg = load_config(args.config, args.cfg_options, args.plugins)
     cfg.launcher = getattr(args, "launcher", "none")

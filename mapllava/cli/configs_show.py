@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mapllava.cli.command_line import add_config_options, say
+from mapllava.cli.command_line import add_config, add_config_options, say
 from mapllava.config.mistake import suggestion
 from mapllava.config.origins import values_of
 from mapllava.errors import MapLLaVAError
@@ -27,7 +27,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     add = parser.add_argument
-    add("config", help="config file, for instance configs/stage2/synthetic.py")
+    add_config(parser)
     add("--only", nargs="+", default=[], metavar="KEY", help="what stands at these dotted keys alone")
     add("--json", type=Path, metavar="OUT", help="write the values and their origins to this file, too")
     add_config_options(parser)

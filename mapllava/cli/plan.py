@@ -14,7 +14,7 @@ from rich.console import Console
 from mapllava.analysis.cost import PlanOptions, build_meta, choose, make_plans, model_parts
 from mapllava.analysis.cost.model_parts import without_quantization
 from mapllava.analysis.cost.plan_report import plan_report, plan_values
-from mapllava.cli.command_line import add_config_options, config_of
+from mapllava.cli.command_line import add_config, add_config_options, config_of
 from mapllava.config.resolve import resolve
 from mapllava.errors import MapLLaVAError
 from mapllava.files import write_json
@@ -39,7 +39,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     add = parser.add_argument
-    add("config", help="config file, for instance configs/stage2/trainval.py")
+    add_config(parser)
     add("--gpus", type=int, default=1, metavar="N", help="GPUs that train together (default: 1)")
     add("--gpu-memory", type=float, default=24.0, metavar="GIB", help="of each (default: 24)")
     add("--batch", type=int, nargs="+", default=[1, 2, 4], metavar="B", help="per GPU (default: 1 2 4)")

@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mapllava import gt_cache
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file
-from mapllava.cli.command_line import add_run_options, config_of, say
+from mapllava.cli.command_line import add_config, add_run_options, config_of, say
 from mapllava.config.resolve import cached_datasets, resolve
 from mapllava.engine import build_runner
 from mapllava.engine.hooks.ablation_hook import ABLATIONS
@@ -29,7 +29,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("config", help="config file, for instance configs/stage2/synthetic.py")
+    add_config(parser)
     parser.add_argument("checkpoint", nargs="?", help="for instance best_model.pth of a run folder")
     parser.add_argument("--show-dir", help="folder for pictures: ground truth, prediction, cameras")
     parser.add_argument(

@@ -8,7 +8,7 @@ import os
 from mmengine.config import Config
 
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file
-from mapllava.cli.command_line import add_run_options, config_of
+from mapllava.cli.command_line import add_config, add_run_options, config_of
 from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
 from mapllava.engine.runner.run_checks import check_data, check_parts, check_saving, check_validation
@@ -25,7 +25,7 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("config", help="config file, for instance configs/stage2/synthetic.py")
+    add_config(parser)
     parser.add_argument(
         "--resume",
         nargs="?",

@@ -13,6 +13,9 @@ from mmengine.config import Config
 from mmengine.config.config import BASE_KEY
 from mmengine.fileio import load
 
+from mapllava.config.base_files import base_file
+from mapllava.config.packaged import PREFIX
+
 _TEMPLATE = re.compile(r"\{\{\s*_base_\.(\w+)")
 
 
@@ -79,7 +82,8 @@ def base_files(path: Path, text: str) -> list[Path]:
     if not Config._is_lazy_import(str(path)):  # read as MMEngine reads them
         found = Config._get_base_files(str(path))  # read as MMEngine reads them
         listed = [found] if isinstance(found, str) else list(found)
-        return [(path.parent / name).resolve() for name in listed if "::" not in name]
+        ours = [name for name in listed if "::" not in name or name.startswith(PREFIX)]
+        return [base_file(name, path).resolve() for name in ours]
     inside = [node for each in ast.parse(text).body if isinstance(each, ast.With) for node in each.body]
     imports = [node for node in inside if isinstance(node, ast.ImportFrom) and node.level]
     places = [(each.level - 1, str(each.module).replace(".", "/")) for each in imports]

@@ -14,6 +14,7 @@ from mmengine.fileio import load
 
 from mapllava.config.assignments import base_files, names_set
 from mapllava.config.keys import MOVED
+from mapllava.config.packaged import find_config
 from mapllava.config.read import load_config
 from mapllava.config.resolve import resolve
 from mapllava.config.walk import at, children, walk
@@ -44,7 +45,7 @@ def values_of(
     """All values of a config as a run builds from it, in their order.
 
     Args:
-        path: The config's file.
+        path: The config's file, or the name of one of mapllava's own.
         options: Dotted key to value of the command line.
         plugins: Modules or ``.py`` files to import first.
 
@@ -53,6 +54,7 @@ def values_of(
     """
     filled: dict[str, str] = {}
     options = options or {}
+    path = find_config(path)
     cfg = resolve(load_config(path, options, plugins), filled)
     found: list[Value] = []
     for where, node in walk(cfg.to_dict()):
@@ -60,7 +62,7 @@ def values_of(
         whole = bool(inside) if isinstance(node, dict) else any(isinstance(each, _NODES) for each in inside)
         if where and not whole and not (found and where.startswith(f"{found[-1].where}.")):
             origin = _filled_in(where, filled) or _given(where, node, options)
-            found.append(Value(where, node, origin or _in_files(Path(path), where)))
+            found.append(Value(where, node, origin or _in_files(path, where)))
     return found
 
 

@@ -10,10 +10,12 @@ import yaml
 from mmengine.config import Config
 from mmengine.config.utils import ConfigParsingError
 
-import mapllava.config.yaml_file  # noqa: F401  (for what Config.fromfile opens)
+import mapllava.config.base_files
+import mapllava.config.yaml_file  # noqa: F401  (both for what Config.fromfile opens)
 from mapllava.config.check import check_config
 from mapllava.config.moved import bring_up_to_date
 from mapllava.config.options import apply_options
+from mapllava.config.packaged import find_config
 from mapllava.config.resolve import move_data_root
 from mapllava.config.trusted import read_sent_config
 from mapllava.errors import MapLLaVAError
@@ -37,7 +39,7 @@ def load_config(
         MapLLaVAError: If it cannot be read, or something in it would come to nothing.
     """
     cfg = read_config(path, options, plugins, sent)
-    check_config(cfg, None if sent else Path(path), options or ())
+    check_config(cfg, None if sent else Path(cfg.filename), options or ())
     return cfg
 
 
@@ -53,7 +55,7 @@ def read_config(
     to date. A top-level ``data_root`` among the options reaches every data set that had the config's.
 
     Args:
-        path: The config's file.
+        path: The config's file, or the name of one of mapllava's own (``stage2/synthetic``).
         options: Dotted key to value, as :class:`mapllava.config.options.OptionsAction` reads them.
         plugins: Modules or ``.py`` files to import first.
         sent: Whether the config was found beside a file that may be somebody else's, and not named by the
@@ -63,12 +65,7 @@ def read_config(
         MapLLaVAError: If a plug-in cannot be imported, the config not be read, or an option does not fit it.
     """
     import_plugins(plugins)
-    path = Path(path)
-    if not path.is_file():
-        known = ", ".join(sorted(str(entry) for entry in Path("configs").glob("stage*/*.py")))
-        raise MapLLaVAError(
-            f"config '{path}' is not there" + (f"; the repository has {known}" if known else "")
-        )
+    path = find_config(path)
     try:
         cfg = Config(read_sent_config(path), filename=path) if sent else Config.fromfile(path)
         if not sent and path.with_name("config.json").is_file():

@@ -97,7 +97,7 @@ class MapDataset(BaseDataset):
         if self.data_root and not Path(self.data_root).is_dir():
             raise MapLLaVAError(
                 f"data root '{self.data_root}' is not a folder: put nuScenes there, or make a synthetic city "
-                f"with python tools/create_synthetic_nuscenes.py, or set data_root"
+                f"with mapllava city, or set data_root"
             )
         cache = gt_cache.load(self.ann_file, expected=self.map_spec, dataroot=self.data_root or None)
         self.split = cache["metainfo"].get("split")

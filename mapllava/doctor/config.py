@@ -24,7 +24,7 @@ def file(context: Context) -> Iterator[Finding]:
 def keys(context: Context) -> Iterator[Finding]:
     """Unknown top-level keys: slips of the pen, and variables whose value goes nowhere."""
     options = [option.partition("=")[0] for option in context.cfg_options]
-    unread = list(unread_keys(context.written.to_dict(), Path(str(context.config)), options))
+    unread = list(unread_keys(context.written.to_dict(), Path(context.written.filename), options))
     yield from unread or [Finding("keys", OK, "every top-level key is read or used")]
 
 

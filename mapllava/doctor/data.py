@@ -80,7 +80,7 @@ def caches(context: Context) -> Iterator[Finding]:
         try:
             content = context.cache(source)
         except MapLLaVAError as error:
-            yield Finding.from_error(label, error, "make it again: tools/create_gt_cache.py")
+            yield Finding.from_error(label, error, "make it again: mapllava cache create")
             continue
         tokens[loader_name(source)] = {entry["sample_token"] for entry in content["data_list"]}
         yield _judge(label, source, content)
@@ -103,7 +103,7 @@ def _judge(label: str, source: Source, content: Mapping[str, Any]) -> Finding:
     lines = ", ".join(f"{count:,} {name}" for name, count in zip(meta["classes"], counts, strict=True))
     fresh = "current" if (source.root / meta["version"]).is_dir() else "no tables to compare with"
     reason = f"{source.cache.name}, {gigabytes(size)}, {fresh}: {len(entries):,} samples, {lines}"
-    remedy = f"make it again and compare: python tools/gt_cache.py verify {source.cache}"
+    remedy = f"make it again and compare: mapllava cache verify {source.cache}"
     least = 0 if is_synthetic(source) else _LEAST.get((meta["version"], meta["split"]), 0)
     if not entries or not counts.any():
         return Finding(label, FAIL, f"{reason}: there is nothing to learn", remedy)

@@ -132,7 +132,7 @@ def rebuild_command(
     split = known.get("split_source") or known.get("split") or split
     if split:
         split = source_of_label(version, split, [Path(), Path(dataroot), path.parent])
-    parts = ["python", "tools/create_gt_cache.py", "--dataroot", dataroot, "--version", version]
+    parts = ["mapllava", "cache", "create", "--dataroot", dataroot, "--version", version]
     parts += ["--split", split or "<split>"]
     if spec is not None and spec != MapSpec():
         parts += ["--frame", spec.frame, f"--roi={spec.roi.describe(spec.frame)}", "--classes", *spec.classes]

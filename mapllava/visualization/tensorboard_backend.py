@@ -25,7 +25,7 @@ class OptionalTensorboardVisBackend(TensorboardVisBackend):
         if self._missing:
             print_log(
                 "No TensorBoard events: tensorboard is not installed, pip install -e '.[tensorboard]'; "
-                "scalars.json and tools/analyze_run.py need it not",
+                "scalars.json and mapllava analyze need it not",
                 "current",
             )
 

@@ -219,7 +219,7 @@ def foreign(trained, path):
         (foreign, "holds no mapllava model"),
         (
             lambda t, p: edited(t, p, lambda c: c["meta"].update(format_version=1)),
-            r"format 1.*tools/test\.py",
+            r"format 1.*mapllava test",
         ),
         (lambda t, p: edited(t, p, lambda c: c["meta"].update(format_version=9)), "format 9, written by"),
         (lambda t, p: edited(t, p, lambda c: c["meta"].pop("prompt")), "lacks a valid prompt"),

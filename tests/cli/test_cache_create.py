@@ -50,8 +50,8 @@ def test_the_command_in_a_refusal_works_as_it_stands(tiny, tmp_path):
     with pytest.raises(MapLLaVAError) as caught:
         gt_cache.load(path, wanted)
     argv = shlex.split(str(caught.value).splitlines()[-1])
-    assert argv[:2] == ["python", "tools/create_gt_cache.py"]
-    assert main([*argv[2:], "--quiet"]) == 0
+    assert argv[:3] == ["mapllava", "cache", "create"]
+    assert main([*argv[3:], "--quiet"]) == 0
     assert len(gt_cache.load(path, wanted)["data_list"]) == 3
 
 
@@ -59,8 +59,8 @@ def command_in_refusal(path, **expected):
     with pytest.raises(MapLLaVAError) as caught:
         gt_cache.load(path, **expected)
     argv = shlex.split(str(caught.value).splitlines()[-1])
-    assert argv[:2] == ["python", "tools/create_gt_cache.py"]
-    return argv[2:]
+    assert argv[:3] == ["mapllava", "cache", "create"]
+    return argv[3:]
 
 
 @pytest.mark.parametrize("where", [".", "data", "data/gt_cache"])

@@ -150,7 +150,7 @@ def test_what_does_not_fit_is_refused(trained, convert, tmp_path):
     assert "no LoRA" in convert("to-hf", trained.best, tmp_path / "x", "--full", "--merge-lora")[1]
     status, text = convert("from-hf", trained.vicuna, tmp_path / "x.pth")
     assert status == 2
-    assert "is not of a folder that tools/convert_checkpoint.py to-hf has written" in text
+    assert "is not of a folder that mapllava convert to-hf has written" in text
     assert (
         "COMPONENT=FOLDER" in convert("to-hf", trained.best, tmp_path / "x", "--full", "--pretrained", "a")[1]
     )

@@ -81,7 +81,7 @@ def test_version_and_help(capsys):
     [
         (["trian"], "did you mean mapllava train?"),
         (["cahce", "show"], "did you mean mapllava cache show"),
-        (["lint", "x.pkl"], "did you mean mapllava cache lint?"),
+        (["lint", "x.pkl"], "did you mean mapllava cache lint"),
         (["frobnicate"], "mapllava --help lists"),
         ([], "usage: mapllava COMMAND"),
     ],

@@ -170,7 +170,7 @@ def test_without_nuscenes_it_says_where_it_looked_and_what_runs_now(tool, tmp_pa
     assert status == 2
     assert str(root) in text
     assert "nuscenes.org" in text
-    assert "python tools/train.py configs/stage2/synthetic.py" in text
+    assert "mapllava train stage2/synthetic" in text
     assert "Traceback" not in text
 
 
@@ -186,14 +186,14 @@ def test_a_missing_cache_stops_the_run_before_training(tool, tmp_path, missing):
     )
     assert status == 2
     assert f"gt_cache_v1.0-mini_{missing}.pkl" in text
-    assert f"tools/create_gt_cache.py --dataroot {tmp_path} --version v1.0-mini --split {missing}" in text
+    assert f"mapllava cache create --dataroot {tmp_path} --version v1.0-mini --split {missing}" in text
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["configs/none.py"], "configs/none.py' is not there; the repository has"),
+        (["configs/none.py"], "configs/none.py' is not there; mapllava has"),
         (["CONFIG", "--plugins", "no_such_module"], "plug-in 'no_such_module' cannot be imported"),
         (["CONFIG", "--plugins", "no_such_file.py"], "plug-in 'no_such_file.py'"),
         (["CONFIG", "--plugins", TOY, "--resume", "none.pth"], "checkpoint 'none.pth' is not there"),

@@ -155,7 +155,7 @@ def test_a_number_of_samples_and_places(root, asked, found):
 
 
 def test_a_missing_cache_comes_with_its_command(root):
-    command = f"python tools/create_gt_cache.py --dataroot {root} --version v1.0-mini --split val"
+    command = f"mapllava cache create --dataroot {root} --version v1.0-mini --split val"
     with pytest.raises(MapLLaVAError) as caught:
         make(root, ann_file="gt_cache/gt_cache_v1.0-mini_val.pkl")
     assert command in str(caught.value)

@@ -57,7 +57,7 @@ def test_a_stale_cache(set_up):
     assert "the source tables v1.0-mini/ego_pose.json" in finding.reason
     assert "have changed since" in finding.reason
     assert finding.remedy == (
-        f"python tools/create_gt_cache.py --dataroot {set_up.root} --version v1.0-mini --split val"
+        f"mapllava cache create --dataroot {set_up.root} --version v1.0-mini --split val"
     )
 
 
@@ -97,7 +97,7 @@ def test_a_cache_that_cannot_be_read(damage, set_up):
     report = set_up.report("data")
     assert report["val cache"].status == FAIL
     assert str(path) in report["val cache"].reason
-    assert report["val cache"].remedy.startswith("python tools/create_gt_cache.py")
+    assert report["val cache"].remedy.startswith("mapllava cache create")
     assert report["train cache"].status == OK
     assert report["images"].status == SKIP
 
@@ -109,7 +109,7 @@ def test_a_cache_too_small_for_real_nuscenes(set_up, monkeypatch):
     finding = set_up.report("caches")["train cache"]
     assert finding.status == FAIL
     assert "at least 0.1 GB are expected of it" in finding.reason
-    assert "tools/gt_cache.py verify" in finding.remedy
+    assert "mapllava cache verify" in finding.remedy
 
 
 def test_validation_on_training_samples(set_up):

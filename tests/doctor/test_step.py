@@ -124,7 +124,7 @@ def test_state_that_does_not_fit_the_device(set_up, monkeypatch):
     assert "RTX 3090 has 10.0 MB" in report["memory"].reason
     assert "freeze more" in report["memory"].remedy
     assert "batch_size" not in report["memory"].remedy, "weights alone are too much"
-    assert f"python tools/plan.py {set_up.config}" in report["memory"].remedy
+    assert f"mapllava plan {set_up.config}" in report["memory"].remedy
     assert report["step"].reason == "not looked at: memory failed"
 
 

@@ -157,7 +157,7 @@ def _gt(*options: object) -> Callable[[World], list]:
 
 
 CASES = [
-    Case("flag", "config that is not there", lambda w: ["train", "configs/none.py"], ("configs/none.py", "the repository has")),  # noqa: E501
+    Case("flag", "config that is not there", lambda w: ["train", "configs/none.py"], ("configs/none.py", "mapllava has")),  # noqa: E501
     Case("flag", "mistyped option", lambda w: [*w.toy(), "--resmue"], ("--resmue", "usage:")),
     Case("flag", "unknown launcher", lambda w: [*w.toy(), "--launcher", "foo"], ("foo", "choose from")),
     Case("flag", "--launcher pytorch without torchrun", lambda w: [*w.toy(), "--launcher", "pytorch"], ("launcher 'pytorch'", "tools/dist_train.sh")),  # noqa: E501
@@ -167,7 +167,7 @@ CASES = [
     Case("flag", "--auto-scale-lr without its base", lambda w: [*w.toy(), "--auto-scale-lr"], ("--auto-scale-lr", "base_batch_size")),  # noqa: E501
     Case("flag", "--cfg-options beyond a list", lambda w: [*w.toy(), "--cfg-options", "train_dataloader.dataset.pipeline.7.type=A"], ("--cfg-options", "7")),  # noqa: E501
     Case("flag", "load_from that is not there", lambda w: [*w.toy(), "--cfg-options", "load_from=none.pth"], ("none.pth", "load_from=PATH")),  # noqa: E501
-    Case("flag", "test without a checkpoint", lambda w: ["test", w.toy()[1]], ("CHECKPOINT is missing", "tools/test.py")),  # noqa: E501
+    Case("flag", "test without a checkpoint", lambda w: ["test", w.toy()[1]], ("CHECKPOINT is missing", "mapllava test")),  # noqa: E501
     Case("flag", "unknown ablation", lambda w: ["test", w.toy()[1], w.checkpoint, "--ablate", "all"], ("--ablate", "choose from")),  # noqa: E501
     Case("config", "syntax error", lambda w: ["train", w.write("broken.py", "model = dict(\n")], ("broken.py' cannot be read", "SyntaxError")),  # noqa: E501
     Case("config", "undefined name", lambda w: ["train", w.write("broken.py", "model = modle\n")], ("broken.py' cannot be read", "modle")),  # noqa: E501
@@ -194,18 +194,18 @@ CASES = [
     Case("config", "class twice", lambda w: w.map(map_spec__classes=["divider", "divider"]), ("classes", "distinct")),  # noqa: E501
     Case("config", "unknown key of map_spec", lambda w: w.map(map_spec__range=1), ("map_spec", "range")),
     Case("config", "EMA out of range", lambda w: w.toy(custom_hooks=[{"type": "SafeCheckpointHook"}, {"type": "WarmupEMAHook", "decay": 2.0}]), ("decay=2.0", "0 < decay < 1")),  # noqa: E501
-    Case("data", "no data root", lambda w: w.map(root=w.folder / "none_synthetic"), ("none_synthetic", "create_synthetic_nuscenes.py")),  # noqa: E501
+    Case("data", "no data root", lambda w: w.map(root=w.folder / "none_synthetic"), ("none_synthetic", "mapllava city")),  # noqa: E501
     Case("data", "cache of a missing data root", lambda w: ["create_gt_cache", "--dataroot", w.folder / "none"], ("none", "dataroot")),  # noqa: E501
     Case("data", "version that is not there", _gt("--version", "v9"), ("v9", "v1.0-mini")),
     Case("data", "split that is not there", _gt("--split", "trian"), ("trian", "train")),
     Case("data", "ROI as words", _gt("--roi", "wide"), ("wide", "60x30")),
     Case("data", "table cut short", _table("sample.json", "[{"), ("sample.json",)),
     Case("data", "table missing", _table("scene.json", None), ("scene.json",)),
-    Case("cache", "missing", lambda w: w.map(caches={"val": w.folder / "none.pkl"}), ("none.pkl", "create_gt_cache.py")),  # noqa: E501
-    Case("cache", "cut short", _cache(truncate), ("gt_cache", "create_gt_cache.py")),
-    Case("cache", "text", _cache(lambda p: p.write_text("hello")), ("gt_cache", "create_gt_cache.py")),
-    Case("cache", "hostile pickle", _cache(lambda p: p.write_bytes(_HOSTILE + seal(_HOSTILE))), ("system", "create_gt_cache.py")),  # noqa: E501
-    Case("cache", "of another ROI", lambda w: w.map(map_spec__roi=[-10.0, -20.0, 10.0, 20.0]), ("roi", "create_gt_cache.py")),  # noqa: E501
+    Case("cache", "missing", lambda w: w.map(caches={"val": w.folder / "none.pkl"}), ("none.pkl", "mapllava cache create")),  # noqa: E501
+    Case("cache", "cut short", _cache(truncate), ("gt_cache", "mapllava cache create")),
+    Case("cache", "text", _cache(lambda p: p.write_text("hello")), ("gt_cache", "mapllava cache create")),
+    Case("cache", "hostile pickle", _cache(lambda p: p.write_bytes(_HOSTILE + seal(_HOSTILE))), ("system", "mapllava cache create")),  # noqa: E501
+    Case("cache", "of another ROI", lambda w: w.map(map_spec__roi=[-10.0, -20.0, 10.0, 20.0]), ("roi", "mapllava cache create")),  # noqa: E501
     Case("image", "missing", _images(lambda p: p.unlink()), ("CAM_FRONT", "set data_root")),
     Case("image", "cut short", _images(truncate), ("CAM_FRONT", "cut short")),
     Case("image", "text", _images(lambda p: p.write_text("no image")), ("CAM_FRONT", "copy it again")),

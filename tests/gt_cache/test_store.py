@@ -34,7 +34,7 @@ def refused(path, words, **kwargs):
         gt_cache.load(path, **kwargs)
     text = str(caught.value)
     assert str(path) in text
-    assert "python tools/create_gt_cache.py --dataroot" in text
+    assert "mapllava cache create --dataroot" in text
     return text.splitlines()[-1].strip()
 
 
@@ -147,7 +147,7 @@ def test_other_files_are_refused(cache, junk):
 def test_missing_file_names_the_command(tiny):
     path = gt_cache.cache_path(tiny, "v1.0-mini", "mini_train")
     command = refused(path, "does not exist")
-    assert command == f"python tools/create_gt_cache.py --dataroot {tiny} --version v1.0-mini --split train"
+    assert command == f"mapllava cache create --dataroot {tiny} --version v1.0-mini --split train"
 
 
 def test_cache_elsewhere_names_its_folder_in_the_command(tiny, tmp_path):

@@ -79,7 +79,7 @@ class FlatLossHook(Hook):
             f"the loss is flat: {before:.4g}, then {self._before:.4g} over {self.window} steps each. "
             f"Gradient norm per group: {groups}{matched}. A group at 0 is frozen or cut off from the loss; "
             "large norms: lower optim_wrapper.optimizer.lr or clip; small ones: raise it; no query matched: "
-            "the ground truth of these samples is empty (python tools/gt_cache.py show)"
+            "the ground truth of these samples is empty (mapllava cache show)"
         )
 
 

@@ -53,7 +53,7 @@ def memory_advice(cfg: Mapping[str, Any], activations: bool = True) -> list[str]
         advice.append("--amp: bfloat16 activations take half")
     advice.append("several GPUs with configs/_base_/sharding/fsdp2.py")
     config = getattr(cfg, "filename", None) or "CONFIG"
-    return [*advice, f"python tools/plan.py {config} counts what each of them brings"]
+    return [*advice, f"mapllava plan {config} counts what each of them brings"]
 
 
 def explain_out_of_memory(runner: Runner, reason: str) -> str:

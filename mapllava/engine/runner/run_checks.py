@@ -81,12 +81,12 @@ def check_validation(cfg: Config) -> None:
 def _no_data_root(where: str, root: str) -> str:
     looked = Path(root).expanduser().absolute()
     city = (
-        "    make demo          # makes a city and its GT caches, trains and tests\n"
+        "    make demo          # in a checkout: makes a city and its GT caches, trains and tests\n"
         "  or by hand (the demo's sizes):\n"
-        "    python tools/create_synthetic_nuscenes.py data/synthetic --version v1.0-trainval \\\n"
+        "    mapllava city data/synthetic --version v1.0-trainval \\\n"
         "        --scenes-train 110 --scenes-val 10 --samples-per-scene 20 --image-size 384x216\n"
-        "    python tools/create_gt_cache.py --dataroot data/synthetic --version v1.0-trainval --split all\n"
-        "    python tools/train.py configs/stage2/synthetic.py"
+        "    mapllava cache create --dataroot data/synthetic --version v1.0-trainval --split all\n"
+        "    mapllava train stage2/synthetic"
     )
     if "synthetic" in root:
         return f"no synthetic city at {looked} ({where}.data_root). Make it:\n{city}"
