@@ -27,6 +27,7 @@ def open_input(
     rig: str | Path | None = None,
     stride: int = 1,
     timestamps: Sequence[int] | None = None,
+    check: bool = True,
 ) -> RigInput:
     """Open one's own recording.
 
@@ -36,6 +37,7 @@ def open_input(
         stride: Every how many-th moment is given: frame of a video, sub-folder, entry of the list.
         timestamps: Of videos, in place of ``stride``: microseconds since their beginning; each gives the
             frame that is shown then.
+        check: Whether a rig is refused that cannot be, and files that bear another camera's name.
 
     Returns:
         The input; images are looked for now and read later, frames are decoded while one iterates.
@@ -48,11 +50,15 @@ def open_input(
     folder = path.parent if path.is_file() else path
     if not folder.is_dir():
         raise MapLLaVAError(f"'{folder}' is no folder: name the one that holds {RIG_FILE} and the images")
-    file = read_rig_file(rig or (path if path.is_file() else folder))
-    refuse_rig(file.rig)
+    where = Path(rig) if rig is not None else path if path.is_file() else folder / RIG_FILE
+    if not where.is_file():
+        _refuse_data_sets(folder)
+    file = read_rig_file(where)
+    if check:
+        refuse_rig(file.rig)
     if stride < 1:
         raise MapLLaVAError(f"stride is {stride}: it counts moments and is at least 1")
-    return _Folder(folder, file).opened(stride, timestamps)
+    return _Folder(folder, file, check).opened(stride, timestamps)
 
 
 class _Folder:
@@ -61,10 +67,12 @@ class _Folder:
     Args:
         folder: Where images and videos lie.
         file: The rig.
+        check: Whether to refuse what cannot be.
     """
 
-    def __init__(self, folder: Path, file: RigFile) -> None:
+    def __init__(self, folder: Path, file: RigFile, check: bool) -> None:
         self.folder = folder
+        self.check = check
         self.file = file
         self.names = [camera.name for camera in file.rig.cameras]
 
@@ -179,7 +187,7 @@ class _Folder:
             if "camera_poses" in entry
             else file.rig
         )
-        if rig is not file.rig:
+        if rig is not file.rig and self.check:
             refuse_rig(rig)
         sample = RigSample(
             token=entry.get("token", token),
@@ -190,7 +198,7 @@ class _Folder:
             ego2global=ego2global,
             crs=file.crs,
         )
-        for finding in check_file_names(sample) if images else ():
+        for finding in check_file_names(sample) if images and self.check else ():
             raise MapLLaVAError(f"{where}: {finding.reason}; {finding.remedy}")
         return sample
 
@@ -248,6 +256,21 @@ class _Folder:
         twice = sorted({token for token in tokens if tokens.count(token) > 1})
         if twice:
             raise MapLLaVAError(f"'{self.folder}': two moments have the token {twice[0]}; give each its own")
+
+
+def _refuse_data_sets(folder: Path) -> None:
+    """A data set has no ``rig.json`` and needs none; say how it is opened."""
+    if any(folder.glob("*/sample_data.json")):
+        raise MapLLaVAError(
+            f"'{folder}' is a nuScenes data set: name a sample by its token or a scene by name (--sample, "
+            "--scene)"
+        )
+    if any(folder.glob("city_SE3_egovehicle.feather")) or any(folder.glob("calibration/*.feather")):
+        raise MapLLaVAError(
+            f"'{folder}' is a log of Argoverse 2, which is not read yet: write its calibration into a "
+            f"{RIG_FILE} "
+            "beside the images, see docs/en/own_cameras.md"
+        )
 
 
 def _named(folder: Path, stem: str, suffixes: Sequence[str]) -> list[Path]:

@@ -31,8 +31,8 @@ class PoseTables:
         self.version = version
         self.folder = check_version_folder(Path(dataroot), version, TABLES)
         try:
-            places = {log["token"]: log["location"] for log in self._read("log")}
-            scenes = self._read("scene")
+            places = {log["token"]: log["location"] for log in read_table(self.folder, "log")}
+            scenes = read_table(self.folder, "scene")
             self._locations = {scene["name"]: places[scene["log_token"]] for scene in scenes}
             self._samples = self._positions({scene["token"]: scene["name"] for scene in scenes})
         except (ValueError, KeyError, TypeError) as error:
@@ -51,10 +51,15 @@ class PoseTables:
         return self._samples[scene_name]
 
     def _positions(self, scenes: dict[str, str]) -> dict[str, list[np.ndarray]]:
-        lidars = {sensor["token"] for sensor in self._read("sensor") if sensor["channel"] == _LIDAR}
-        mounts = {c["token"] for c in self._read("calibrated_sensor") if c["sensor_token"] in lidars}
+        lidars = {
+            sensor["token"] for sensor in read_table(self.folder, "sensor") if sensor["channel"] == _LIDAR
+        }
+        mounts = {
+            c["token"] for c in read_table(self.folder, "calibrated_sensor") if c["sensor_token"] in lidars
+        }
         shots = dict(
-            self._pick(
+            pick_records(
+                self.folder,
                 "sample_data",
                 lambda r: r["is_key_frame"] and r["calibrated_sensor_token"] in mounts,
                 lambda r: (r["sample_token"], r["ego_pose_token"]),
@@ -62,22 +67,35 @@ class PoseTables:
         )
         wanted = set(shots.values())
         poses = dict(
-            self._pick(
+            pick_records(
+                self.folder,
                 "ego_pose",
                 lambda r: r["token"] in wanted,
                 lambda r: (r["token"], np.array(r["translation"][:2], dtype=np.float64)),
             )
         )
         found: dict[str, list[np.ndarray]] = {name: [] for name in scenes.values()}
-        for sample in sorted(self._read("sample"), key=lambda sample: sample["timestamp"]):
+        for sample in sorted(read_table(self.folder, "sample"), key=lambda sample: sample["timestamp"]):
             found[scenes[sample["scene_token"]]].append(poses[shots[sample["token"]]])
         return found
 
-    def _read(self, table: str) -> list[dict[str, Any]]:
-        return json.loads((self.folder / f"{table}.json").read_text(encoding="utf-8"))
 
-    def _pick(self, table: str, wanted: Callable[[dict], bool], part: Callable[[dict], Any]) -> Iterator[Any]:
-        """A part of each wanted record; the others are dropped while the file is parsed."""
-        with (self.folder / f"{table}.json").open(encoding="utf-8") as stream:
-            records = json.load(stream, object_hook=lambda record: part(record) if wanted(record) else None)
-        return (record for record in records if record is not None)
+def read_table(folder: Path, name: str) -> list[dict[str, Any]]:
+    """The records of a table."""
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def pick_records(
+    folder: Path, name: str, wanted: Callable[[dict], bool], part: Callable[[dict], Any]
+) -> Iterator[Any]:
+    """A part of each wanted record; the others are dropped while the file is parsed.
+
+    Args:
+        folder: Of the version.
+        name: Of the table.
+        wanted: Whether a record is.
+        part: What of it.
+    """
+    with (folder / f"{name}.json").open(encoding="utf-8") as stream:
+        records = json.load(stream, object_hook=lambda record: part(record) if wanted(record) else None)
+    return (record for record in records if record is not None)

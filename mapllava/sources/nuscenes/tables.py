@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.geometry.rigid import invert
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_FRONT_LEFT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_BACK_RIGHT")
 TABLES = ("scene", "log", "sample", "sample_data", "ego_pose", "calibrated_sensor", "sensor")
@@ -209,14 +210,6 @@ def transform(record: dict[str, Any]) -> np.ndarray:
 def is_below_root(path: str) -> bool:
     """Whether a path of the tables is relative and never leads upwards; links may lead where they like."""
     return bool(path) and not path.startswith("/") and ".." not in path.split("/")
-
-
-def invert(matrix: np.ndarray) -> np.ndarray:
-    """Inverse of a rigid ``(4, 4)`` transform: the rotation is transposed, not inverted."""
-    inverse = np.eye(4)
-    inverse[:3, :3] = matrix[:3, :3].T
-    inverse[:3, 3] = -matrix[:3, :3].T @ matrix[:3, 3]
-    return inverse
 
 
 def check_layout(dataroot: Path, version: str) -> None:

@@ -166,6 +166,18 @@ def test_a_fault_of_the_rig_is_refused(folder):
     write_rig(folder, rig)
     with pytest.raises(MapLLaVAError, match="inverted"):
         open_input(folder)
+    assert len(open_input(folder, check=False)) == 1
+
+
+def test_data_sets_are_known_by_their_files(tmp_path):
+    (tmp_path / "v1.0-mini").mkdir()
+    (tmp_path / "v1.0-mini" / "sample_data.json").touch()
+    with pytest.raises(MapLLaVAError, match=r"nuScenes data set.*--scene"):
+        open_input(tmp_path)
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "city_SE3_egovehicle.feather").touch()
+    with pytest.raises(MapLLaVAError, match="Argoverse 2, which is not read yet"):
+        open_input(tmp_path / "log")
 
 
 def test_swapped_image_files_are_refused(folder):
