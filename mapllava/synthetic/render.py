@@ -61,12 +61,13 @@ class SceneRenderer:
         self.traffic = draw_traffic(scene.key.rng("traffic"), scene.district)
         self.fog = self.look.haze
         grain = noise_tile(rng, 256, ((1, self.look.noise),))
-        width, height = self.size
+        sizes = [sensor.size or self.size for sensor in scene.sensors[1:]]
+        width, height = np.max(sizes, axis=0).tolist()
         grain = np.tile(grain, (height // 256 + 2, width // 256 + 2))
         tile = np.clip(np.round(grain + 128), 0, 255).astype(np.uint8)
         self.grain = cv2.merge([tile, np.roll(tile, 97, axis=1), np.roll(tile, 61, axis=0)])
         self.lookups = {}
-        for sensor in scene.sensors[1:]:
+        for sensor, (width, height) in zip(scene.sensors[1:], sizes, strict=True):
             k, rotation = np.asarray(sensor.intrinsic), sensor.sensor2ego[:3, :3]
             horizon = k[1, 2] + k[1, 1] * rotation[2, 2] / -rotation[2, 1]  # middle column, level car
             rows_above = int(np.clip(horizon + height * 0.04 + 2, 1, height))
@@ -105,7 +106,8 @@ class SceneRenderer:
         ego = self.scene.pose(time)
         cam2global = ego @ sensor.sensor2ego
         k = np.asarray(sensor.intrinsic)
-        image = np.empty((self.size[1], self.size[0], 3), np.uint8)
+        width, height = sensor.size or self.size
+        image = np.empty((height, width, 3), np.uint8)
         self._draw_ground(image, k, cam2global)
         self._draw_sky(image, sensor, cam2global, float(np.arctan2(ego[1, 0], ego[0, 0])))
         painter = PropPainter(image, k, np.linalg.inv(cam2global), self.fog)

@@ -49,12 +49,14 @@ class Sensor:
         sensor2ego: ``(4, 4)`` pose in the ego frame, metres.
         intrinsic: ``(3, 3)`` pixels, pixel centres at whole numbers; None for the LiDAR.
         lead: Seconds it fires before the sample's time stamp.
+        size: (width, height) of its images where they are not the scene's, pixels.
     """
 
     channel: str
     sensor2ego: np.ndarray
     intrinsic: np.ndarray | None
     lead: float
+    size: tuple[int, int] | None = None
 
 
 def draw_rig(rng: np.random.Generator, image_size: tuple[int, int]) -> list[Sensor]:
