@@ -25,7 +25,7 @@ from mapllava.geometry.rig_faults import (
     sees_ground,
     standing,
 )
-from mapllava.geometry.rig_view import coverage, field_of_view, roi_ground
+from mapllava.geometry.rig_view import coverage, field_of_view, look_direction, roi_ground
 from mapllava.geometry.rigid import ROTATION_TOLERANCE, rotation_error
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.rig import Rig, RigCamera
@@ -33,6 +33,8 @@ from mapllava.structures.rig import Rig, RigCamera
 _CELL = 0.5
 _SCARCE = 0.5
 """Share of the ROI below which a rig is said to see little of it."""
+_UNSEEN = 0.2
+"""Share of the horizon that cameras which look all around leave out at most."""
 
 
 def check_rig(rig: Rig, map_spec: MapSpec | None = None) -> list[Finding]:
@@ -144,9 +146,7 @@ def _poses(rig: Rig) -> list[Finding]:
         return []
     mistake = None if all(map(_only_tilted, bad)) else explanation(bad)
     if mistake is not None:
-        reason = (
-            f"{_some(bad, standing)}: no car carries cameras so, and they would stand right if {mistake.what}"
-        )
+        reason = f"{_some(bad, standing)}: no car carries cameras so; it fits that {mistake.what}"
         return [Finding(mistake.name, FAIL, reason, mistake.remedy)]
     raised = _origin(rig)
     if raised:
@@ -278,7 +278,7 @@ def _distortion(camera: RigCamera) -> list[Finding]:
 
 
 def _among_cameras(rig: Rig) -> list[Finding]:
-    found = rig_names.check_names(rig)
+    found = [*rig_names.check_names(rig), *_gaps(rig)]
     for one, other in combinations(rig.cameras, 2):
         if not np.allclose(one.cam2ego, other.cam2ego, atol=2e-3):
             continue
@@ -289,6 +289,24 @@ def _among_cameras(rig: Rig) -> list[Finding]:
         remedy = "one was copied over the other: write each camera's own calibration"
         found.append(Finding("duplicate pose", FAIL if alike else WARN, reason, remedy))
     return found
+
+
+def _gaps(rig: Rig) -> list[Finding]:
+    """Cameras that look all around, but leave much of the horizon out: focal lengths that are too long."""
+    yaws = [look_direction(camera.cam2ego)[0] for camera in rig.cameras]
+    steps = np.diff(np.sort([*yaws, min(yaws) + 360]))
+    around = np.arange(0.0, 360.0)
+    apart = np.abs((around[:, None] - np.array(yaws) + 180) % 360 - 180)  # (360, C)
+    views = np.array([field_of_view(camera)[0] for camera in rig.cameras])
+    unseen = float((apart > views / 2).all(axis=1).mean())
+    if steps.max() > 100 or unseen < _UNSEEN:
+        return []
+    reason = (
+        f"the cameras look all around, yet {unseen:.0%} of the horizon is in none: each sees about "
+        f"{views.mean():.0f}°"
+    )
+    remedy = "check whether fx and fy are too large for the stored images (of the full size, or doubled)"
+    return [Finding("gaps", WARN, reason, remedy)]
 
 
 def _roi(rig: Rig, map_spec: MapSpec) -> Finding:

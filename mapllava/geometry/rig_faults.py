@@ -150,8 +150,5 @@ def explanation(cameras: Sequence[RigCamera]) -> Mistake | None:
 def standing(camera: RigCamera) -> str:
     """Where a camera stands and looks, in words for a message."""
     x, y, z = camera.cam2ego[:3, 3]
-    yaw, pitch, roll = look_direction(camera.cam2ego)
-    return (
-        f"{camera.name} at ({x:.2f}, {y:.2f}, {z:.2f}) m, yaw {yaw:.0f}°, pitch {pitch:.0f}°, roll "
-        f"{roll:.0f}°"
-    )
+    yaw, pitch, roll = (round(angle) + 0 for angle in look_direction(camera.cam2ego))
+    return f"{camera.name} at ({x:.2f}, {y:.2f}, {z:.2f}) m, yaw {yaw}°, pitch {pitch}°, roll {roll}°"

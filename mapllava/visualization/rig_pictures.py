@@ -58,8 +58,11 @@ def rig_figure(rig: Rig, map_spec: MapSpec) -> Figure:
         ax.add_patch(
             Rectangle((-0.93, -0.95), 1.86, 4.1, facecolor=PAPER, edgecolor=CAR, linewidth=1.2, zorder=3)
         )
+        yaws: list[float] = []
         for number, camera in enumerate(rig.cameras):
-            _wedge(ax, camera, PALETTE[number % len(PALETTE)])
+            yaws.append(look_direction(camera.cam2ego)[0])
+            behind = sum(abs((yaws[-1] - yaw + 180) % 360 - 180) < 12 for yaw in yaws[:-1])
+            _wedge(ax, camera, PALETTE[number % len(PALETTE)], _WEDGE + 1.0 + 1.5 * behind)
         ax.set_aspect("equal")
         low, high = edge[:, :2].min(axis=0) - 1.5, edge[:, :2].max(axis=0) + 1.5
         ax.set_xlim(-high[1], -low[1])
@@ -114,8 +117,8 @@ def ground_figure(rig: Rig, images: Sequence[np.ndarray], points: np.ndarray | N
     return figure
 
 
-def _wedge(ax: Any, camera: RigCamera, color: str) -> None:
-    """A camera's dot, the edges of its view over the ground, and its name where it looks."""
+def _wedge(ax: Any, camera: RigCamera, color: str, away: float) -> None:
+    """A camera's dot, the edges of its view over the ground, and its name ``away`` metres where it looks."""
     place = camera.cam2ego[:2, 3]
     half = np.radians(min(field_of_view(camera)[0], 178.0) / 2)
     yaw = np.radians(look_direction(camera.cam2ego)[0])
@@ -125,7 +128,7 @@ def _wedge(ax: Any, camera: RigCamera, color: str) -> None:
     ax.fill(-shape[:, 1], shape[:, 0], facecolor=color, alpha=0.13, edgecolor="none", zorder=3.2)
     ax.plot(-shape[:, 1], shape[:, 0], color=color, linewidth=1.2, zorder=3.5)
     ax.plot(-place[1], place[0], "o", color=color, markersize=5, markeredgecolor=PAPER, zorder=5)
-    name = place + (_WEDGE + 1.0) * np.array([np.cos(yaw), np.sin(yaw)])
+    name = place + away * np.array([np.cos(yaw), np.sin(yaw)])
     aside = "center" if abs(np.sin(yaw)) < 0.35 else "right" if np.sin(yaw) > 0 else "left"
     ax.text(-name[1], name[0], camera.name, color=color, ha=aside, va="center", fontsize=8.5, zorder=6,
             bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.2})  # fmt: skip
@@ -154,6 +157,7 @@ def _photograph(ax: Any, camera: RigCamera, image: np.ndarray) -> None:
     ax.set_xlim(-0.5, width - 0.5)
     ax.set_ylim(height - 0.5, -0.5)
     ax.axis("off")
+    ax.set_anchor("N")
     turn = np.radians(np.arange(0.0, 360.5, 0.5))
     far = np.stack([np.cos(turn), np.sin(turn), np.zeros_like(turn)], axis=1) * 1e5 + camera.cam2ego[:3, 3]
     _line(ax, camera, far, color="#ffffff", linewidth=2.8)

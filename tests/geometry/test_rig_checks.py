@@ -1,6 +1,7 @@
 """A good rig passes; each usual fault, made in it, is named."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +141,7 @@ FAULTS = {
     "doubled intrinsics": (intrinsics(2), "scaled intrinsics", FAIL, "times the size"),
     "halved intrinsics": (intrinsics(0.5), "scaled intrinsics", FAIL, "times the size"),
     "focal length in mm": (intrinsics(0.02, ("fx", "fy")), "field of view", FAIL, "field of view of"),
+    "doubled focal length": (intrinsics(2, ("fx", "fy")), "gaps", WARN, "of the horizon is in none"),
     "telephoto": (intrinsics(4, ("fx", "fy")), "field of view", WARN, "field of view of"),
     "cx and cy exchanged": (of(0, cx=97, cy=160), "principal point", WARN, "front: principal point"),
     "squeezed": (of(0, fy=120), "pixels not square", WARN, "differ by"),
@@ -179,3 +181,9 @@ def test_a_fault_is_named_with_its_remedy(tmp_path, fault):
             refuse_rig(read_rig_file(tmp_path).rig)
     else:
         refuse_rig(read_rig_file(tmp_path).rig)
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_the_documents_table_has_every_finding(language):
+    page = (Path(__file__).parents[2] / "docs" / language / "own_cameras.md").read_text(encoding="utf-8")
+    assert not {name for _, name, _, _ in FAULTS.values() if f"| `{name}` |" not in page}

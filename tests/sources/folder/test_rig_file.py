@@ -1,13 +1,20 @@
 """Every way to write a camera gives the same camera; what is wrong is named with its remedy."""
 
+import json
+import re
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from own_rig import good_rig, write_rig
 
 from mapllava.errors import MapLLaVAError
+from mapllava.geometry.rig_checks import check_rig
 from mapllava.geometry.rigid import to_quaternion
 from mapllava.sources.folder.rig_file import read_rig_file
+from mapllava.sources.folder.schema_check import SCHEMA, check_against_schema
 from mapllava.synthetic.rig import quaternion
 
 
@@ -210,3 +217,20 @@ def test_a_transposed_camera_matrix_is_named(tmp_path):
     rig["cameras"][0]["camera_matrix"] = np.array(rig["cameras"][0]["camera_matrix"]).T.tolist()
     with pytest.raises(MapLLaVAError, match="camera_matrix is transposed"):
         read(tmp_path, rig)
+
+
+def test_the_examples_of_the_documents_are_read(tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "en" / "own_cameras.md").read_text(encoding="utf-8")
+    examples = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    rigs = [example for example in examples if "cameras" in example]
+    assert len(rigs) >= 2
+    for number, rig in enumerate(rigs):
+        found = read(tmp_path / str(number), rig)
+        assert {finding.status for finding in check_rig(found.rig)} <= {"ok", "warn"}
+    for example in examples:
+        if isinstance(example, list):
+            check_against_schema(example, tmp_path / "frames.json", "frames")
+
+
+def test_the_schema_is_one():
+    Draft202012Validator.check_schema(json.loads(SCHEMA.read_text(encoding="utf-8")))
