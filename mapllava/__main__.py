@@ -32,6 +32,8 @@ COMMANDS = {
     "test": "score a trained model, draw what it predicts",
     "analyze": "draw how runs went, and compare them",
     "diagnose": "what a trained model uses, what it knows, where its gradients go",
+    "rig check": "look at a rig of one's own cameras: faults, coverage, the ground in its images",
+    "rig export": "a sample or scene of a data set as a folder with rig.json, to write one's own after",
     "report": "one page of HTML: scores, curves, errors, maps to zoom into",
     "eval": "score a results file without a model, or compare two",
     "browse": "samples as pictures: after augmentation, predictions side by side, best and worst",

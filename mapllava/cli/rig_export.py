@@ -10,9 +10,9 @@ from mapllava.cli.command_line import say
 
 EPILOG = """\
 examples:
-  %(prog)s data/synthetic --scene scene-0103 --out example
+  %(prog)s data/synthetic --scene scene-0003 --out example
   %(prog)s data/nuscenes --sample ca9a282c9e77460f8360f564131a8af5 --out example
-  %(prog)s data/synthetic --scene scene-0103 --cameras CAM_FRONT CAM_BACK --out two_cameras
+  %(prog)s data/synthetic --scene scene-0003 --cameras CAM_FRONT CAM_BACK --out two_cameras
 """
 
 

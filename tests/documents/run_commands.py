@@ -106,6 +106,7 @@ SKIPPED: list[tuple[str, str]] = [
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|tensorboard|bash tools/dist_train\.sh|"
     r"mapllava (--help|COMMAND --help|analyze|city|configs show|diagnose|doctor|eval|plan|test|train|"
+    r"rig (check|export)|"
     r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|results|to-hf))|"
     r"python (examples/predict|docs/draw_architecture)\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
