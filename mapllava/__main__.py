@@ -30,6 +30,7 @@ COMMANDS = {
     "plan": "what a config needs, and which settings make it fit a GPU",
     "train": "train a model",
     "test": "score a trained model, draw what it predicts",
+    "predict": "draw maps from the cameras of any car: a folder, videos; --demo needs nothing",
     "analyze": "draw how runs went, and compare them",
     "diagnose": "what a trained model uses, what it knows, where its gradients go",
     "rig check": "look at a rig of one's own cameras: faults, coverage, the ground in its images",
@@ -41,6 +42,7 @@ COMMANDS = {
     "convert results": "results files between mapllava, MapTR, StreamMapNet and MapTracker",
     "convert to-hf": "a trained model's file to a Hugging Face folder",
     "convert from-hf": "such a folder back to a model file",
+    "convert demo": "the package's demo folder from a run of make demo",
 }
 """What there is, in the order of ``mapllava --help``. A command of two words is one of its first word's."""
 

@@ -72,7 +72,9 @@ VISBACKENDS = Registry(
     scope=SCOPE,
     locations=["mapllava.visualization.tensorboard_backend"],
 )
-INFERENCERS = Registry("inferencer", parent=_root.INFERENCERS, scope=SCOPE, locations=["mapllava.apis"])
+INFERENCERS = Registry(
+    "inferencer", parent=_root.INFERENCERS, scope=SCOPE, locations=["mapllava.apis.map_inferencer"]
+)
 
 
 def find(registry: Registry, kind: Any) -> Any:

@@ -21,13 +21,13 @@ from PIL import Image
 from mapllava.apis.inference import MapPredictor, load_model
 from mapllava.apis.model_frame import ModelView, fit_notes, view_of
 from mapllava.apis.read_ahead import read_ahead
-from mapllava.datasets.image_file import open_image
+from mapllava.datasets.rig_images import prepare_images
 from mapllava.errors import MapLLaVAError
+from mapllava.geometry.rig_checks import refuse_rig
 from mapllava.registry import INFERENCERS
 from mapllava.structures.rig import Rig, RigSample
 from mapllava.visualization import MapLines
 
-MAX_PIXELS = 100_000_000
 CHANNEL_ORDERS = ("bgr", "rgb")
 
 
@@ -39,11 +39,13 @@ class RigPrediction:
         sample: What was predicted from, as it was given.
         lines: Best first, metres in the model's map frame.
         lidar2ego: (4, 4) from which the frame ``lidar`` counts: the rig's LiDAR, or a virtual one.
+        pinhole: ``sample`` without distortion, as the model got it.
     """
 
     sample: RigSample
     lines: MapLines
     lidar2ego: np.ndarray
+    pinhole: RigSample
 
 
 @INFERENCERS.register_module()
@@ -62,6 +64,7 @@ class MapInferencer:
         threads: Threads that read and scale images while the model runs.
         camera_names: The rig's camera names to the training's, for models with queries of their own for each
             camera.
+        check: Refuse rigs that cannot be (``mapllava rig check``).
 
     Attributes:
         predictor: The model with its preprocessing.
@@ -82,6 +85,7 @@ class MapInferencer:
         batch_size: int = 1,
         threads: int = 2,
         camera_names: Mapping[str, str] | None = None,
+        check: bool = True,
     ) -> None:
         if min(batch_size, threads) < 1:
             raise ValueError(f"batch_size={batch_size}, threads={threads}: use whole numbers from 1")
@@ -89,6 +93,8 @@ class MapInferencer:
         self.map_spec = self.predictor.map_spec
         self.batch_size, self.threads = batch_size, threads
         self.camera_names = dict(camera_names or {})
+        self.check = check
+        self._fine: Rig | None = None
         self.notes: list[str] = []
         self.model_seconds = 0.0
 
@@ -165,7 +171,15 @@ class MapInferencer:
         found = self.predictor.predict_prepared([prepared.packed for _, prepared in batch])
         self.model_seconds += time.perf_counter() - start
         for (sample, prepared), lines in zip(batch, found, strict=True):
-            yield RigPrediction(sample, lines, prepared.view.lidar2ego)
+            yield RigPrediction(sample, lines, prepared.view.lidar2ego, prepared.pinhole)
+
+    def prepare(self, sample: RigSample) -> dict[str, Any]:
+        """A sample as the model's test data would give it, for its predictor's ``predict_prepared``.
+
+        Raises:
+            MapLLaVAError: If its rig cannot be, or an image cannot be used; names camera and file.
+        """
+        return self._prepare(sample).packed
 
     def _prepare(self, sample: RigSample) -> _Prepared:
         """Read and scale a sample's images; in a background thread."""
@@ -174,14 +188,17 @@ class MapInferencer:
                 f"{len(sample.images)} images for the rig's {len(sample.rig.cameras)} cameras: give one of "
                 "each, in the rig's order"
             )
-        pinhole = _checked(sample)
+        if self.check and sample.rig is not self._fine:
+            refuse_rig(sample.rig)
+            self._fine = sample.rig  # a drive has one rig
+        pinhole = prepare_images(sample)
         view = view_of(pinhole.rig, self.predictor, self.camera_names)
         images = [pinhole.images[index] for index in view.order]
         packed = self.predictor.prepare(images, view.cam2img, view.lidar2cam, view.names, sample.token)
         meta = packed["data_samples"].metainfo
         shape = tuple(packed["inputs"]["img"].shape)
         notes = fit_notes(pinhole.rig, view, (shape[-2], shape[-1]), meta["lidar2img"], self.map_spec)
-        return _Prepared(packed, view, shape, [note for note in (view.note, *notes) if note])
+        return _Prepared(packed, view, pinhole, shape, [note for note in (view.note, *notes) if note])
 
     def _say(self, notes: Sequence[str]) -> None:
         for note in notes:
@@ -196,6 +213,7 @@ class _Prepared:
 
     packed: dict[str, Any]
     view: ModelView
+    pinhole: RigSample
     shape: tuple[int, ...]
     notes: list[str]
 
@@ -215,23 +233,6 @@ def as_stored(image: str | Path | np.ndarray | Image.Image, channel_order: str |
             f"channel_order={channel_order!r}: say how the arrays' channels lie, 'bgr' (cv2.imread) or 'rgb'"
         )
     return np.ascontiguousarray(image[..., ::-1]) if channel_order == "rgb" else np.asarray(image)
-
-
-def _checked(sample: RigSample) -> RigSample:
-    """The sample, if its images are those of a rig of pinholes."""
-    for camera, image in zip(sample.rig.cameras, sample.images, strict=True):
-        if camera.distortion is not None:
-            raise MapLLaVAError(f"camera {camera.name} has a distortion: undistort its images first")
-        if isinstance(image, np.ndarray):
-            size: tuple[int, ...] = image.shape[1::-1]
-        else:
-            size = open_image(image, camera.name, MAX_PIXELS).size
-        if tuple(size) != tuple(camera.size):
-            raise MapLLaVAError(
-                f"camera {camera.name}: its image has {size[0]} x {size[1]} pixels, the rig says "
-                f"{camera.size[0]} x {camera.size[1]}, to which its intrinsics belong: give it as stored"
-            )
-    return sample
 
 
 def _result(sample: RigSample, future: Future) -> _Prepared:

@@ -145,6 +145,22 @@ def _order(
     return tuple(range(len(own))), tuple(names)
 
 
+def projections(rig: Rig, lidar2ego: np.ndarray, frame: str) -> np.ndarray:
+    """From a map frame to the pixels of a rig's images as stored, (N, 4, 4), cameras in the rig's order.
+
+    Args:
+        rig: Of pinhole cameras.
+        lidar2ego: (4, 4) from which ``lidar`` counts, metres.
+        frame: ``lidar`` or ``ego``.
+    """
+    frame2ego = np.eye(4) if frame == "ego" else lidar2ego
+    found = np.tile(np.eye(4), (len(rig.cameras), 1, 1))
+    for matrix, camera in zip(found, rig.cameras, strict=True):
+        matrix[:3, :3] = camera.cam2img
+        matrix[:] = matrix @ np.linalg.inv(camera.cam2ego) @ frame2ego
+    return found
+
+
 def fit_notes(
     rig: Rig, view: ModelView, shape: tuple[int, int], lidar2img: np.ndarray, map_spec: MapSpec
 ) -> list[str]:

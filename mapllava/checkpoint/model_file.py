@@ -7,7 +7,8 @@ Layout, format 3 (tensors and plain values only, so ``torch.load(weights_only=Tr
   ``base_weights``, per component ``id``, ``revision``, ``hash``, ``dtype``, ``quantization``;
   ``prompt``: ``text``, ``ids``, ``tokenizer`` (its config and identity), or None; ``architectures``: the
   Hugging Face config of every backbone; ``map_spec``; ``cameras``: their names in the trained order;
-  ``best``: the metric, split and epoch that chose the model, in ``best_model.pth``
+  ``best``: the metric, split and epoch that chose the model, in ``best_model.pth``; ``display`` beside it:
+  ``thresholds``, class to the score from which on its lines are drawn, and their ``source``
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ DESCRIPTION = (
 """Keys of ``meta`` that every model file of this format has."""
 
 _PROMPT_IN_PIPELINE = 2  # the format in which a transform made ids of the prompt, whatever the decoder
-_CHOICE = ("best", "epoch", "iter")
+_CHOICE = ("best", "display", "epoch", "iter")
 
 
 @dataclass

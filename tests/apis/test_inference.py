@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from trained import edited, same, train_tiny
+from trained import edited, rig_sample, same, train_tiny
 
 import mapllava
 from mapllava.errors import MapLLaVAError
@@ -34,12 +34,15 @@ def test_predictions_are_those_of_the_model_in_training(trained, predictor, samp
 
 @pytest.mark.parametrize("language", ["en", "zh_CN"])
 def test_the_code_of_its_page_predicts(trained, predictor, sample, language, capsys):
-    first, moved = (block.text for block in blocks(ROOT / f"docs/{language}/inference.md", "python"))
+    first, rigs, moved = (block.text for block in blocks(ROOT / f"docs/{language}/inference.md", "python"))
     names = {"images": sample["img_paths"], "path": str(trained.best), "mapllava": mapllava}
     names |= {key: sample[key] for key in ("cam2img", "lidar2cam")}
     exec(first.replace("outputs/RUN/best_model.pth", str(trained.best)), names)
     same(names["lines"], predictor.predict(sample["img_paths"], sample["cam2img"], sample["lidar2cam"]))
     assert len(capsys.readouterr().out.strip().splitlines()) >= len(names["lines"].points)
+    own = rig_sample(sample)
+    exec(rigs, names | {"rig": own.rig, "images": own.images, "samples": [own, own]})
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["t0", "t0"]
     exec(moved.replace("/weights/vicuna-7b-v1.5", str(trained.vicuna))
          .replace("/weights/blip2-opt-2.7b", str(trained.blip2)), names)  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from trained import same
+from trained import rig_sample, same
 
 import mapllava
 from mapllava.apis import MapInferencer
@@ -17,15 +17,7 @@ from mapllava.apis.model_frame import frame_of_lidar, virtual_lidar
 from mapllava.apis.read_ahead import read_ahead
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import INFERENCERS
-from mapllava.structures.rig import Rig, RigCamera, RigSample
-
-
-def rig_sample(info, token="t0"):
-    """What the data set knows of a sample, as the sample of a rig."""
-    sizes = [cv2.imread(path).shape[1::-1] for path in info["img_paths"]]
-    cam2ego = [info["lidar2ego"] @ np.linalg.inv(matrix) for matrix in info["lidar2cam"]]
-    cameras = map(RigCamera, info["cam_names"], sizes, info["cam2img"], cam2ego)
-    return RigSample(token, Rig(tuple(cameras), info["lidar2ego"]), tuple(map(Path, info["img_paths"])))
+from mapllava.structures.rig import Rig
 
 
 def of_cameras(sample, places, **changes):
@@ -143,9 +135,13 @@ def test_a_model_with_queries_for_each_camera_asks_which_is_which(predictor, own
 def test_what_does_not_belong_together_is_refused_by_name(inferencer, own):
     with pytest.raises(MapLLaVAError, match="sample t0: 5 images for the rig's 6 cameras"):
         inferencer(replace(own, images=own.images[:5]))
-    wrong = replace(own.rig.cameras[2], size=(1600, 900))
-    rig = replace(own.rig, cameras=(*own.rig.cameras[:2], wrong, *own.rig.cameras[3:]))
-    with pytest.raises(MapLLaVAError, match=r"sample t0: .*CAM_FRONT_LEFT.*320 x 180.*1600 x 900"):
+    smaller = np.zeros((90, 160, 3), np.uint8)
+    images = (*own.images[:2], smaller, *own.images[3:])
+    with pytest.raises(MapLLaVAError, match=r"sample t0: .*CAM_FRONT_LEFT has 160 x 90 .*says 320 x 180"):
+        inferencer(replace(own, images=images))
+    turned = replace(own.rig.cameras[2], cam2ego=2 * own.rig.cameras[2].cam2ego)
+    rig = replace(own.rig, cameras=(*own.rig.cameras[:2], turned, *own.rig.cameras[3:]))
+    with pytest.raises(MapLLaVAError, match="sample t0: the rig cannot be right"):
         inferencer(replace(own, rig=rig))
 
 

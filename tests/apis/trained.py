@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mapllava.engine import build_runner
+from mapllava.structures.rig import Rig, RigCamera, RigSample
 from mapllava.testing import write_tiny_blip2, write_tiny_llama
 
 CONFIG = Path(__file__).parents[2] / "configs" / "stage2" / "trainval.py"
@@ -74,3 +76,11 @@ def edited(trained, path, change):
     change(content)
     torch.save(content, path)
     return path
+
+
+def rig_sample(info, token="t0"):
+    """What the data set knows of a sample, as the sample of a rig."""
+    sizes = [cv2.imread(path).shape[1::-1] for path in info["img_paths"]]
+    cam2ego = [info["lidar2ego"] @ np.linalg.inv(matrix) for matrix in info["lidar2cam"]]
+    cameras = map(RigCamera, info["cam_names"], sizes, info["cam2img"], cam2ego)
+    return RigSample(token, Rig(tuple(cameras), info["lidar2ego"]), tuple(map(Path, info["img_paths"])))

@@ -154,9 +154,9 @@ class RunCheckpointHook(Hook):
         split = split_name(runner.val_dataloader.dataset)
         chosen = {"metric": self.metric, "score": score, "weights": weights}
         record = {**chosen, "epoch": runner.epoch, "split": split}
-        self._save(
-            runner, BEST, {"epoch": runner.epoch, "iter": runner.iter, "best": record}, optimizer=False
-        )
+        display = getattr(runner.val_loop, "displays", {}).get(weights)
+        meta = {"epoch": runner.epoch, "iter": runner.iter, "best": record, "display": display}
+        self._save(runner, BEST, meta, optimizer=False)
         if is_main_process():
             write_json(Path(runner.work_dir) / BEST_RECORD, record)
         runner.logger.info(

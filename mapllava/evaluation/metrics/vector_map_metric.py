@@ -11,10 +11,12 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.functional import chamfer_average_precision, get_protocol
+from mapllava.evaluation.display import display_of_matches
+from mapllava.evaluation.functional import get_protocol, match_maps, score_of
 from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults
 from mapllava.evaluation.results_writer import save_results
+from mapllava.evaluation.sample_record import display_to_json
 from mapllava.evaluation.scoring import prepare_ground_truth
 from mapllava.registry import METRICS
 from mapllava.structures.frames import MapSpec
@@ -43,6 +45,10 @@ class VectorMapMetric(BaseMetric):
         prefix: Put before the metrics' names, with a slash.
         title: First words of the table's title.
 
+    Attributes:
+        display: Of the last samples scored, the score of each class with the best F1, and its source; None
+            before, and in processes other than the first.
+
     Raises:
         MapLLaVAError: If the protocol is unknown, thresholds or specification are not valid, the
             samples are about another map, or none was seen.
@@ -67,6 +73,7 @@ class VectorMapMetric(BaseMetric):
         self.outfile_prefix = outfile_prefix
         self.title = title
         self._size: int | None = None
+        self.display: dict[str, Any] | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Keep prediction and ground truth of a batch.
@@ -120,11 +127,13 @@ class VectorMapMetric(BaseMetric):
             print_log(text, logger="current", level=logging.WARNING)
         truth = [prepare_ground_truth(r["polylines"], self.protocol, r["token"]) for r in unique.values()]
         maps = [{"sample_token": token, **r["pred"]} for token, r in unique.items()]
-        score = chamfer_average_precision(maps, truth, self.map_spec.classes, self.protocol)
-        split = self._split(list(unique.values()))
+        matches = match_maps(maps, truth, self.map_spec.classes, self.protocol)
+        score, split = score_of(matches), self._split(list(unique.values()))
+        version = (self.dataset_meta or {}).get("version")
+        where = f"{split} of {version}" if version else split
+        self.display = display_to_json(display_of_matches(matches, where))
         print_log("\n" + score_table(score, split, self.title), logger="current")
         if self.outfile_prefix is not None:
-            version = (self.dataset_meta or {}).get("version")
             predicted = {token: r["pred"] for token, r in unique.items()}
             self._write(MapResults(self.map_spec, split, predicted, version))
         return metric_values(score)

@@ -1,0 +1,31 @@
+"""Where the package keeps its own small model and one sample for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mapllava.errors import MapLLaVAError
+
+FOLDER = Path(__file__).parents[1] / "demo"
+MODEL, CARD, SAMPLE, TRUTH = "model.pth", "card.json", "sample", "truth.json"
+"""The model file, what is known of it, a folder of images with ``rig.json``, and that sample's true map."""
+
+
+def model_file() -> Path:
+    """The package's own model.
+
+    Raises:
+        MapLLaVAError: If this installation has none.
+    """
+    return _there(FOLDER / MODEL)
+
+
+def sample_folder() -> Path:
+    """Its sample: six images and their ``rig.json``; raises as :func:`model_file`."""
+    return _there(FOLDER / SAMPLE)
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise MapLLaVAError(f"'{path}' is not there: this installation has no demo model; install the wheel")
+    return path

@@ -1,0 +1,176 @@
+"""The files of a prediction, written while the model goes on: results, GeoJSON, pictures."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from mapllava.apis.map_inferencer import RigPrediction
+from mapllava.apis.model_frame import projections
+from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.formats.geojson import write_geojson
+from mapllava.evaluation.results_writer import write_results_stream
+from mapllava.evaluation.sample_record import Display, SampleRecord
+from mapllava.structures import MapSpec
+from mapllava.visualization.draw_files import DrawJob, draw_files, reduced
+
+RESULTS, GEOJSON, PICTURES = "predictions.results.json", "map", "pictures"
+KINDS = ("png", "svg")
+_WAITING = 3  # jobs per worker that wait to be drawn; bounds the memory
+
+
+class PredictionFolder:
+    """Takes predictions one by one and makes files of them; pictures are drawn by other processes.
+
+    Use it as a context: on leaving, the results and the GeoJSON appear, whole, or not at all where an
+    exception leaves with it.
+
+    Args:
+        folder: Where to; made if missing.
+        map_spec: The model's.
+        display: From which score on a line is drawn; None takes the fallback of the pictures.
+        pictures: Kinds of pictures of each sample, of ``KINDS``; none at all where empty.
+        workers: Processes that draw; 0 draws in this one, which is sooner done for a sample or two.
+
+    Attributes:
+        count: Samples taken so far.
+        files: What there is to look at, known on leaving.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        map_spec: MapSpec,
+        display: Display | None = None,
+        pictures: Sequence[str] = KINDS,
+        workers: int = 0,
+    ) -> None:
+        unknown = sorted(set(pictures) - set(KINDS))
+        if unknown:
+            raise MapLLaVAError(f"pictures of kind {', '.join(unknown)}: there are {', '.join(KINDS)}")
+        self.folder, self.map_spec, self.display = Path(folder), map_spec, display
+        self.kinds = tuple(pictures)
+        self.count = 0
+        self.files: list[Path] = []
+        self._names: set[str] = set()
+        self._limit = _WAITING * workers
+        self._drawing: deque[Future] = deque()
+        self._pool = Workers(workers) if pictures and workers else None
+        self._open = ExitStack()
+
+    def __enter__(self) -> PredictionFolder:
+        (self.folder / PICTURES if self.kinds else self.folder).mkdir(parents=True, exist_ok=True)
+        for name in (RESULTS, *(f"{GEOJSON}{kind}.geojson" for kind in ("", ".local"))):
+            (self.folder / name).unlink(
+                missing_ok=True
+            )  # an earlier prediction's do not go with these pictures
+        facts: dict[str, Any] = {"map_spec": self.map_spec, "display": self.display}
+        self._results = self._open.enter_context(write_results_stream(self.folder / RESULTS, **facts))
+        self._geojson = self._open.enter_context(write_geojson(self.folder, GEOJSON, **facts))
+        return self
+
+    def wait_for_workers(self) -> None:
+        """Return when all that draw are ready; a measurement begins then."""
+        if self._pool is not None:
+            self._pool.wait()
+
+    def add(self, found: RigPrediction) -> None:
+        """Take a prediction.
+
+        Raises:
+            MapLLaVAError: If a file cannot be written, also one of a sample before.
+        """
+        token = found.sample.token
+        entry = {key: getattr(found.lines, key) for key in ("points", "labels", "scores")}
+        record = SampleRecord.of(found.sample, found.lidar2ego)
+        self._results.add(token, entry, record)
+        self._geojson.add(token, entry, record)
+        if self.kinds and self._pool is None:
+            self.files += draw_files(self._job(found))
+        elif self._pool is not None:
+            while len(self._drawing) >= self._limit:
+                self._take()
+            self._drawing.append(self._pool.submit(self._job(found)))
+        self.count += 1
+
+    def _take(self) -> None:
+        self.files += self._drawing.popleft().result()
+
+    def _job(self, found: RigPrediction) -> DrawJob:
+        stem = re.sub(r"[^\w.-]+", "_", found.sample.token)[:100] or "sample"
+        while stem in self._names:
+            stem += "_"
+        self._names.add(stem)
+        rig = found.pinhole.rig
+        matrices = projections(rig, found.lidar2ego, self.map_spec.frame)
+        images, shown = zip(*map(reduced, found.pinhole.images, matrices), strict=True)
+        meta = {
+            "map_spec": self.map_spec.to_config(),
+            "lidar2ego": found.lidar2ego,
+            "sample_token": found.sample.token,
+            "scene_name": found.sample.scene,
+        }
+        files = tuple(self.folder / PICTURES / f"{stem}.{kind}" for kind in self.kinds)
+        names = tuple(camera.name for camera in rig.cameras)
+        return DrawJob(files, meta, names, images, np.stack(shown), found.lines, self.display)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                while self._drawing:
+                    self._take()
+        finally:
+            if self._pool is not None:
+                self._pool.close()
+            self._open.__exit__(kind, error, trace)
+        written = [path for path in (self._results.path, self._geojson.path) if path is not None]
+        self.files = [*written, *self.files]
+
+
+class Workers:
+    """Processes that draw; they start while the model is still being loaded."""
+
+    def __init__(self, count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(count, context, initializer=_begin)
+        self._first = [self._pool.submit(_warm) for _ in range(count)]
+
+    def submit(self, job: DrawJob) -> Future:
+        """Have a job done."""
+        return self._pool.submit(draw_files, job)
+
+    def wait(self) -> None:
+        """Return when all have started."""
+        for first in self._first:
+            first.result()
+
+    def close(self) -> None:
+        """Let go of what is not begun."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Ctrl-C is for the program, which then ends its workers; and a worker leaves the cores to the model."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(5)
+
+
+def _warm() -> None:
+    """Import what drawing takes."""
+    import matplotlib.backends.backend_agg  # noqa: F401
+
+    import mapllava.visualization  # noqa: F401

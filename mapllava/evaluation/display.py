@@ -1,0 +1,50 @@
+"""From which score on a line is shown: where a class's best F1 lies, on data that was held out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mapllava.evaluation.functional import best_f1
+from mapllava.evaluation.functional.matches import Matches
+from mapllava.evaluation.sample_record import Display
+from mapllava.evaluation.scoring import Evaluation
+
+FALLBACK = 0.3
+"""Of a class that nobody has measured."""
+
+
+def best_f1_display(evaluation: Evaluation, distance: float = 1.0, version: str | None = None) -> Display:
+    """The cuts of an evaluation; see :func:`display_of_matches`.
+
+    Args:
+        evaluation: Of held-out data.
+        distance: Metres within which a line counts as found.
+        version: Of the source tables, for ``source``.
+    """
+    split = evaluation.maps.split
+    return display_of_matches(evaluation.matches, f"{split} of {version}" if version else split, distance)
+
+
+def display_of_matches(matches: Matches, where: str, distance: float = 1.0) -> Display:
+    """For each class the score cut that gives the best F1.
+
+    Args:
+        matches: Of held-out data.
+        where: The data, for ``source``.
+        distance: Metres within which a line counts as found; the protocol's nearest to it is taken.
+
+    Returns:
+        The cuts; a class of which nothing was found has ``FALLBACK``, and ``source`` says so.
+    """
+    limits = np.asarray(matches.protocol.thresholds, dtype=np.float64)
+    row = int(np.abs(limits - distance).argmin())
+    cuts, unknown = {}, []
+    for label, name in enumerate(matches.class_names):
+        scores, found = matches.of_class(label)
+        cut = float(best_f1(scores, found, int(matches.num_gt[label]))["score"][row])
+        cuts[name] = cut if np.isfinite(cut) else FALLBACK
+        unknown += [] if np.isfinite(cut) else [name]
+    source = f"best F1 at {limits[row]:g} m on {where}"
+    if unknown:
+        source += f"; {FALLBACK:g} for {', '.join(unknown)}, of which nothing was found"
+    return Display(cuts, source)
