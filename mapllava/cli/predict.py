@@ -182,11 +182,10 @@ def samples_of(args: argparse.Namespace) -> RigInput:
     if args.sample or args.scene:
         from mapllava.sources.nuscenes.rig_samples import nuscenes_input
 
-        return nuscenes_input(args.input, args.version, args.sample, args.scene)
+        return nuscenes_input(args.input, args.version, args.sample, args.scene, not args.no_check)
     from mapllava.sources.folder import open_input
 
-    options: dict[str, Any] = {"check": False} if args.no_check else {}
-    return open_input(args.input, args.rig, args.stride, **options)
+    return open_input(args.input, args.rig, args.stride, check=not args.no_check)
 
 
 def claim(folder: Path, force: bool) -> None:
