@@ -136,7 +136,7 @@ def _best_sample(evaluation: Evaluation, display: Display) -> int:
     if not whole.any():
         raise MapLLaVAError("no sample of the cache shows every class: take a larger city")
     rank = np.where(whole, scores.score + 1e-4 * scores.num_gt.sum(axis=1), -1.0)
-    return int(np.nan_to_num(rank, nan=-1.0).argmax())
+    return int(rank.argmax())
 
 
 def _write_sample(folder: Path, sample: RigSample) -> None:
