@@ -13,10 +13,12 @@ import numpy as np
 from mapllava.datasets.map_dataset import read_entry
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.results_file import NO_PREDICTION, MapResults, check_fits
+from mapllava.geometry.lens import pinhole, undistort
 from mapllava.gt_cache.schema import spec_of
 from mapllava.structures.frames import MapSpec
-from mapllava.structures.rig import Distortion
+from mapllava.structures.rig import RigCamera
 from mapllava.visualization import CameraView, MapLines
+from mapllava.visualization.thinning import ScoreCut
 
 _GREY = 200
 _LARGEST = 4096
@@ -29,16 +31,16 @@ class ShownCamera:
     Attributes:
         name: Of the camera.
         path: Its image; None where there is no file, as with a video's frame.
-        cam2img: (3, 3), pixels as stored.
+        cam2img: (3, 3) of the image as it is drawn, pixels.
         lidar2cam: (4, 4), map frame to camera, metres.
-        distortion: Of the lens, None for a pinhole.
+        mounted: The camera of an own rig, whose image must have its size and is undistorted by its lens.
     """
 
     name: str
     path: Path | None
     cam2img: np.ndarray
     lidar2cam: np.ndarray
-    distortion: Distortion | None = None
+    mounted: RigCamera | None = None
 
     @property
     def there(self) -> bool:
@@ -83,6 +85,7 @@ class Album:
         cache: As :func:`mapllava.gt_cache.load` gives it, or None.
         results: Name to what :func:`~mapllava.evaluation.results_file.load_results` gives.
         dataroot: Root of the cache's images; the one that the cache names by default.
+        score_thr: Lowest score drawn; None takes what the results files say of themselves.
 
     Attributes:
         spec: Frame, region and classes.
@@ -97,7 +100,9 @@ class Album:
         cache: Mapping[str, Any] | None,
         results: Mapping[str, MapResults] | None = None,
         dataroot: str | Path | None = None,
+        score_thr: float | None = None,
     ) -> None:
+        self._asked = score_thr
         self.results = dict(results or {})
         self.cache = cache
         self.without_record = 0
@@ -132,15 +137,31 @@ class Album:
         """All samples, as they stand in the file."""
         return list(self._places)
 
-    def cut(self, score_thr: float | None = None) -> Any:
+    @property
+    def cut(self) -> Any:
         """The lowest score drawn, as :func:`~mapllava.visualization.draw_sample` takes it.
 
-        Args:
-            score_thr: What the user asks for; None takes what the results file says of itself, if it does.
+        What the user asks for, or what the results file says of itself. Of several files that say different
+        things it is the lowest; each file's lines have been cut by its own then.
         """
-        if score_thr is not None:
-            return score_thr
-        return next((one.display for one in self.results.values()), None)
+        if self._asked is not None or len(self._own_cuts()) < 2:
+            return self.first_cut
+        lowest = np.min(
+            [ScoreCut.of(own, self.spec.classes).scores for own in self._own_cuts().values()], axis=0
+        )
+        thresholds = dict(zip(self.spec.classes, lowest.tolist(), strict=True))
+        return {"thresholds": thresholds, "source": "the lowest of the files, each is cut by its own"}
+
+    @property
+    def first_cut(self) -> Any:
+        """The lowest score of the first results file's lines, likewise."""
+        return self._asked if self._asked is not None else next(iter(self._own_cuts().values()), None)
+
+    def _own_cuts(self) -> dict[str, Any]:
+        """What the files say of themselves, by name; one only where they all say the same."""
+        own = {name: one.display for name, one in self.results.items()}
+        scores = {tuple(ScoreCut.of(cut, self.spec.classes).scores) for cut in own.values()}
+        return own if len(scores) > 1 else dict(list(own.items())[:1])
 
     def scenes(self) -> dict[str, list[str]]:
         """Name of each scene to its samples in the order of their time."""
@@ -208,12 +229,15 @@ class Album:
         return record.scene, record.timestamp
 
     def _predictions(self, token: str) -> dict[str, MapLines]:
-        found = {}
+        found, several = {}, len(self._own_cuts()) > 1
         for name, one in self.results.items():
             entry = one.results.get(token, NO_PREDICTION)
             labels = np.asarray(entry["labels"], dtype=np.int64)
             scores = np.asarray(entry["scores"], dtype=np.float64)
             found[name] = MapLines(list(entry["points"]), labels, scores)
+            if several and self._asked is None:
+                own = ScoreCut.of(one.display, self.spec.classes)
+                found[name] = found[name].above(own.scores[labels])
         return found
 
     def _from_cache(self, token: str, cache: Mapping[str, Any]) -> ShownSample:
@@ -238,7 +262,11 @@ class Album:
         to_ego = mount if self.spec.frame == "lidar" else np.eye(4)
         cameras = [
             ShownCamera(
-                camera.name, path, camera.cam2img, np.linalg.inv(camera.cam2ego) @ to_ego, camera.distortion
+                camera.name,
+                path,
+                pinhole(camera).cam2img,
+                np.linalg.inv(camera.cam2ego) @ to_ego,
+                camera,
             )
             for camera, path in zip(record.cameras, record.images, strict=True)
         ]
@@ -296,9 +324,15 @@ def _view(camera: ShownCamera) -> CameraView:
     lidar2img = projection @ camera.lidar2cam
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imread(str(camera.path), flags) if camera.there else None
+    why = "no file" if camera.path is None else f"cannot be read: {camera.path.name}"
+    if image is not None and camera.mounted is not None:
+        size = (image.shape[1], image.shape[0])
+        if size == camera.mounted.size:
+            image = undistort(image, camera.mounted)
+        else:
+            image, why = None, "{} x {} pixels, not {} x {}".format(*size, *camera.mounted.size)
     if image is not None:
         return CameraView(camera.name, image, lidar2img)
     # The principal point lies about in the middle of the image that is not there
     width, height = (int(np.clip(2 * camera.cam2img[k, 2] + 1, 16, _LARGEST)) for k in (0, 1))
-    why = "no file" if camera.path is None else f"cannot be read: {camera.path.name}"
     return CameraView(f"{camera.name}, {why}", np.full((height, width, 3), _GREY, dtype=np.uint8), lidar2img)

@@ -11,9 +11,7 @@ from mapllava.evaluation.scoring import evaluate_maps, pair_with_cache
 from mapllava.visualization.thinning import ScoreCut
 
 
-def best_and_worst_samples(
-    album: Album, num_best: int, num_worst: int, score_thr: float | None = None
-) -> list[tuple[str, str, str]]:
+def best_and_worst_samples(album: Album, num_best: int, num_worst: int) -> list[tuple[str, str, str]]:
     """Rank the samples of an album's first results file.
 
     By :func:`~mapllava.evaluation.functional.sample_scores`, with the cuts at which lines are drawn.
@@ -22,7 +20,6 @@ def best_and_worst_samples(
         album: With results and a cache.
         num_best: Samples drawn best.
         num_worst: Samples drawn worst.
-        score_thr: Lowest score that counts; None takes what is drawn by default.
 
     Returns:
         ``best_01`` and the like, words for the picture, and token: best first, then worst first.
@@ -36,7 +33,7 @@ def best_and_worst_samples(
         raise MapLLaVAError(f"{num_best} best and {num_worst} worst samples: use 0 or more, and not 0 twice")
     name, results = next(iter(album.results.items()))
     evaluation = evaluate_maps(pair_with_cache(results, album.cache))
-    cuts = ScoreCut.of(album.cut(score_thr), album.spec.classes)
+    cuts = ScoreCut.of(album.first_cut, album.spec.classes)
     scores = sample_scores(evaluation.matches, cuts.scores.tolist())
     if np.isnan(scores.score).all():
         raise MapLLaVAError(f"{results.name}: no sample has a line or a prediction, so none is best or worst")

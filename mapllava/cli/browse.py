@@ -125,25 +125,25 @@ def _visits(data: Any, places: list[int], count: int) -> Iterator[Drawn]:
 
 
 def _of_files(args: argparse.Namespace) -> tuple[int, Iterator[Drawn]]:
-    album = open_album(args.results or [Path(args.source)], args.cache, args.dataroot)
+    album = open_album(args.results or [Path(args.source)], args.cache, args.dataroot, args.score_thr)
     if args.best is not None or args.worst is not None:
         from mapllava.apis.ranking import best_and_worst_samples
 
-        chosen = best_and_worst_samples(album, args.best or 0, args.worst or 0, args.score_thr)
+        chosen = best_and_worst_samples(album, args.best or 0, args.worst or 0)
     else:
         num = 8 if args.num is None else args.num
         chosen = [("", "", token) for token in album.choose(args.tokens, num, args.seed)]
-    return len(chosen), _samples(album, chosen, args.score_thr)
+    return len(chosen), _samples(album, chosen)
 
 
-def _samples(album: Album, chosen: list[tuple[str, str, str]], score_thr: float | None) -> Iterator[Drawn]:
-    from mapllava.apis.scene_frames import draw_frame, frame_of
+def _samples(album: Album, chosen: list[tuple[str, str, str]]) -> Iterator[Drawn]:
+    from mapllava.apis.scene_frames import Frame, draw_frame
 
     samples: list[ShownSample] = list(album.samples([token for *_, token in chosen]))
     warn_of_missing(samples)
     for (rank, words, token), sample in zip(chosen, samples, strict=True):
         scene = str(sample.meta.get("scene_name") or "sample")
-        picture = draw_frame(frame_of(sample, album.cut(score_thr), words))
+        picture = draw_frame(Frame(sample, album.cut, words))
         caption = f"{rank.replace('_', ' ')}  {scene}  {token[:8]}".strip()
         yield f"{rank}_{scene}_{token}.png".lstrip("_"), caption, picture
 

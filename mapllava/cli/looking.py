@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 _NAMED = 3
 
 
-def open_album(files: Sequence[Path], cache: Path | None, dataroot: Path | None) -> Album:
+def open_album(
+    files: Sequence[Path], cache: Path | None, dataroot: Path | None, score_thr: float | None = None
+) -> Album:
     """The samples of a GT cache (``.pkl``), or of results files (``.json``), with a cache or without.
 
     Raises:
@@ -42,7 +44,7 @@ def open_album(files: Sequence[Path], cache: Path | None, dataroot: Path | None)
             warn(f"the cache is stale, {reason}; the pictures show what it holds")
     names = names_of(results) if results else []
     loaded = [load_results(file) if content is None else read_results(file, content) for file in results]
-    album = Album(content, dict(zip(names, loaded, strict=True)), dataroot)
+    album = Album(content, dict(zip(names, loaded, strict=True)), dataroot, score_thr)
     if album.without_record:
         warn(f"{album.without_record} samples of '{results[0]}' are left out: no cameras are named")
     return album

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="FILE.mp4", help="file to write, .mp4 or .gif")
     add("--gif", action="store_true", help="also write a GIF of the same name")
     add("--fps", type=float, help="frames per second (default: as fast as it was, from the timestamps)")
-    add("--width", type=int, default=1280, help="pixels across (default: %(default)s)")
+    add("--width", type=int, default=1280, help="pixels across, without the world (default: %(default)s)")
     add("--score-thr", type=float, help="lowest score drawn (default: what the results file says, or 0.3)")
     add("--world", action="store_true", help="beside it, the lines of all frames so far in the world")
     add("--dataroot", type=Path, help="data root with the images (default: the one the cache names)")
@@ -56,12 +56,12 @@ def run(args: argparse.Namespace) -> None:
     paths = [args.out, *also]
     if args.width < _LEAST_WIDTH:
         raise MapLLaVAError(f"--width {args.width}: a frame takes {_LEAST_WIDTH} pixels or more")
-    album = open_album([args.source], args.cache, args.dataroot)
+    album = open_album([args.source], args.cache, args.dataroot, args.score_thr)
     samples = list(album.samples(album.tokens_of_scene(args.scene)))
     fps = real_fps([sample.meta["timestamp"] for sample in samples]) if args.fps is None else args.fps
     check_video(paths, fps)
     warn_of_missing(samples)
-    frames = frames_of(samples, args.width, album.cut(args.score_thr))
+    frames = frames_of(samples, args.width, album.cut, args.world)
     workers = min(args.workers, len(samples))
     with progress_bar("frames", len(samples), sys.stderr.isatty()) as advance:
         count = write_video(paths, _counted(in_order(draw_frame, frames, workers), advance), fps)

@@ -1,19 +1,21 @@
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
+import shapely
 
 from mapllava import gt_cache
 from mapllava.apis.album import Album, missing_images, names_of
 from mapllava.apis.in_order import in_order
 from mapllava.apis.ranking import best_and_worst_samples
-from mapllava.apis.scene_frames import draw_frame, frame_of, frames_of, real_fps
+from mapllava.apis.scene_frames import Frame, draw_frame, frames_of, real_fps
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation import MapResults
 from mapllava.evaluation.sample_record import Display, SampleRecord
 from mapllava.structures import MapSpec
-from mapllava.structures.rig import RigCamera
+from mapllava.structures.rig import Distortion, RigCamera
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,44 @@ def test_an_own_rig_is_shown_without_a_cache(own_rig):
     assert real_fps([None, None]) == 2.0
 
 
+def test_an_image_of_another_size_is_no_camera_s_and_a_lens_is_undone(own_rig):
+    record = own_rig.samples["m0"]
+    wide = Distortion("opencv", (-0.3, 0.05, 0.0, 0.0))
+    bent = replace(record.cameras[1], distortion=wide)
+    image = np.zeros((100, 120, 3), dtype=np.uint8)
+    image[:, ::10] = 255
+    cv2.imwrite(str(record.images[1]), image)
+    cv2.imwrite(str(record.images[0]), image)
+    own_rig.samples["m0"] = replace(record, cameras=(record.cameras[0], bent))
+    (sample,) = Album(None, {"own": own_rig}).samples(["m0"])
+    left, right = sample.views()
+    assert left.label == "left, 120 x 100 pixels, not 160 x 90"
+    assert (left.image == left.image[0, 0]).all()
+    assert right.label == "right"
+    assert np.abs(right.image.astype(int) - image).max() > 100
+
+
+def test_frames_know_what_lies_in_the_world_so_far(cache):
+    album = Album(cache)
+    samples = list(album.samples(next(iter(album.scenes().values()))))
+    frames = list(frames_of(samples, 400, world=True))
+    assert [len(frame.world.track) for frame in frames] == [1, 2, 3, 4]
+    assert frames[0].world.before.points == []
+    assert len(frames[3].world.before.points) == sum(len(sample.truth.points) for sample in samples[:3])
+    # The same paint, seen from where the car was and from where it is
+    before, now = (
+        shapely.MultiLineString([line for line, of in zip(m.points, m.labels, strict=True) if of == 0])
+        for m in (frames[1].world.before, frames[1].world.now)
+    )
+    assert now.length > 5
+    assert now.intersection(before.buffer(0.3)).length > 0.6 * now.length
+    wide = draw_frame(frames[1])
+    assert wide.shape[1] > 400
+    samples[2].meta["ego2global"] = None
+    with pytest.raises(MapLLaVAError, match="has no pose in the world: leave --world out"):
+        list(frames_of(samples, 400, world=True))
+
+
 def test_results_without_cameras_need_their_cache(cache):
     results = results_of(cache)
     with pytest.raises(MapLLaVAError, match="says nothing of cameras: give the GT cache"):
@@ -106,7 +146,22 @@ def test_a_sample_that_a_file_lacks_has_an_empty_map(cache):
     del results.results[token]
     (sample,) = Album(cache, {"a": results_of(cache), "b": results}).samples([token])
     assert [len(lines.points) > 0 for lines in sample.predictions.values()] == [True, False]
-    assert draw_frame(frame_of(sample, width=500)).shape[1] == 500
+    assert draw_frame(Frame(sample, width=500)).shape[1] == 500
+
+
+def test_files_with_thresholds_of_their_own_are_cut_by_these(cache):
+    strict, loose = (Display(dict.fromkeys(MapSpec().classes, cut), "a test") for cut in (0.5, 0.2))
+    files = {"a": results_of(cache, display=strict), "b": results_of(cache, display=loose)}
+    album = Album(cache, files)
+    (sample,) = album.samples(album.tokens[:1])
+    assert [len(lines.points) > 0 for lines in sample.predictions.values()] == [False, True]
+    assert album.cut["thresholds"] == loose.thresholds
+    asked = Album(cache, files, score_thr=0.3)
+    (sample,) = asked.samples(asked.tokens[:1])
+    assert all(lines.points for lines in sample.predictions.values())
+    assert asked.cut == 0.3
+    assert Album(cache, {"a": files["a"]}).cut is strict
+    assert Album(cache, {"a": files["a"], "c": files["a"]}).cut is strict
 
 
 def test_best_and_worst_are_ranked_at_the_threshold_that_is_drawn(cache):
@@ -117,7 +172,7 @@ def test_best_and_worst_are_ranked_at_the_threshold_that_is_drawn(cache):
     assert [rank for rank, *_ in ranked] == ["best_01", "best_02", "worst_01", "worst_02", "worst_03"]
     assert ranked[0][1] == "best 1: 1.00 (F1 at 1 m, mean over the classes there)"
     assert not {token for *_, token in ranked[2:]} & {tokens[1], tokens[6]}
-    asked = best_and_worst_samples(Album(cache, {"run": good}), 1, 0, score_thr=0.5)
+    asked = best_and_worst_samples(Album(cache, {"run": good}, score_thr=0.5), 1, 0)
     display = Display(dict.fromkeys(MapSpec().classes, 0.5), "a test")
     said = best_and_worst_samples(Album(cache, {"run": results_of(cache, display=display)}), 1, 0)
     for ((_, words, _),) in (asked, said):
