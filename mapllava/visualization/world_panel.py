@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,6 +69,6 @@ def world_figure(world: WorldSoFar, spec: MapSpec, size: tuple[int, int]) -> Fig
                 color, form = class_color(spec.classes, label), class_form(spec.classes, label)
                 axes.add_collection(line_collection(mine, color, form, role), autolim=False)
         axes.plot(*world.track.T, color=MUTED, lw=1.0, zorder=5, scalex=False, scaley=False)
-        place = {"marker": "o", "color": CAR, "mec": PAPER, "ms": 9, "zorder": 6}
+        place: Any = {"marker": "o", "color": CAR, "mec": PAPER, "ms": 9, "zorder": 6}
         axes.plot(*world.track[-1:].T, scalex=False, scaley=False, **place)
         return page.figure
