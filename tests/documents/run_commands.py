@@ -91,6 +91,7 @@ SMALL: list[tuple[str, str]] = [
     (r"\bCONFIG\b", "configs/stage2/synthetic.py"),
     (r"\bCHECKPOINT\b", MODEL),
     (r"\bRESULTS\b", "run.results.json"),
+    (r"\bother\.results\.json\b", "old.json"),
     (r"\bFOLDER\b", "folder"),
     (r"\bDIR\b", "drawn"),
     (r" --scenes scene-0003 scene-0012", " --scenes scene-0003"),
@@ -105,7 +106,8 @@ SKIPPED: list[tuple[str, str]] = [
 # What was seen to run; a command of another kind wants a decision first.
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|tensorboard|bash tools/dist_train\.sh|"
-    r"mapllava (--help|COMMAND --help|analyze|city|configs show|diagnose|doctor|eval|plan|test|train|"
+    r"mapllava (--help|COMMAND --help|analyze|browse|city|configs show|diagnose|doctor|eval|plan|test|train|"
+    r"video|"
     r"rig (check|export)|"
     r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|results|to-hf))|"
     r"python (examples/predict|docs/draw_architecture)\.py|"
