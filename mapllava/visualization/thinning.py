@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.evaluation.functional.chamfer import chamfer_of_pairs
 from mapllava.geometry import resample_many
 
 FALLBACK = 0.3
@@ -55,6 +54,10 @@ def thin(lines: MapLines, distance: float = NEAR) -> tuple[MapLines, int]:
     Returns:
         The lines that stay, in their order, and how many were left out.
     """
+    from mapllava.evaluation.functional.chamfer import (
+        chamfer_of_pairs,
+    )  # here: it brings in all of evaluation
+
     count = len(lines.points)
     if lines.scores is None or count < 2 or distance <= 0:
         return lines, 0
