@@ -54,9 +54,8 @@ def thin(lines: MapLines, distance: float = NEAR) -> tuple[MapLines, int]:
     Returns:
         The lines that stay, in their order, and how many were left out.
     """
-    from mapllava.evaluation.functional.chamfer import (
-        chamfer_of_pairs,
-    )  # here: it brings in all of evaluation
+    # imported here, because it brings in all of evaluation
+    from mapllava.evaluation.functional.chamfer import chamfer_of_pairs
 
     count = len(lines.points)
     if lines.scores is None or count < 2 or distance <= 0:
