@@ -37,6 +37,15 @@ class Display:
     source: str
 
 
+FALLBACK_SCORE = 0.3
+"""From which score on a line is shown where no file says it."""
+
+
+def shown_from(display: Display | None, class_name: str) -> float:
+    """From which score on a line of a class is shown; a class that ``display`` leaves out is shown always."""
+    return FALLBACK_SCORE if display is None else display.thresholds.get(class_name, 0.0)
+
+
 @dataclass(frozen=True, eq=False)
 class SampleRecord:
     """One sample, see the module.

@@ -35,6 +35,23 @@ def map_pose(frame: str, lidar2ego: np.ndarray, ego2global: np.ndarray) -> np.nd
     return ego2global if check_frame(frame) == "ego" else ego2global @ np.asarray(lidar2ego)
 
 
+def to_world(frame: str, lidar2ego: np.ndarray, ego2global: np.ndarray) -> np.ndarray:
+    """How a map reads in the world, seen from above.
+
+    Args:
+        frame: Frame of the map, ``lidar`` or ``ego``.
+        lidar2ego: ``(4, 4)``, metres, of the sample.
+        ego2global: ``(4, 4)``, metres, of the sample.
+
+    Returns:
+        ``(3, 3)`` for homogeneous points ``(x, y, 1)``; a turn and a shift, no scale.
+
+    Raises:
+        MapLLaVAError: If the frame is unknown.
+    """
+    return _level(map_pose(frame, lidar2ego, ego2global))
+
+
 def planar_change(source: str, target: str, lidar2ego: np.ndarray, ego2global: np.ndarray) -> np.ndarray:
     """How the ground truth of one frame reads in another.
 
