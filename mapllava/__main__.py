@@ -40,6 +40,7 @@ COMMANDS = {
     "browse": "samples as pictures: after augmentation, predictions side by side, best and worst",
     "video": "a scene as a video: cameras, map, prediction and ground truth",
     "convert results": "results files between mapllava, MapTR, StreamMapNet and MapTracker",
+    "convert geojson": "a results file for QGIS, geopandas and other GIS, on earth where it is known",
     "convert to-hf": "a trained model's file to a Hugging Face folder",
     "convert from-hf": "such a folder back to a model file",
     "convert demo": "the package's demo folder from a run of make demo",

@@ -124,7 +124,7 @@ def _frame(records: Mapping[str, SampleRecord], local: bool) -> str:
     if len(kinds) > 1:
         lost = next(token for token, frame in frames.items() if frame != "wgs84")
         raise MapLLaVAError(
-            f"sample {lost}: where on earth it lies is not known, of other samples it is: convert them apart, "
-            "or write all in metres (--local)"
+            f"sample {lost}: where on earth it lies is not known, of other samples it is: convert them "
+            "apart, or write all in metres (--local)"
         )
     return "wgs84"
