@@ -89,7 +89,7 @@ def test_lengths_on_the_ground_are_the_maps(tmp_path, crs):
     table = geopandas.read_file(write(tmp_path, ("a", record)).path).to_crs(crs)
     expected = np.linalg.norm(np.diff(MAP["points"][0], axis=0), axis=1).sum()
     assert table.geometry[0].length == pytest.approx(expected, abs=0.005)
-    assert table.geometry[1].area == pytest.approx(15.9, abs=0.2)
+    assert table.geometry[1].area == pytest.approx(15.6, abs=0.02)  # RING's, closed
 
 
 def test_a_crossing_is_an_area_to_the_left_of_its_ring():
