@@ -157,7 +157,10 @@ class GeoJSONStream:
         for points, (_, label, score, kind, index) in zip(placed, lines, strict=True):
             name = self._spec.classes[label]
             properties = {"class": name, "score": score, "kind": kind, "index": index, **about}
-            self._add(geometry(points, name in AREA_CLASSES, _DIGITS[self.frame]), properties)
+            shape = geometry(points, name in AREA_CLASSES, _DIGITS[self.frame])
+            feature = {"type": "Feature", "properties": properties, "geometry": shape}
+            self._write(f"{',' if self.num_lines else ''}\n{json.dumps(feature, ensure_ascii=False)}")
+            self.num_lines += 1
 
     def _check_frame(self, token: str, record: SampleRecord) -> None:
         known = frame_of(record)
@@ -194,12 +197,6 @@ class GeoJSONStream:
             accuracy = accuracy_at(here, record.crs)
             self.accuracy = max(self.accuracy or 0.0, accuracy) if accuracy is not None else self.accuracy
         return np.split(points, np.cumsum([len(line) for line in lines])[:-1])
-
-    def _add(self, shape: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
-        feature = {"type": "Feature", "properties": properties, "geometry": shape}
-        assert self._write is not None
-        self._write(f"{',' if self.num_lines else ''}\n{json.dumps(feature, ensure_ascii=False)}")
-        self.num_lines += 1
 
     def finish(self) -> None:
         """End the file."""
