@@ -59,6 +59,11 @@ best model    $DEMO_RUN/best_model.pth
 pictures      $DEMO_RUN/pictures
 predictions   $DEMO_RUN/predictions.results.json
 
-next: does it look at the images?
+next: draw the map of a scene that it has not seen, or of your own car (docs/en/own_cameras.md)
+  mapllava predict $DEMO_RUN/best_model.pth $DEMO_ROOT --scene scene-0003 --out maps
+does it look at the images?
   $PYTHON tools/test.py $DEMO_CONFIG $DEMO_RUN/best_model.pth --ablate blank --cfg-options data_root=$DEMO_ROOT
+the model, card and sample that the package carries (mapllava/demo), made anew from this run
+  mapllava convert demo $DEMO_RUN/best_model.pth mapllava/demo \\
+      --cache $DEMO_ROOT/gt_cache/gt_cache_${DEMO_VERSION}_val.pkl
 DONE

@@ -88,6 +88,7 @@ SMALL: list[tuple[str, str]] = [
         f"{CACHES}_val.pkl",
     ),
     (r"^mapllava COMMAND", "mapllava train"),
+    (r"\bmy_car\b", "mapllava/demo/sample"),
     (r"\bCONFIG\b", "configs/stage2/synthetic.py"),
     (r"\bCHECKPOINT\b", MODEL),
     (r"\bRESULTS\b", "run.results.json"),
@@ -107,7 +108,7 @@ SKIPPED: list[tuple[str, str]] = [
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|tensorboard|bash tools/dist_train\.sh|"
     r"mapllava (--help|COMMAND --help|analyze|browse|city|configs show|diagnose|doctor|eval|plan|test|train|"
-    r"video|"
+    r"predict|video|"
     r"rig (check|export)|"
     r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|results|to-hf))|"
     r"python (examples/predict|docs/draw_architecture)\.py|"
