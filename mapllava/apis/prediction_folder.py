@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import re
-import signal
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +20,7 @@ from mapllava.evaluation.formats.geojson import write_geojson
 from mapllava.evaluation.results_writer import write_results_stream
 from mapllava.evaluation.sample_record import Display, SampleRecord
 from mapllava.structures import MapSpec
-from mapllava.visualization.draw_files import DrawJob, draw_files, reduced
+from mapllava.visualization.draw_files import DrawJob, Workers, draw_files, reduced
 
 RESULTS, GEOJSON, PICTURES = "predictions.results.json", "map", "pictures"
 KINDS = ("png", "svg")
@@ -138,39 +135,3 @@ class PredictionFolder:
             self._open.__exit__(kind, error, trace)
         written = [path for path in (self._results.path, self._geojson.path) if path is not None]
         self.files = [*written, *self.files]
-
-
-class Workers:
-    """Processes that draw; they start while the model is still being loaded."""
-
-    def __init__(self, count: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(count, context, initializer=_begin)
-        self._first = [self._pool.submit(_warm) for _ in range(count)]
-
-    def submit(self, job: DrawJob) -> Future:
-        """Have a job done."""
-        return self._pool.submit(draw_files, job)
-
-    def wait(self) -> None:
-        """Return when all have started."""
-        for first in self._first:
-            first.result()
-
-    def close(self) -> None:
-        """Let go of what is not begun."""
-        self._pool.shutdown(cancel_futures=True)
-
-
-def _begin() -> None:
-    """Ctrl-C is for the program, which then ends its workers; and a worker leaves the cores to the model."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        os.nice(5)
-
-
-def _warm() -> None:
-    """Import what drawing takes."""
-    import matplotlib.backends.backend_agg  # noqa: F401
-
-    import mapllava.visualization  # noqa: F401

@@ -1,8 +1,12 @@
-"""A sample's pictures as files, from plain values alone: a job that another process can do."""
+"""A sample's pictures as files, from plain values alone: a job that other processes do, without PyTorch."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,3 +81,37 @@ def _pixels(images: Sequence[Path | np.ndarray]) -> list[np.ndarray]:
             image = pixels
         found.append(image)
     return found
+
+
+class Workers:
+    """Processes that draw; they start while the model is still being loaded."""
+
+    def __init__(self, count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(count, context, initializer=_begin)
+        self._first = [self._pool.submit(_warm) for _ in range(count)]
+
+    def submit(self, job: DrawJob) -> Future:
+        """Have a job done."""
+        return self._pool.submit(draw_files, job)
+
+    def wait(self) -> None:
+        """Return when all have started."""
+        for first in self._first:
+            first.result()
+
+    def close(self) -> None:
+        """Let go of what is not begun."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Ctrl-C is for the program, which then ends its workers; and a worker leaves the cores to the model."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        os.nice(5)
+
+
+def _warm() -> None:
+    """Import what drawing takes."""
+    import matplotlib.backends.backend_agg  # noqa: F401
