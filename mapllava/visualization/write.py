@@ -17,7 +17,7 @@ from mapllava.files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_JPEG_QUALITY = 88
+_JPEG_QUALITY, _PNG_EFFORT = 88, 2  # of 9; 6 takes three times as long for 10 % less
 _PNG_IN_SVG = re.compile(r"data:image/png;base64,\s*([A-Za-z0-9+/=\s]+)")
 
 
@@ -67,7 +67,7 @@ def write_picture(path: str | Path, picture: np.ndarray | Figure) -> Path:
 
 def encode(picture: np.ndarray, kind: str) -> bytes:
     """The bytes of a picture ``(H, W, 3)`` uint8 BGR as ``png`` or ``jpg``; none where OpenCV cannot."""
-    flags = [cv2.IMWRITE_PNG_COMPRESSION, 6] if kind == "png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    flags = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_EFFORT] if kind == "png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
     done, data = cv2.imencode(f".{kind}", picture, flags)
     return data.tobytes() if done else b""
 
