@@ -67,7 +67,11 @@ def write_picture(path: str | Path, picture: np.ndarray | Figure) -> Path:
 
 def encode(picture: np.ndarray, kind: str) -> bytes:
     """The bytes of a picture ``(H, W, 3)`` uint8 BGR as ``png`` or ``jpg``; none where OpenCV cannot."""
-    flags = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_EFFORT] if kind == "png" else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    flags = (
+        [cv2.IMWRITE_PNG_COMPRESSION, _PNG_EFFORT]
+        if kind == "png"
+        else [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
+    )
     done, data = cv2.imencode(f".{kind}", picture, flags)
     return data.tobytes() if done else b""
 
