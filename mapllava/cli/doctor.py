@@ -32,8 +32,8 @@ examples:
 """
 WITHOUT_CONFIG = """\
 No CONFIG, so only the machine was looked at. Name one to check data, weights, settings and a training step:
-  configs/stage2/synthetic.py   a synthetic city, on a CPU; data/synthetic is made by make demo
-  configs/stage2/mini.py        nuScenes mini in data/nuscenes (docs/en/get_started.md says how to get it)"""
+  stage2/synthetic   a synthetic city, on a CPU; make demo, or mapllava city, makes data/synthetic
+  stage2/mini        nuScenes mini in data/nuscenes (docs/en/get_started.md says how to get it)"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

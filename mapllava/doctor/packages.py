@@ -31,6 +31,7 @@ _MODULES = {  # what shows that a distribution works, where it is not its own na
     "mmcv-lite": "mmcv.transforms",
     "nuscenes-devkit": "nuscenes.nuscenes",
     "opencv-python": "cv2",
+    "pillow": "PIL.Image",
     "protobuf": "google.protobuf",
     "opencv-python-headless": "cv2",
     "scikit-learn": "sklearn.linear_model",

@@ -117,7 +117,7 @@ def test_without_a_config_the_machine_alone(capsys):
     assert "environment\n" in out
     assert "config\n" not in out
     assert "No CONFIG, so only the machine was looked at" in out
-    assert "configs/stage2/synthetic.py" in out
+    assert "stage2/synthetic " in out
     main(["--only", "python", "disk"])
     assert "left out as asked: packages, commands, driver, gpu, shm\n" in capsys.readouterr().out
 
@@ -138,7 +138,7 @@ def test_the_installed_command(capsys, monkeypatch):
     assert program.main(["--help"]) == 0
     assert re.search(r"usage: mapllava(?s:.*)train  .*\n", capsys.readouterr().out)
     assert program.main(["doctr"]) == 2
-    assert "usage: mapllava" in capsys.readouterr().err
+    assert "did you mean mapllava doctor?" in capsys.readouterr().err
     assert "mapllava = mapllava.__main__:main" in (ROOT / "setup.py").read_text()
 
 

@@ -204,7 +204,9 @@ def test_a_broken_entry_is_named(root):
     broken = copy.deepcopy(dataset.data_list[0])
     broken["cams"]["CAM_FRONT"]["cam2img"] = np.eye(2)
     dataset.data_list[0] = broken
-    with pytest.raises(MapLLaVAError, match=r"sample token-0 is broken .*\(2, 2\)(.|\n)*create_gt_cache"):
+    with pytest.raises(
+        MapLLaVAError, match=r"sample token-0 is broken .*\(2, 2\)(.|\n)*mapllava cache create"
+    ):
         dataset[0]
     broken["cams"] = {}
     with pytest.raises(MapLLaVAError, match="it has no cameras"):
@@ -218,7 +220,7 @@ def test_the_base_class_serves_other_data_sets(root):
     dataset = DATASETS.build({"type": "MapDataset", "ann_file": str(root / ANN), "map_spec": SPEC})
     assert type(dataset) is MapDataset
     assert not isinstance(dataset, NuScenesMapDataset)
-    with pytest.raises(MapLLaVAError, match=r"missing\.pkl(.|\n)*create_gt_cache\.py"):
+    with pytest.raises(MapLLaVAError, match=r"missing\.pkl(.|\n)*mapllava cache create"):
         MapDataset(ann_file="missing.pkl", map_spec=SPEC)
 
 

@@ -1,5 +1,6 @@
 """Packages that import, fail in whatever way, or take the process down."""
 
+import importlib.util
 import sys
 
 import pytest
@@ -123,6 +124,20 @@ def test_what_is_needed_comes_from_the_requirements_file():
     assert needed["numpy"] == ">=1.26,<2"
     assert needed["torch"].startswith(">=")
     assert python_versions() == ">=3.11,<3.13"
+
+
+def test_what_is_needed_is_imported_under_a_name_that_there_is(monkeypatch):
+    tried = []
+
+    def nothing(names, *_):
+        tried.extend(names)
+        return dict.fromkeys(names, ("done", "1"))
+
+    monkeypatch.setattr(module, "try_imports", nothing)
+    list(packages(Context()))
+    missing = [name for name in tried if importlib.util.find_spec(name) is None]
+    assert len(tried) > 15
+    assert not missing, "how is it imported? packages._MODULES"
 
 
 @pytest.mark.parametrize(
