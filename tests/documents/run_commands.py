@@ -107,10 +107,9 @@ SKIPPED: list[tuple[str, str]] = [
 # What was seen to run; a command of another kind wants a decision first.
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|tensorboard|bash tools/dist_train\.sh|"
-    r"mapllava (--help|COMMAND --help|analyze|browse|city|configs show|diagnose|doctor|eval|plan|test|train|"
-    r"predict|video|"
-    r"rig (check|export)|"
-    r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|results|to-hf))|"
+    r"mapllava (--help|COMMAND --help|analyze|browse|city|configs (copy|list|show)|diagnose|doctor|eval|plan|"
+    r"predict|report|rig (check|export)|test|train|video|"
+    r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|geojson|results|to-hf))|"
     r"python (examples/predict|docs/draw_architecture)\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
@@ -250,6 +249,7 @@ class Scratch:
         encoder.write_text(encoder.read_text().replace("weights/vicuna-7b-v1.5", "weights/clip"))
         write_tiny_clip(self.folder / "weights" / "clip")
         write_own_data(data / "mine", data / "synthetic", self.folder / f"{CACHES}_train.pkl")
+        self.must("mapllava rig export data/synthetic --scene scene-0003 --out my_car")
         lora = "configs/stage2/trainval_lora.py --work-dir outputs/LORA"
         self.must(f"python tools/train.py {lora} --cfg-options {FULL} {WEIGHTS}")
         page = ROOT / "docs" / "en" / "doctor.md"

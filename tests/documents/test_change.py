@@ -25,8 +25,7 @@ ROIS = {"my_region": MapSpec(roi=ROI(-25.0, -50.0, 25.0, 50.0))}
 
 def recipe(name, folder, options):
     """The page's own text in a file, the folders of a reader's machine exchanged for ours."""
-    text = RECIPES[name].replace('"configs/', f'"{ROOT.as_posix()}/configs/')
-    text = re.sub(r'"/weights/([\w.-]+)"', lambda found: repr(str(weights(folder / found[1]))), text)
+    text = re.sub(r'"/weights/([\w.-]+)"', lambda found: repr(str(weights(folder / found[1]))), RECIPES[name])
     (folder / f"{name}.py").write_text(text)
     return resolve(load_config(folder / f"{name}.py", options))
 

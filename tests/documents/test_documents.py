@@ -112,7 +112,11 @@ def test_a_python_snippet_is_python(block):
     ast.parse(block.text)
 
 
-CONFIGS = [b for b in SNIPPETS if '_base_ = ["configs/' in b.text and b.page not in ELSEWHERE]
+CONFIGS = [
+    b
+    for b in SNIPPETS
+    if re.search(r'_base_ = (\["configs/|"mapllava::)', b.text) and b.page not in ELSEWHERE
+]
 
 
 @pytest.mark.parametrize("block", CONFIGS, ids=[f"{b.page}:{b.line}" for b in CONFIGS])
@@ -167,7 +171,7 @@ def test_the_page_of_configs_shows_what_is_printed(language, tmp_path, monkeypat
     page = ROOT / "docs" / language / "configs.md"
     refused, shown = (block.text for block in blocks(page, "text"))
     slip = next(block.text for block in blocks(page, "python") if block.text.startswith("data_root"))
-    ((command,),) = (block.commands for block in blocks(page, "bash"))
+    (command,) = (c for block in blocks(page, "bash") for c in block.commands if "print_config" in c.text)
     monkeypatch.chdir(ROOT)
     assert run_command("configs show", shlex.split(command.text)[2:]) == 0
     assert re.sub(r":\d+\n", "\n", capsys.readouterr().out) == re.sub(r":\d+\n", "\n", shown)
