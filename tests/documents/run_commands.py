@@ -249,7 +249,6 @@ class Scratch:
         encoder.write_text(encoder.read_text().replace("weights/vicuna-7b-v1.5", "weights/clip"))
         write_tiny_clip(self.folder / "weights" / "clip")
         write_own_data(data / "mine", data / "synthetic", self.folder / f"{CACHES}_train.pkl")
-        self.must("mapllava rig export data/synthetic --scene scene-0003 --out my_car")
         lora = "configs/stage2/trainval_lora.py --work-dir outputs/LORA"
         self.must(f"python tools/train.py {lora} --cfg-options {FULL} {WEIGHTS}")
         page = ROOT / "docs" / "en" / "doctor.md"
