@@ -63,9 +63,16 @@ def draw_places(path: str | Path, places: PlacesOnMap, title: str, margin: float
     width, height = np.maximum(np.round((high - low) * scale), _SMALLEST).astype(int).tolist()
     rows = len(places.classes) + min(len(places.names), _LISTED) + 5
     size = (width + _SIDE, max(height, rows * _ROW) + _HEAD + 40)
-    with open_chart(path, title, "metres in the world, north up", size) as (figure, axes):
+    subtitle = "ground truth of a cache laid side by side in the world; places of its samples"
+    with open_chart(path, title, subtitle, size) as (figure, axes):
         axis = axes[0, 0]
-        axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+        axis.set(
+            xlim=(low[0], high[0]),
+            ylim=(low[1], high[1]),
+            aspect="equal",
+            xlabel="x, east / m",
+            ylabel="y, north / m",
+        )
         for label, name in enumerate(places.classes):
             mine = [line for line, c in zip(places.lines, places.labels, strict=True) if c == label]
             gaps = [point for line in mine for point in (*line, (np.nan, np.nan))]
