@@ -30,7 +30,8 @@ class MapVisualizationHook(Hook):
         interval: In epochs, or in validations where training counts iterations.
         out_dir: Folder; None takes the run folder.
         score_thr: Lowest score drawn: a number, or a dict with ``thresholds`` per class and their ``source``;
-            None takes 0.3 and says so. Drawing only: scores cut nothing.
+            None takes what the metric found best for showing on this very set, or else 0.3, and says which.
+            Drawing only: scores cut nothing.
 
     Raises:
         ValueError: If ``num_samples`` or ``interval`` is below 1.
@@ -80,11 +81,11 @@ class MapVisualizationHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw them, with the score."""
-        self._draw_kept(runner, metrics, f"epoch {runner.epoch}")
+        self._draw_kept(runner, metrics, f"epoch {runner.epoch}", "val")
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Draw them, with the score."""
-        self._draw_kept(runner, metrics, "")
+        self._draw_kept(runner, metrics, "", "test")
 
     def _begin(self, dataset: Any, folder: Path | None) -> None:
         self._folder = folder
@@ -103,25 +104,33 @@ class MapVisualizationHook(Hook):
                 continue
             images = _images(data_batch, place)
             if self.num_samples is None:
-                self._draw(index, sample, images, "")
+                self._draw(index, sample, images, "", self.score_thr)
             else:
                 self._kept[index] = (sample.cpu(), images)
 
-    def _draw_kept(self, runner: Runner, metrics: Mapping[str, float] | None, when: str) -> None:
+    def _draw_kept(self, runner: Runner, metrics: Mapping[str, float] | None, when: str, mode: str) -> None:
         if self._folder is None:
             return
+        least = _shown_by_metric(runner, mode) if self.score_thr is None else self.score_thr
         for index, (sample, images) in sorted(self._kept.items()):
-            self._draw(index, sample, images, _score_text(metrics, sample, when))
+            self._draw(index, sample, images, _score_text(metrics, sample, when), least)
         if self._kept:
             runner.logger.info(f"{len(self._kept)} pictures in {self._folder}")
         self._kept, self._folder = {}, None
 
-    def _draw(self, index: int, sample: MapDataSample, images: Any, score: str) -> None:
+    def _draw(self, index: int, sample: MapDataSample, images: Any, score: str, least: Any) -> None:
         meta = sample.metainfo
         parts = [f"{index:05d}", meta.get("scene_name"), str(meta.get("sample_token", ""))[:8]]
-        picture = picture_of(sample, images, score_thr=self.score_thr, score=score)
+        picture = picture_of(sample, images, score_thr=least, score=score)
         if self._folder is not None:
             write_picture(self._folder / ("_".join(str(p) for p in parts if p) + ".png"), picture)
+
+
+def _shown_by_metric(runner: Runner, mode: str) -> Any:
+    """The ``display`` of the loop's metric, as ``VectorMapMetric`` has it; None where none has."""
+    evaluator = getattr(built_loops(runner).get(mode), "evaluator", None)
+    known = (getattr(metric, "display", None) for metric in getattr(evaluator, "metrics", ()))
+    return next((display for display in known if display is not None), None)
 
 
 def _images(data_batch: Any, place: int) -> Any:

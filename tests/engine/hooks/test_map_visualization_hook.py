@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, ValLoop
 from mmengine.structures import InstanceData
 
 from mapllava.engine.hooks.map_visualization_hook import MapVisualizationHook
@@ -57,7 +57,7 @@ def runner(tmp_path, monkeypatch):
 
     def spy(meta, views, truth, prediction, score_thr, score):
         runner.scores.append(score)
-        runner.views = views
+        runner.views, runner.least = views, score_thr
         return draw(meta, views, truth, prediction, score_thr, score, width=700)
 
     monkeypatch.setattr(map_visualizer, "draw_sample", spy)
@@ -85,6 +85,16 @@ def test_spread_over_the_validation_set_with_the_score(runner, tmp_path):
     assert cv2.imread(str(folder / names(folder)[0])).shape[1] == 700
     assert runner.scores == ["mAP 12.3 (mini_val, epoch 1)"] * 2
     assert runner.views[0].image.max() == 70
+
+
+def test_what_is_drawn_is_what_the_metric_found_best_unless_a_number_is_asked_for(runner):
+    display = {"thresholds": {"divider": 0.4}, "source": "best F1 at 1.0 m on split mini_val"}
+    runner._val_loop = object.__new__(ValLoop)
+    runner._val_loop.evaluator = SimpleNamespace(metrics=[object(), SimpleNamespace(display=display)])
+    go_through(MapVisualizationHook(num_samples=1), runner)
+    assert runner.least == display
+    go_through(MapVisualizationHook(num_samples=1, score_thr=0.7), runner)
+    assert runner.least == 0.7
 
 
 def test_every_interval_th_epoch(runner, tmp_path):
