@@ -19,6 +19,7 @@ from mapllava.visualization.world_panel import WorldSoFar, world_figure
 
 _MICRO = 1e6
 _WORLD_SHARE = 0.7  # width of the world's panel, of its height
+_UNITS = 1600.0  # that a sample's picture is wide
 _USUAL_FPS = 2.0
 """nuScenes' keyframes; for samples whose times nobody knows."""
 
@@ -77,7 +78,7 @@ def draw_frame(frame: Frame) -> np.ndarray:
         return picture
     spec = MapSpec.from_config(sample.meta["map_spec"])
     size = (round(_WORLD_SHARE * picture.shape[0]), picture.shape[0])
-    beside = render(world_figure(frame.world, spec, size))
+    beside = render(world_figure(frame.world, spec, size, frame.width / _UNITS))
     return np.concatenate([picture, fit_frame(beside, size)], axis=1)
 
 

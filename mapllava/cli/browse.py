@@ -28,7 +28,7 @@ Of results files (--results A B C): each file's prediction over the ground truth
 """
 EPILOG = """\
 examples:
-  %(prog)s configs/stage2/synthetic.py --out looked --num 4 --visits 3
+  %(prog)s stage2/synthetic --out looked --num 4 --visits 3
   %(prog)s gt_cache_v1.0-mini_train.pkl --out looked --tokens 3e8750f331d7499e9b5123e9eb70f2e2
   %(prog)s --results run.results.json --cache CACHE --best 5 --worst 5 --out looked
   %(prog)s --results first.json second.json --cache CACHE --num 8 --out looked

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _SO_FAR = Role("so far", width=0.8, order=2)
 _NOW = Role("now", width=2.0, order=4)
-_UNITS = 800.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 20.0, 60.0, 60.0
 
 
@@ -38,13 +37,14 @@ class WorldSoFar:
     limits: np.ndarray
 
 
-def world_figure(world: WorldSoFar, spec: MapSpec, size: tuple[int, int]) -> Figure:
+def world_figure(world: WorldSoFar, spec: MapSpec, size: tuple[int, int], scale: float = 1.0) -> Figure:
     """Draw the world seen from above, its y up.
 
     Args:
         world: Lines and track.
         spec: Classes.
         size: (width, height) in pixels.
+        scale: Pixels a unit; text and lines grow with it.
 
     Returns:
         Matplotlib's figure.
@@ -52,10 +52,10 @@ def world_figure(world: WorldSoFar, spec: MapSpec, size: tuple[int, int]) -> Fig
     from mapllava.visualization.page import Page, one_style
 
     with one_style():
-        high = _UNITS * size[1] / size[0]
-        page = Page(_UNITS, high, size[0])
+        wide, high = size[0] / scale, size[1] / scale
+        page = Page(wide, high, size[0])
         page.text("all frames so far, in the world", (_LEFT, 40), 20.0, INK, bold=True)
-        room = np.array([_UNITS - _LEFT - _RIGHT, high - _TOP - _BOTTOM])
+        room = np.array([wide - _LEFT - _RIGHT, high - _TOP - _BOTTOM])
         axes = page.axes((_LEFT, _TOP, *room.tolist()))
         middle, extent = world.limits.mean(axis=0), np.ptp(world.limits, axis=0)
         half = room * (extent / room).max() / 2  # one metre is as long either way
