@@ -75,9 +75,10 @@ def with_truth(args: argparse.Namespace, shown: bool) -> Any:
     """The page of results that are compared with the truth."""
     from mapllava.evaluation.breakdown import break_down
     from mapllava.evaluation.formats import read_results
+    from mapllava.evaluation.functional import sample_scores
     from mapllava.evaluation.scoring import compare, evaluate_maps, pair_with_cache, read_scene_names
     from mapllava.visualization.report_page.page import Page
-    from mapllava.visualization.report_page.runs import Run, choose_cuts, score_samples
+    from mapllava.visualization.report_page.runs import Run, choose_cuts
 
     cache, scenes = gt_cache.load(args.cache), read_scene_names(args.scenes)
     entries = [e for e in cache["data_list"] if scenes is None or e.get("scene_name") in set(scenes)]
@@ -93,7 +94,8 @@ def with_truth(args: argparse.Namespace, shown: bool) -> Any:
             row = len(maps.protocol.thresholds) // 2
             cuts, chosen_by = choose_cuts(results, done, row)
             parts = break_down(done, entries, cuts)
-        runs.append(Run(str(path), results, cuts, chosen_by, done, parts, score_samples(done, cuts, row)))
+        rated = sample_scores(done.matches, cuts.tolist(), maps.protocol.thresholds[row])
+        runs.append(Run(str(path), results, cuts, chosen_by, done, parts, rated))
         scored.append(done)
     maps = scored[0].maps
     comparison = compare(*scored) if len(scored) == 2 else None

@@ -102,7 +102,7 @@ def break_down(
 
 
 def ring_edges(roi: ROI) -> np.ndarray:
-    """Radii of at most eight rings around the origin that hold the whole region, metres, from 0."""
+    """(K + 1,) radii, metres, from 0, of at most eight rings around the origin that hold the whole region."""
     corners = [(x, y) for x in (roi.x_min, roi.x_max) for y in (roi.y_min, roi.y_max)]
     reach = max(float(np.hypot(x, y)) for x, y in corners)
     step = next((s for s in _STEPS if reach / s <= _MOST_RINGS), reach / _MOST_RINGS)
@@ -110,7 +110,7 @@ def ring_edges(roi: ROI) -> np.ndarray:
 
 
 def range_names(edges: np.ndarray) -> list[str]:
-    """``0 to 5 m``, ..., ``over 40 m``."""
+    """K names, ``0 to 5 m``, ..., ``over 40 m``, of bins with (K + 1,) edges."""
     return [
         f"over {low:g} m" if np.isinf(high) else f"{low:g} to {high:g} m" for low, high in pairwise(edges)
     ]

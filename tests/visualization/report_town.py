@@ -6,10 +6,11 @@ import numpy as np
 
 from mapllava.evaluation import MapResults
 from mapllava.evaluation.breakdown import break_down
+from mapllava.evaluation.functional import sample_scores
 from mapllava.evaluation.scoring import compare, evaluate_maps, pair_with_cache
 from mapllava.structures import MapSpec
 from mapllava.visualization.report_page.page import Page
-from mapllava.visualization.report_page.runs import Run, choose_cuts, score_samples
+from mapllava.visualization.report_page.runs import Run, choose_cuts
 
 NASTY = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 NASTY_FILE = '"><b onclick=alert(1)>&amp;{{ 7 * 7 }}.json'
@@ -60,7 +61,7 @@ def make_page(cache: dict, results: list[MapResults], num_draws: int = 50) -> Pa
         done = evaluate_maps(pair_with_cache(one, cache), one.source, ("ece",), num_draws)
         cuts, chosen_by = choose_cuts(one, done, 1)
         parts = break_down(done, cache["data_list"], cuts)
-        runs.append(Run(one.source, one, cuts, chosen_by, done, parts, score_samples(done, cuts, 1)))
+        runs.append(Run(one.source, one, cuts, chosen_by, done, parts, sample_scores(done.matches, cuts)))
         scored.append(done)
     comparison = compare(*scored) if len(scored) == 2 else None
     return Page(MapSpec(), runs, cache["data_list"], comparison, [("split", "val")])

@@ -241,7 +241,7 @@ def test_next_previous_orders_and_lists_choose_the_sample(page, fresh):
     click(fresh, "#next")
     fresh.wait(f"{said}.includes({json.dumps(page.samples[1].token)})")
     fresh.run("setOrder('worst 0')")
-    scores = page.runs[0].sample_scores
+    scores = page.runs[0].sample_scores.score
     worst = next(sample for sample in page.samples if scores[sample.number] == np.nanmin(scores))
     fresh.wait(f"{said}.includes({json.dumps(worst.token)})")
     place = fresh.run("document.querySelector('button[data-place]').dataset.place")

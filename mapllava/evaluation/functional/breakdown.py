@@ -141,7 +141,7 @@ def line_lengths(lines: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def place_in(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """The bin of each value, its lower edge included; -1 outside. Any shape."""
+    """(...) bin of each value (...) among (K + 1,) edges, its lower edge included; -1 outside."""
     place = np.searchsorted(edges, values, side="right") - 1
     return np.where((place >= 0) & (place < len(edges) - 1), place, -1)
 

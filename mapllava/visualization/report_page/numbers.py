@@ -76,7 +76,7 @@ def sample_index(samples: Sequence[PageSample], runs: Sequence[Run]) -> dict[str
             scenes.append([sample.scene, sample.location, 0])
         scenes[-1][2] += 1
     order = [sample.number for sample in samples]
-    scores = [None if run.sample_scores is None else plain(run.sample_scores[order], 3) for run in runs]
+    scores = [None if run.sample_scores is None else plain(run.sample_scores.score[order], 3) for run in runs]
     return {"scenes": scenes, "scores": scores}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
+from mapllava.evaluation.functional import best_and_worst
 from mapllava.evaluation.scoring import Comparison
 from mapllava.files import atomic_write
 from mapllava.progress import progress_bar
@@ -154,6 +155,7 @@ def _words(page: Page) -> dict[str, Any]:
         "truth": page.entries is not None,
         "thresholds": page_data_thresholds(page),
         "row": page.row,
+        "sample_score": next((run.sample_scores.name for run in page.runs if run.sample_scores), ""),
         "comparison": _comparison_words(page),
         "breakdowns": _breakdown_words(page),
         "floor": page.floor,
@@ -196,8 +198,7 @@ def _run_words(page: Page, letter: str, run: Run) -> dict[str, Any]:
         num_scenes=len(maps.scenes),
         num_missing=maps.num_missing,
         reliable=_reliable(run, page.row),
-        best=_listed(page, run, best=True),
-        worst=_listed(page, run, best=False),
+        **_listed(page, run),
         **tables.summary(run, page.row),
     )
     return words
@@ -208,22 +209,20 @@ def _reliable(run: Run, row: int) -> str | None:
     return None if values is None else tables.percent(values["all"][row])
 
 
-def _listed(page: Page, run: Run, best: bool) -> list[dict[str, Any]]:
-    """Best or worst samples: place on the page, name and score."""
+def _listed(page: Page, run: Run) -> dict[str, list[dict[str, Any]]]:
+    """Best and worst samples: place on the page, name and score."""
     if run.sample_scores is None:
-        return []
-    scores = np.array([run.sample_scores[sample.number] for sample in page.samples])
-    known = np.flatnonzero(~np.isnan(scores))
-    order = known[np.argsort(-scores[known] if best else scores[known], kind="stable")]
-    return [
-        {
-            "place": int(k),
-            "scene": page.samples[k].scene or page.samples[k].token,
-            "token": page.samples[k].token,
-            "score": tables.percent(scores[k], 0),
-        }
-        for k in order[: page.count]
-    ]
+        return {"best": [], "worst": []}
+    place = {sample.number: k for k, sample in enumerate(page.samples)}
+    best, worst = best_and_worst(run.sample_scores, page.count, page.count)
+
+    def words(number: int) -> dict[str, Any]:
+        sample = page.samples[place[number]]
+        score = tables.percent(run.sample_scores.score[number], 0) if run.sample_scores else ""
+        name = sample.scene or sample.token
+        return {"place": place[number], "scene": name, "token": sample.token, "score": score}
+
+    return {"best": [words(k) for k in best], "worst": [words(k) for k in worst]}
 
 
 def _comparison_words(page: Page) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mapllava.evaluation import MapResults
 from mapllava.evaluation.breakdown import Breakdown, best_cuts
-from mapllava.evaluation.functional import kept_predictions, rates_by_group
+from mapllava.evaluation.functional import SampleScores
 from mapllava.evaluation.functional.lines import Lines, gather_lines
 from mapllava.evaluation.scoring import Evaluation
 from mapllava.structures.frames import MapSpec
@@ -30,7 +30,7 @@ class Run:
         chosen_by: What chose them, for the reader.
         evaluation: Its score; None without ground truth.
         breakdowns: What :func:`break_down` gives; empty without ground truth.
-        sample_scores: (N,) how good each sample is, in the evaluation's order; None without ground truth.
+        sample_scores: How good each sample is, in the evaluation's order; None without ground truth.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Run:
     chosen_by: str
     evaluation: Evaluation | None = None
     breakdowns: dict[str, Breakdown] = field(default_factory=dict)
-    sample_scores: np.ndarray | None = None
+    sample_scores: SampleScores | None = None
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,3 @@ def choose_cuts(
         limit = evaluation.score["thresholds"][row]
         return best_cuts(evaluation, row), f"best F1 at {limit:g} m, chosen on these samples themselves"
     return np.full(len(classes), FALLBACK), f"{FALLBACK:g} for want of better"
-
-
-def score_samples(evaluation: Evaluation, min_scores: np.ndarray, row: int) -> np.ndarray:
-    """(N,) F1 of each sample's drawn lines at a threshold; nan where nothing is true."""
-    matches = evaluation.matches
-    kept = kept_predictions(matches, min_scores)
-    rates = rates_by_group(matches, matches.gt_samples, matches.samples, matches.num_samples, kept)
-    return rates["f1"][row]

@@ -35,7 +35,7 @@ def percent(value: float, digits: int = 1) -> str:
 
 
 def interval_text(ends: Sequence[float] | np.ndarray, signed: bool = False) -> str:
-    """``48.1 to 57.9``, of two shares in percent."""
+    """``48.1 to 57.9``, of two shares (2,) in percent."""
     form = "+.2f" if signed else ".1f"
     return f"{100 * ends[0]:{form}} to {100 * ends[1]:{form}}"
 

@@ -4,7 +4,8 @@ const INK = "#24282d", MUTED = "#5c646c", GRID = "#e6e3df";
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star"];
 const RUN_COLORS = ["#1f4e9c", "#b3541e"];
 const RUN_PATTERNS = ["", "/"];
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+// Without showSendToCloud: false, a button would upload the chart to Plotly's servers.
+const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
 
 function axis(title, more = {}) {
   return {
@@ -58,7 +59,7 @@ function curves(data) {
       });
     }));
   });
-  return [traces, layout({ ...axes, annotations: headings, height: 380 })];
+  return [traces, layout({ ...axes, annotations: headings, height: 400, margin: { l: 60, r: 16, t: 64, b: 48 } })];
 }
 
 const PANELS = [["recall", "found, %", 100], ["precision", "right, %", 100], ["error", "error, m", 1]];
@@ -86,7 +87,10 @@ function rates(data, key, row) {
       });
     });
   });
-  return [traces, layout({ ...axes, height: 300, barmode: "group", bargap: 0.25 })];
+  return [traces, layout({
+    ...axes, height: data.runs.length > 1 ? 330 : 300, barmode: "group", bargap: 0.25,
+    legend: { orientation: "h", x: 0, y: 1.04, yanchor: "bottom" },
+  })];
 }
 
 function reliability(data, row) {
@@ -97,7 +101,7 @@ function reliability(data, row) {
     axes[`xaxis${top}`] = axis("", { domain, range: [0, 1], anchor: `y${top}` });
     axes[`yaxis${top}`] = axis("share that is right", { domain: [0.36, 1], range: [0, 1.02], anchor: `x${top}` });
     axes[`xaxis${low}`] = axis("score", { domain, range: [0, 1], anchor: `y${low}` });
-    axes[`yaxis${low}`] = axis("lines", { domain: [0, 0.24], type: "log", anchor: `x${low}`, nticks: 4 });
+    axes[`yaxis${low}`] = axis("lines", { domain: [0, 0.24], type: "log", anchor: `x${low}`, dtick: 1 });
     shapes.push({ type: "line", xref: `x${top}`, yref: `y${top}`, x0: 0, y0: 0, x1: 1, y1: 1, line: { color: MUTED, dash: "dash", width: 1 } });
     if (shown.length > 1) headings.push(heading(run.letter, middle(domain)));
     run.reliability.parts.forEach((part, k) => {

@@ -50,7 +50,7 @@ function mapLayout() {
     });
   });
   return layout({
-    ...axes, height: 760, dragmode: "pan", hovermode: "closest", hoverdistance: 14,
+    ...axes, height: 720, margin: { l: 60, r: 16, t: 52, b: 48 }, dragmode: "pan", hovermode: "closest", hoverdistance: 14,
     shapes: data.runs.flatMap((_, panel) => [region(panel), car(panel)]),
     annotations: count > 1 ? data.runs.map((run, panel) => heading(run.letter, middle(share(panel, count)))) : [],
   });
@@ -90,7 +90,7 @@ function describe(counts) {
   if (data.truth) parts.push(`${state.sample.truth.length} true lines`);
   data.samples.scores.forEach((scores, run) => {
     const score = scores?.[place];
-    const known = score === null || score === undefined ? "" : `, F1 ${Math.round(100 * score)} %`;
+    const known = score === null || score === undefined ? "" : `, score ${Math.round(100 * score)} %`;
     parts.push(`${counts[run]}${known}`);
   });
   byId("sample").textContent = parts.join(" · ");
