@@ -40,7 +40,7 @@ def test_the_page_of_one_file_has_the_score_of_eval(files, city_cache, tmp_path,
     page, score = tmp_path / "new" / "report.html", tmp_path / "score.json"
     assert run("report", files[0], "--cache", city_cache["val"], "--out", page) == 0
     assert str(page) in capsys.readouterr().out
-    assert run("eval-results", files[0], "--cache", city_cache["val"], "--json", score) == 0
+    assert run("eval", files[0], "--cache", city_cache["val"], "--json", score) == 0
     values, text = json.loads(score.read_text()), page.read_text()
     assert f"<span>{100 * values['mAP']:.1f}</span> mAP" in text
     low, high = values["interval_95"]["mAP"]
@@ -53,7 +53,7 @@ def test_the_page_of_one_file_has_the_score_of_eval(files, city_cache, tmp_path,
 def test_two_files_get_eval_s_verdict(files, city_cache, tmp_path, capsys):
     page, score = tmp_path / "report.html", tmp_path / "score.json"
     assert run("report", *files, "--cache", city_cache["val"], "--out", page) == 0
-    assert run("eval-results", *files, "--cache", city_cache["val"], "--json", score) == 0
+    assert run("eval", *files, "--cache", city_cache["val"], "--json", score) == 0
     assert json.loads(score.read_text())["verdict"] in page.read_text()
 
 
@@ -67,7 +67,7 @@ def test_a_cache_of_another_split_is_refused_as_by_eval(files, city_cache, tmp_p
     page = tmp_path / "report.html"
     assert run("report", files[0], "--cache", city_cache["train"], "--out", page) == 2
     said = capsys.readouterr().err
-    assert run("eval-results", files[0], "--cache", city_cache["train"]) == 2
+    assert run("eval", files[0], "--cache", city_cache["train"]) == 2
     assert said == capsys.readouterr().err
     assert not page.exists()
 
