@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="predictions with a lower score do not travel with the page; they count in the score "
         "(default: 0.05)",
     )
-    add("--samples", type=int, default=8, metavar="N", help="best and worst samples to list (default: 8)")
+    add("--samples", type=int, default=6, metavar="N", help="best and worst samples to list (default: 6)")
+    add("--dataroot", type=Path, help="where images lie, for small ones of those (default: as in the cache)")
+    add("--no-images", action="store_true", help="no camera images")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -106,7 +108,8 @@ def with_truth(args: argparse.Namespace, shown: bool) -> Any:
         ("true lines", str(int(sum(scored[0].score["num_gt"])))),
         *facts_of(args.results, cache["metainfo"]),
     ]
-    return Page(maps.spec, runs, entries, comparison, facts, args.min_score, args.samples)
+    root = None if args.no_images else args.dataroot or Path(str(cache["metainfo"].get("dataroot", "")))
+    return Page(maps.spec, runs, entries, comparison, facts, args.min_score, args.samples, root)
 
 
 def without_truth(args: argparse.Namespace, shown: bool) -> Any:

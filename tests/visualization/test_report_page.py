@@ -2,10 +2,12 @@ import base64
 import gzip
 import json
 from html.parser import HTMLParser
+from io import BytesIO
 
 import numpy as np
 import pytest
 from browser import MISSING, chromium_tab, find_chromium
+from PIL import Image
 from report_town import NASTY, NASTY_FILE, make_cache, make_page, make_results
 
 from mapllava.evaluation import MapResults
@@ -14,6 +16,7 @@ from mapllava.visualization.report_page import Run, write_report
 from mapllava.visualization.report_page.maps import TOLERANCE, deltas, pack_maps
 from mapllava.visualization.report_page.numbers import RECALL_STEPS, chart_numbers
 from mapllava.visualization.report_page.page import Page
+from mapllava.visualization.report_page.thumbnails import front_picture, map_paths
 
 CACHE = make_cache()
 FIRST, SECOND = make_results(CACHE, 0.4, 0, NASTY_FILE), make_results(CACHE, 0.9, 1, "second.json")
@@ -172,6 +175,23 @@ def make_page_without_ece(results):
 
     done = evaluate_maps(pair_with_cache(results, CACHE), "logits")
     return Page(MapSpec(), [Run("logits", results, np.full(3, -1.5), "test", done)], CACHE["data_list"])
+
+
+def test_small_pictures_show_the_truth_what_is_drawn_and_the_front_camera(page, tmp_path):
+    entry = CACHE["data_list"][0]
+    predicted = {"points": [p["points"] for p in entry["polylines"]], "labels": [0, 0, 0, 2, 1]}
+    predicted["scores"] = np.array([0.9, 0.9, 0.1, 0.9, 0.9])
+    paths = map_paths(MapSpec(), entry["polylines"], predicted, np.array([0.5, np.nan, 0.5]))
+    assert [(path["truth"], path["label"]) for path in paths[5:]] == [(False, 0), (False, 0), (False, 2)]
+    assert paths[0]["d"] == "m-600,2000 0,-600"
+    Image.new("RGB", (800, 450)).save(tmp_path / "front.jpg")
+    seen = {"cams": {"CAM_BACK": {"img_path": "x.jpg"}, "CAM_FRONT": {"img_path": "front.jpg"}}}
+    data = base64.b64decode(front_picture(seen, tmp_path).partition(",")[2])
+    assert Image.open(BytesIO(data)).size == (220, 124)
+    (tmp_path / "inside").mkdir()
+    seen["cams"]["CAM_FRONT"]["img_path"] = "../front.jpg"
+    assert front_picture(seen, tmp_path / "inside") is None
+    assert front_picture({"sample_token": "of one's own"}, tmp_path) is None
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from mapllava.visualization.report_page import tables
 from mapllava.visualization.report_page.maps import as_drawn, pack, pack_maps
 from mapllava.visualization.report_page.numbers import chart_numbers, plain, sample_index
 from mapllava.visualization.report_page.runs import PageSample, Run, list_samples
+from mapllava.visualization.report_page.thumbnails import front_picture, map_paths, view_box
 from mapllava.visualization.style import class_color
 
 LETTERS = ("A", "B")
@@ -42,6 +43,7 @@ class Page:
         facts: Name and value of what the page says about its making.
         floor: Predictions below this score do not travel with the page.
         count: Best and worst samples that are listed.
+        dataroot: Where the cameras' images lie; None shows none.
     """
 
     spec: MapSpec
@@ -50,7 +52,8 @@ class Page:
     comparison: Comparison | None = None
     facts: Sequence[tuple[str, str]] = ()
     floor: float = 0.05
-    count: int = 8
+    count: int = 6
+    dataroot: Path | None = None
     samples: list[PageSample] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -150,6 +153,8 @@ def _words(page: Page) -> dict[str, Any]:
         "title": " and ".join(Path(run.name).name for run in page.runs),
         "runs": [_run_words(page, *pair) for pair in zip(LETTERS, page.runs, strict=False)],
         "classes": page.spec.classes,
+        "colors": [hex_color(page.spec.classes, label) for label in range(page.spec.num_classes)],
+        "view_box": view_box(page.spec),
         "facts": page.facts,
         "version": __version__,
         "truth": page.entries is not None,
@@ -220,7 +225,16 @@ def _listed(page: Page, run: Run) -> dict[str, list[dict[str, Any]]]:
         sample = page.samples[place[number]]
         score = tables.percent(run.sample_scores.score[number], 0) if run.sample_scores else ""
         name = sample.scene or sample.token
-        return {"place": place[number], "scene": name, "token": sample.token, "score": score}
+        drawn = run.evaluation.maps.predictions[number] if run.evaluation else {}
+        entry = page.entries[number] if page.entries is not None else {}
+        return {
+            "place": place[number],
+            "scene": name,
+            "token": sample.token,
+            "score": score,
+            "paths": map_paths(page.spec, entry["polylines"], drawn, run.min_scores),
+            "picture": None if page.dataroot is None else front_picture(entry, page.dataroot),
+        }
 
     return {"best": [words(k) for k in best], "worst": [words(k) for k in worst]}
 
