@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.05,
         metavar="S",
         help="predictions with a lower score do not travel with the page; they count in the score "
-        "(default: 0.05)",
+        "(default: 0.05, higher where a page of thousands of samples would grow beyond 30 MB)",
     )
     add("--samples", type=int, default=6, metavar="N", help="best and worst samples to list (default: 6)")
     add("--dataroot", type=Path, help="where images lie, for small ones of those (default: as in the cache)")

@@ -13,7 +13,7 @@ from report_town import NASTY, NASTY_FILE, make_cache, make_page, make_results
 from mapllava.evaluation import MapResults
 from mapllava.structures import ROI, MapSpec
 from mapllava.visualization.report_page import Run, write_report
-from mapllava.visualization.report_page.maps import TOLERANCE, deltas, pack_maps
+from mapllava.visualization.report_page.maps import LINE_BYTES, TOLERANCE, deltas, pack_maps
 from mapllava.visualization.report_page.numbers import RECALL_STEPS, chart_numbers
 from mapllava.visualization.report_page.page import Page
 from mapllava.visualization.report_page.thumbnails import front_picture, map_paths
@@ -112,6 +112,16 @@ def test_low_scores_stay_at_home_but_never_what_is_drawn(page):
     assert all(line[3] >= 0.05 for _, _, runs in packed(page, page.floor) for line in runs[0])
     low = Run("low", FIRST, np.array([0.01, 0.5, 0.5]), "test")
     assert Page(MapSpec(), [low]).floor == 0.01
+
+
+def test_a_large_set_leaves_the_lowest_scores_at_home(page):
+    scores = np.sort(np.concatenate([entry["scores"] for entry in FIRST.results.values()]))[::-1]
+    none = Run("run", FIRST, np.ones(3), "test")
+    small = Page(MapSpec(), [none], room=100 * LINE_BYTES / 1e6)
+    assert small.floor == scores[99]
+    assert sum(len(runs[0]) for _, _, runs in packed(small, small.floor)) == 100
+    drawn = Run("run", FIRST, np.full(3, 0.4), "test")
+    assert Page(MapSpec(), [drawn], room=100 * LINE_BYTES / 1e6).floor == 0.4
 
 
 def test_lines_lose_only_what_a_straight_line_passes(page):

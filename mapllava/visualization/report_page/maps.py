@@ -23,8 +23,10 @@ from mapllava.visualization.report_page.runs import PageSample, Run, lines_of
 
 CHUNK = 64
 """Samples that are unpacked together."""
-TOLERANCE = 0.03
+TOLERANCE = 0.05
 """Metres by which a drawn line may leave the scored one."""
+LINE_BYTES = 80
+"""About what a line of 20 points takes in the file, when none of them can be left out."""
 _LIMIT = 1e6
 """Metres beyond which a coordinate is drawn no more."""
 

@@ -20,13 +20,27 @@ from mapllava.progress import progress_bar
 from mapllava.structures.frames import AREA_CLASSES, MapSpec
 from mapllava.version import __version__
 from mapllava.visualization.report_page import tables
-from mapllava.visualization.report_page.maps import as_drawn, pack, pack_maps
+from mapllava.visualization.report_page.maps import LINE_BYTES, as_drawn, pack, pack_maps
 from mapllava.visualization.report_page.numbers import chart_numbers, plain, sample_index
 from mapllava.visualization.report_page.runs import PageSample, Run, list_samples
 from mapllava.visualization.report_page.thumbnails import front_picture, map_paths, view_box
-from mapllava.visualization.style import class_color
+from mapllava.visualization.style import (
+    CAR,
+    GRID,
+    INK,
+    MUTED,
+    PALETTE,
+    PAPER,
+    PREDICTION,
+    TRUTH,
+    class_color,
+    class_form,
+    pale,
+)
 
 LETTERS = ("A", "B")
+_PIXELS = 4 / 3
+"""CSS pixels of a point."""
 SHOWN_SCENES = 400
 """Scenes in the table; the chart has them all."""
 
@@ -41,9 +55,11 @@ class Page:
         entries: The evaluation's entries of the GT cache; None where no truth is known.
         comparison: The second less the first run.
         facts: Name and value of what the page says about its making.
-        floor: Predictions below this score do not travel with the page.
+        floor: Predictions below this score do not travel with the page; it is made higher where the
+            file would grow beyond ``room``, though never so high that lines that are drawn at first miss.
         count: Best and worst samples that are listed.
         dataroot: Where the cameras' images lie; None shows none.
+        room: Megabytes that the maps may take.
     """
 
     spec: MapSpec
@@ -54,13 +70,23 @@ class Page:
     floor: float = 0.05
     count: int = 6
     dataroot: Path | None = None
+    room: float = 24.0
     samples: list[PageSample] = field(init=False)
 
     def __post_init__(self) -> None:
         self.samples = list_samples(self.runs, self.entries)
         cuts = np.concatenate([run.min_scores for run in self.runs])
         # What is drawn at first must be there
-        self.floor = float(min([self.floor, *cuts[np.isfinite(cuts)]]))
+        self.floor = float(min([max(self.floor, self._fitting()), *cuts[np.isfinite(cuts)]]))
+
+    def _fitting(self) -> float:
+        """The lowest score whose lines, with the true ones, take no more than the room."""
+        scores = [entry["scores"] for run in self.runs for entry in run.results.results.values()]
+        ranked = np.sort(np.concatenate([np.zeros(0), *scores]))[::-1]
+        most = int(1e6 * self.room / LINE_BYTES) - sum(
+            len(entry["polylines"]) for entry in self.entries or ()
+        )
+        return -np.inf if len(ranked) <= most else float(ranked[max(0, most - 1)])
 
     @property
     def row(self) -> int:
@@ -116,10 +142,8 @@ def page_data(page: Page) -> dict[str, Any]:
     corners = as_drawn(np.array([[roi.x_min, roi.y_min], [roi.x_max, roi.y_max]]), spec)
     evaluation = page.runs[0].evaluation
     return {
-        "classes": [
-            {"name": name, "color": class_color(spec.classes, label), "area": name in AREA_CLASSES}
-            for label, name in enumerate(spec.classes)
-        ],
+        "classes": class_styles(page.spec),
+        "style": {"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "car": CAR, "runs": PALETTE[3:5]},
         "region": [corners.min(axis=0).tolist(), corners.max(axis=0).tolist()],
         "ahead": 0.94 if spec.frame == "lidar" else 0.0,
         "thresholds": [] if evaluation is None else list(evaluation.score["thresholds"]),
@@ -141,6 +165,26 @@ def page_data(page: Page) -> dict[str, Any]:
     }
 
 
+def class_styles(spec: MapSpec) -> list[dict[str, Any]]:
+    """How each class is drawn; widths and dashes in pixels."""
+    out = []
+    for label, name in enumerate(spec.classes):
+        color, form = class_color(spec.classes, label), class_form(spec.classes, label)
+        out.append(
+            {
+                "name": name,
+                "color": color,
+                "pale": pale(color),
+                "dash": [round(_PIXELS * length, 1) for length in form.dash],
+                "width": _PIXELS * PREDICTION.width * form.weight,
+                "band": _PIXELS * TRUTH.width,
+                "ends": _PIXELS * PREDICTION.ends,
+                "area": name in AREA_CLASSES,
+            }
+        )
+    return out
+
+
 def _score_range(page: Page) -> list[float]:
     scores = [entry["scores"] for run in page.runs for entry in run.results.results.values()]
     top = max((float(np.max(values)) for values in scores if len(values)), default=1.0)
@@ -153,7 +197,7 @@ def _words(page: Page) -> dict[str, Any]:
         "title": " and ".join(Path(run.name).name for run in page.runs),
         "runs": [_run_words(page, *pair) for pair in zip(LETTERS, page.runs, strict=False)],
         "classes": page.spec.classes,
-        "colors": [hex_color(page.spec.classes, label) for label in range(page.spec.num_classes)],
+        "styles": class_styles(page.spec),
         "view_box": view_box(page.spec),
         "facts": page.facts,
         "version": __version__,

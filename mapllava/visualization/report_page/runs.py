@@ -12,6 +12,7 @@ from mapllava.evaluation import MapResults
 from mapllava.evaluation.breakdown import Breakdown, best_cuts
 from mapllava.evaluation.functional import SampleScores
 from mapllava.evaluation.functional.lines import Lines, gather_lines
+from mapllava.evaluation.sample_record import SampleRecord
 from mapllava.evaluation.scoring import Evaluation
 from mapllava.structures.frames import MapSpec
 
@@ -69,21 +70,30 @@ def list_samples(runs: Sequence[Run], entries: Sequence[Mapping[str, Any]] | Non
         entries: The evaluation's entries of the GT cache; None takes the samples that the results hold.
     """
     if entries is None:
-        tokens = list(dict.fromkeys(token for run in runs for token in run.results.results))
-        known = {t: s for run in runs for t, s in (getattr(run.results, "samples", None) or {}).items()}
-        entries = [{**(known.get(token) or {}), "sample_token": token} for token in tokens]
-    samples = [
-        PageSample(
-            entry["sample_token"],
-            str(entry.get("scene_name") or entry.get("scene") or ""),
-            str(entry.get("location") or ""),
-            int(entry.get("timestamp") or 0),
-            number,
-        )
-        for number, entry in enumerate(entries)
-    ]
+        samples = _listed_samples(runs)
+    else:
+        samples = [
+            PageSample(
+                entry["sample_token"],
+                str(entry.get("scene_name") or ""),
+                str(entry.get("location") or ""),
+                int(entry.get("timestamp") or 0),
+                number,
+            )
+            for number, entry in enumerate(entries)
+        ]
     scenes = {name: k for k, name in enumerate(dict.fromkeys(sample.scene for sample in samples))}
     return sorted(samples, key=lambda sample: (scenes[sample.scene], sample.timestamp, sample.number))
+
+
+def _listed_samples(runs: Sequence[Run]) -> list[PageSample]:
+    """The samples of results files, with what these say of them."""
+    records = {token: record for run in runs for token, record in run.results.samples.items()}
+    out = []
+    for number, token in enumerate(dict.fromkeys(token for run in runs for token in run.results.results)):
+        record = records.get(token, SampleRecord())
+        out.append(PageSample(token, record.scene, record.location, record.timestamp or 0, number))
+    return out
 
 
 def lines_of(run: Run, samples: Sequence[PageSample], spec: MapSpec) -> tuple[Lines, np.ndarray]:
@@ -111,10 +121,9 @@ def choose_cuts(
     a threshold of the protocol; then :data:`FALLBACK`.
     """
     classes = results.map_spec.classes
-    display = getattr(results, "display", None)
-    if display is not None:
-        cuts = [float(display.thresholds.get(name, FALLBACK)) for name in classes]
-        return np.array(cuts), str(display.source)
+    if (display := results.display) is not None:
+        cuts = [float(display.thresholds[name]) for name in classes]
+        return np.array(cuts), display.source
     if evaluation is not None:
         limit = evaluation.score["thresholds"][row]
         return best_cuts(evaluation, row), f"best F1 at {limit:g} m, chosen on these samples themselves"

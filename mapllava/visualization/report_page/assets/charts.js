@@ -1,8 +1,8 @@
 // The charts of a page: layouts for Plotly, from the numbers that the page carries.
 
-const INK = "#24282d", MUTED = "#5c646c", GRID = "#e6e3df";
+const data = JSON.parse(document.getElementById("data").textContent);
+const { ink: INK, muted: MUTED, grid: GRID, paper: PAPER, runs: RUN_COLORS } = data.style;
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star"];
-const RUN_COLORS = ["#1f4e9c", "#b3541e"];
 const RUN_PATTERNS = ["", "/"];
 // Without showSendToCloud: false, a button would upload the chart to Plotly's servers.
 const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
@@ -18,7 +18,7 @@ function layout(more) {
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", margin: { l: 60, r: 16, t: 36, b: 48 },
     font: { family: "system-ui, 'Segoe UI', Roboto, 'Noto Sans', sans-serif", size: 13, color: INK },
-    hoverlabel: { bgcolor: "#ffffff", bordercolor: MUTED, font: { color: INK }, align: "left" },
+    hoverlabel: { bgcolor: PAPER, bordercolor: MUTED, font: { color: INK }, align: "left" },
     modebar: { bgcolor: "rgba(255,255,255,0.85)", color: MUTED, activecolor: INK },
     legend: { orientation: "h", y: -0.22, x: 0 }, ...more,
   };
@@ -38,7 +38,7 @@ function middle([low, high]) {
   return (low + high) / 2;
 }
 
-function curves(data) {
+function curves() {
   const traces = [], axes = {}, headings = [], count = data.thresholds.length;
   data.thresholds.forEach((threshold, row) => {
     const n = row ? row + 1 : "", domain = share(row, count);
@@ -65,7 +65,7 @@ function curves(data) {
 const PANELS = [["recall", "found, %", 100], ["precision", "right, %", 100], ["error", "error, m", 1]];
 
 // Found, right and error beside each other: bars for a few groups, dots for many.
-function rates(data, key, row) {
+function rates(key, row) {
   const traces = [], axes = {}, first = data.runs[0].rates[key], many = first.names.length > 16;
   PANELS.forEach(([name, title, factor], panel) => {
     const n = panel ? panel + 1 : "";
@@ -93,7 +93,7 @@ function rates(data, key, row) {
   })];
 }
 
-function reliability(data, row) {
+function reliability(row) {
   const traces = [], axes = {}, headings = [], shapes = [];
   const shown = data.runs.filter((run) => run.reliability);
   shown.forEach((run, r) => {

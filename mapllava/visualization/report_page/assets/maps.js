@@ -1,12 +1,10 @@
 // The maps of all samples: unpacking them, and the traces that draw one.
 
-// A class is told by its colour, its dashes and, for areas, by being filled.
-const DASHES = { divider: "8px,4px", ped_crossing: "2px,3px" };
-const MORE_DASHES = ["solid", "12px,3px,2px,3px", "5px,5px", "16px,4px"];
 const STEP = 100; // centimetres between places that answer to the pointer
 
-function dashOf(kind, label) {
-  return DASHES[kind.name] ?? MORE_DASHES[label % MORE_DASHES.length];
+// A class is told by its colour and its dashes; an area class is hatched, too.
+function dashOf(kind) {
+  return kind.dash.length ? kind.dash.map((length) => `${length}px`).join(",") : "solid";
 }
 
 // Plotly reads a few HTML tags in its texts; names come from files and stay what they are.
@@ -85,7 +83,7 @@ function layerTraces(lines, layer, panel, data) {
         x.push(value);
         y.push(places.y[k]);
         text.push(told);
-        size.push(!truth && (k === 0 || k === places.x.length - 1) ? 7 : 0);
+        size.push(!truth && (k === 0 || k === places.x.length - 1) ? kind.ends : 0);
       });
       x.push(null);
       y.push(null);
@@ -94,15 +92,15 @@ function layerTraces(lines, layer, panel, data) {
     }
     const trace = {
       type: "scatter", mode: truth ? "lines" : "lines+markers", x, y, text, hoverinfo: "text", hoveron: "points",
-      meta: { layer, label }, showlegend: false, connectgaps: false, opacity: truth ? 0.3 : 1,
-      line: { color: kind.color, width: truth ? 9 : 2.2, dash: truth ? "solid" : dashOf(kind, label) },
+      meta: { layer, label }, showlegend: false, connectgaps: false,
+      line: truth ? { color: kind.pale, width: kind.band } : { color: kind.color, width: kind.width, dash: dashOf(kind) },
       marker: { size, color: kind.color, opacity: 1, line: { width: 0 } },
       ...(panel ? { xaxis: "x2", yaxis: "y2" } : {}),
     };
     if (kind.area && rings && x.length) {
       trace.fill = "toself";
-      trace.fillpattern = { shape: truth ? "" : "/", fgcolor: kind.color, size: 7, solidity: 0.15, fillmode: "overlay" };
-      trace.fillcolor = truth ? kind.color + "30" : "rgba(0,0,0,0)";
+      trace.fillcolor = kind.pale + "50";
+      if (!truth) trace.fillpattern = { shape: "/", fgcolor: kind.color, bgcolor: "rgba(0,0,0,0)", size: 7, solidity: 0.15 };
     }
     return trace;
   });

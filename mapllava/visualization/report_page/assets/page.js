@@ -1,7 +1,6 @@
 // What the reader does: choosing a sample, layers and the lowest score; charts are drawn when they come into sight.
 
 const byId = (id) => document.getElementById(id);
-const data = JSON.parse(byId("data").textContent);
 const state = { order: [], at: 0, cuts: [], sample: null };
 const PER_CHUNK = 64;
 const MARGIN = 2; // metres around the region
@@ -29,7 +28,7 @@ function car(panel) {
   const [back, front, side] = [-0.9 - data.ahead, 3.2 - data.ahead, 0.9];
   const n = panel ? panel + 1 : "";
   const path = `M${-side},${back}L${side},${back}L${side},${front - 0.7}L0.5,${front}L-0.5,${front}L${-side},${front - 0.7}Z`;
-  return { type: "path", path, xref: `x${n}`, yref: `y${n}`, fillcolor: "#495057", line: { width: 0 }, layer: "between" };
+  return { type: "path", path, xref: `x${n}`, yref: `y${n}`, fillcolor: data.style.car, line: { width: 0 }, layer: "between" };
 }
 
 function region(panel) {
@@ -179,10 +178,9 @@ function fillControls() {
   Object.assign(byId("score"), { min: data.scores[0], max: data.scores[1], step: (data.scores[1] - data.scores[0]) / 200 });
   for (const swatch of document.querySelectorAll(".swatch")) {
     const label = Number(swatch.dataset.class), kind = data.classes[label];
-    const dash = dashOf(kind, label);
-    swatch.querySelector(".band").setAttribute("style", `stroke: ${kind.color}; stroke-width: 8; opacity: 0.3`);
+    swatch.querySelector(".band").setAttribute("style", `stroke: ${kind.pale}; stroke-width: ${kind.band}`);
     swatch.querySelector(".line").setAttribute("style",
-      `stroke: ${kind.color}; stroke-width: 2.4; stroke-dasharray: ${dash === "solid" ? "none" : dash.replace(/px/g, "")}`);
+      `stroke: ${kind.color}; stroke-width: ${kind.width}; stroke-dasharray: ${kind.dash.join(",") || "none"}`);
   }
 }
 
@@ -225,9 +223,9 @@ function charts() {
   const row = () => Number(byId("threshold")?.value ?? 0);
   const makers = new Map();
   if (data.truth) {
-    makers.set("curves", () => curves(data));
-    makers.set("reliability", () => reliability(data, row()));
-    for (const key of Object.keys(data.runs[0].rates)) makers.set(`rates-${key}`, () => rates(data, key, row()));
+    makers.set("curves", () => curves());
+    makers.set("reliability", () => reliability(row()));
+    for (const key of Object.keys(data.runs[0].rates)) makers.set(`rates-${key}`, () => rates(key, row()));
   }
   const drawn = new Set();
   const draw = (id) => {
