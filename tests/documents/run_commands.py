@@ -103,6 +103,7 @@ SKIPPED: list[tuple[str, str]] = [
     (r"tests/faults/bad_inputs", "tests/faults/test_bad_inputs.py runs it"),
     (r"^bash tools/slurm_train.sh", "needs Slurm; tests/tools/test_launchers.py has a stand-in for srun"),
     (r"--device cuda --peak-tflops", "needs a GPU"),
+    (r"--print-completion", "writes into the home folder; tests/cli/test_completion.py has it"),
 ]
 # What was seen to run; a command of another kind wants a decision first.
 RUNS = (
