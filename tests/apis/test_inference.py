@@ -90,6 +90,8 @@ def test_the_file_describes_itself(trained, predictor):
     assert meta["map_spec"]["frame"] == "lidar"
     assert meta["best"]["metric"] == "mAP"
     assert meta["best"]["split"] == "v1.0-mini val"
+    assert set(meta["display"]["thresholds"]) == set(meta["map_spec"]["classes"])
+    assert meta["display"]["source"].startswith("best F1 at 1 m on val of v1.0-mini")
 
 
 def test_an_epochs_checkpoint_and_the_final_model_load_too(trained, predictor):

@@ -120,7 +120,22 @@ def test_what_is_incomplete_is_refused_and_nothing_written(words, message, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_a_rig_that_cannot_be_is_refused(tmp_path, capsys):
+def test_a_scene_is_predicted_with_all_ground_truth_gone(city, tmp_path):
+    for name in ("v1.0-mini", "samples"):
+        (tmp_path / name).symlink_to(city / name)
+    scene = json.loads((city / "v1.0-mini" / "scene.json").read_text())[0]["name"]
+    out = tmp_path / "out"
+    assert (
+        main(["predict", "demo", str(tmp_path), "--scene", scene, "--out", str(out), "--pictures", "none"])
+        == 0
+    )
+    results = load_results(out / "predictions.results.json")
+    assert len(results.results) == 4
+    assert {record.scene for record in results.samples.values()} == {scene}
+    assert (out / "map.local.geojson").is_file()  # the city is nowhere on earth
+
+
+def test_a_rig_that_cannot_be_is_refused_unless_told_otherwise(tmp_path, capsys):
     folder = tmp_path / "rig"
     shutil.copytree(SAMPLE, folder)
     rig = rig_of(folder)
@@ -131,6 +146,7 @@ def test_a_rig_that_cannot_be_is_refused(tmp_path, capsys):
     words = ["predict", "demo", str(folder), "--out", str(tmp_path / "out"), "--pictures", "none"]
     assert main(words) == 2
     assert "millimetres" in capsys.readouterr().err
+    assert main([*words, "--no-check"]) == 0
 
 
 def test_the_demo_draws_its_sample_from_any_folder(tmp_path):
