@@ -113,7 +113,7 @@ def is_rigid(pose: np.ndarray) -> bool:
 
 
 def is_upright(pose: np.ndarray) -> bool:
-    """Whether the picture of a camera stands up: its right side level, its down side down."""
+    """Whether the picture of a camera with this pose (4, 4) stands up: right side level, down side down."""
     right, down = pose[2, 0], pose[2, 1]
     return bool(abs(right) < _TILTED and down < -0.05)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from mapllava.errors import MapLLaVAError
 from mapllava.files import read_json_object
+from mapllava.geometry.georeference import check_crs, local_crs
 from mapllava.geometry.rigid import ROTATION_TOLERANCE, nearest_rotation, rigid, rotation_error
 from mapllava.sources.folder.pose_forms import AXES, camera_pose, distortion_of, intrinsics, pose_matrix
 from mapllava.sources.folder.schema_check import check_against_schema
@@ -161,35 +162,14 @@ def _camera(written: Mapping[str, Any], vehicle2ego: np.ndarray, where: str) -> 
 def _world(body: Mapping[str, Any], path: Path) -> tuple[str | None, np.ndarray, bool]:
     """The world's reference system, its turn, and whether its heading is written."""
     if "crs" in body:
-        return _checked_crs(body["crs"], path), np.eye(4), False
+        try:
+            return check_crs(body["crs"]), np.eye(4), False
+        except MapLLaVAError as error:
+            raise MapLLaVAError(f"'{path}': {error}") from error
     if "origin" not in body:
         return None, np.eye(4), False
     origin = body["origin"]
     angle = np.deg2rad(90 - origin.get("heading", 90.0))
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    crs = (
-        f"+proj=aeqd +lat_0={origin['latitude']!r} +lon_0={origin['longitude']!r} +datum=WGS84 +units=m "
-        "+no_defs"
-    )
+    crs = local_crs(origin["latitude"], origin["longitude"])
     return crs, rigid(turn, (0, 0, 0)), "heading" in origin
-
-
-def _checked_crs(crs: str, path: Path) -> str:
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    try:
-        system = CRS.from_user_input(crs)
-    except CRSError as error:
-        raise MapLLaVAError(
-            f"'{path}', crs: pyproj does not know {crs!r}; an example is EPSG:32632"
-        ) from error
-    units = {axis.unit_name for axis in system.axis_info[:2]}
-    if not system.is_projected or units != {"metre"}:
-        raise MapLLaVAError(
-            f"'{path}', crs: {crs!r} ({system.name}) counts in {' and '.join(sorted(units)) or 'no unit'}, "
-            "and "
-            "vehicle_to_world is in metres; name a projected system in metres, such as the UTM zone's "
-            "EPSG:326NN"
-        )
-    return crs

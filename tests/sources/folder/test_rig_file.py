@@ -191,7 +191,7 @@ BROKEN = {
     "not finite": (change(fx=float("nan")), ["cameras[2] (front_left).fx", "no finite number"]),
     "no cameras": (lambda rig: rig.update(cameras=[]), ["cameras", "at least one"]),
     "crs": (lambda rig: rig.update(crs="EPSG:0"), ["crs", "EPSG:32632"]),
-    "degrees": (lambda rig: rig.update(crs="EPSG:4326"), ["crs", "degree", "metres"]),
+    "degrees": (lambda rig: rig.update(crs="EPSG:4326"), ["crs", "no plane", "metres"]),
     "crs and origin": (
         lambda rig: rig.update(crs="EPSG:32632", origin={"latitude": 1, "longitude": 2}), ["crs and origin"],
     ),
