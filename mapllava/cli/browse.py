@@ -142,10 +142,11 @@ def _samples(album: Album, chosen: list[tuple[str, str, str]]) -> Iterator[Drawn
     samples: list[ShownSample] = list(album.samples([token for *_, token in chosen]))
     warn_of_missing(samples)
     for (rank, words, token), sample in zip(chosen, samples, strict=True):
-        scene = str(sample.meta.get("scene_name") or "sample")
+        scene = str(sample.meta.get("scene_name") or "")
         picture = draw_frame(Frame(sample, album.cut, words))
-        caption = f"{rank.replace('_', ' ')}  {scene}  {token[:8]}".strip()
-        yield f"{rank}_{scene}_{token}.png".lstrip("_"), caption, picture
+        caption = "  ".join(part for part in (rank.replace("_", " "), scene, token[:8]) if part)
+        name = "_".join(part for part in (rank, scene, token) if part)
+        yield f"{name}.png".replace("/", "_"), caption, picture
 
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ def test_a_scene_of_a_cache_becomes_a_video(city, city_cache, tmp_path, capsys):
 
     small = tmp_path / "data"
     small.mkdir()
-    assert video([*words, "--width", "480", "--workers", "1", "--dataroot", str(small)]) == 0
+    assert video([*words, "--width", "320", "--workers", "1", "--dataroot", str(small)]) == 0
     error = capsys.readouterr().err
     assert "none of the 24 images is there" in error
     assert "samples/CAM_FRONT" in error
