@@ -62,6 +62,7 @@ SMALL: list[tuple[str, str]] = [
     ),
     (r"^((?:[A-Z_]+=\S+ )*)bash tools/dist_train.sh (\S+) 8", r"\1bash tools/dist_train.sh \2 2"),
     (rf"(dist_train.sh {FULL_SIZE} 2)$", rf"\1 --cfg-options {FULL} {WEIGHTS}"),
+    (r"^(mapllava doctor configs/stage2/mini\.py)$", rf"\1 --cfg-options {FULL} {WEIGHTS}"),
     (r"NNODES=2", "NNODES=1"),
     (r"MASTER_ADDR=\S+ (MASTER_)?PORT=29500", "MASTER_ADDR=127.0.0.1 MASTER_PORT={port}"),
     (r" --device cuda:1$", ""),
