@@ -88,7 +88,8 @@ def overview() -> str:
     return (
         f"usage: mapllava COMMAND [options]; mapllava COMMAND --help; mapllava --version;\n"
         f"       mapllava --print-completion bash|zsh|fish|tcsh|powershell\n\n{listed}\n\n"
-        f"{STATUSES}\nexamples:\n  mapllava doctor\n  mapllava train --help\n"
+        f"{STATUSES}\nexamples:\n  mapllava doctor\n  mapllava predict --demo --out map\n"
+        "  mapllava train --help\n"
         "  mapllava --print-completion bash > ~/.local/share/bash-completion/completions/mapllava\n"
     )
 
