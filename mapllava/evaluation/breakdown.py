@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from mapllava.evaluation.functional import (
-    best_f1,
     kept_predictions,
     line_lengths,
     place_in,
@@ -41,16 +40,6 @@ class Breakdown:
     names: list[str]
     unit: str
     rates: dict[str, np.ndarray]
-
-
-def best_cuts(evaluation: Evaluation, threshold: int) -> np.ndarray:
-    """(C,) scores from which F1 is best at a threshold (its row), nan where nothing is found."""
-    matches = evaluation.matches
-    cuts = [
-        best_f1(*matches.of_class(c), int(count))["score"][threshold]
-        for c, count in enumerate(matches.num_gt)
-    ]
-    return np.array(cuts, dtype=np.float64)
 
 
 def break_down(

@@ -1,6 +1,7 @@
 import base64
 import gzip
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 
@@ -11,11 +12,13 @@ from PIL import Image
 from report_town import NASTY, NASTY_FILE, make_cache, make_page, make_results
 
 from mapllava.evaluation import MapResults
+from mapllava.evaluation.sample_record import Display
 from mapllava.structures import ROI, MapSpec
 from mapllava.visualization.report_page import Run, write_report
 from mapllava.visualization.report_page.maps import LINE_BYTES, TOLERANCE, deltas, pack_maps
 from mapllava.visualization.report_page.numbers import RECALL_STEPS, chart_numbers
 from mapllava.visualization.report_page.page import Page
+from mapllava.visualization.report_page.runs import choose_cuts
 from mapllava.visualization.report_page.thumbnails import front_picture, map_paths
 
 CACHE = make_cache()
@@ -112,6 +115,16 @@ def test_low_scores_stay_at_home_but_never_what_is_drawn(page):
     assert all(line[3] >= 0.05 for _, _, runs in packed(page, page.floor) for line in runs[0])
     low = Run("low", FIRST, np.array([0.01, 0.5, 0.5]), "test")
     assert Page(MapSpec(), [low]).floor == 0.01
+
+
+def test_thresholds_of_the_file_come_first_and_others_are_told_apart(page):
+    cuts, source = choose_cuts(FIRST, page.runs[0].evaluation, 1)
+    assert source == "best F1 at 1 m on val, these samples themselves"
+    np.testing.assert_allclose(cuts, page.runs[0].min_scores)
+    told = replace(FIRST, display=Display({"boundary": 0.5, "divider": 0.2, "ped_crossing": 0.3}, "held out"))
+    cuts, source = choose_cuts(told, page.runs[0].evaluation, 1)
+    assert (cuts.tolist(), source) == ([0.2, 0.3, 0.5], "held out")
+    assert choose_cuts(FIRST)[0].tolist() == [0.3] * 3
 
 
 def test_a_large_set_leaves_the_lowest_scores_at_home(page):

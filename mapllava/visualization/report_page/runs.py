@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from mapllava.evaluation import MapResults
-from mapllava.evaluation.breakdown import Breakdown, best_cuts
+from mapllava.evaluation.breakdown import Breakdown
+from mapllava.evaluation.display import FALLBACK, best_f1_display
 from mapllava.evaluation.functional import SampleScores
 from mapllava.evaluation.functional.lines import Lines, gather_lines
 from mapllava.evaluation.sample_record import SampleRecord
 from mapllava.evaluation.scoring import Evaluation
 from mapllava.structures.frames import MapSpec
-
-FALLBACK = 0.3
-"""Score from which lines are drawn where nothing better is known."""
 
 
 @dataclass
@@ -118,13 +116,13 @@ def choose_cuts(
     """(C,) scores from which lines are drawn, and what chose them.
 
     The thresholds that travel with the results come first; then those of the best F1 on these samples, at
-    a threshold of the protocol; then :data:`FALLBACK`.
+    a threshold of the protocol; then :data:`~mapllava.evaluation.display.FALLBACK`.
     """
     classes = results.map_spec.classes
-    if (display := results.display) is not None:
-        cuts = [float(display.thresholds[name]) for name in classes]
-        return np.array(cuts), display.source
-    if evaluation is not None:
-        limit = evaluation.score["thresholds"][row]
-        return best_cuts(evaluation, row), f"best F1 at {limit:g} m, chosen on these samples themselves"
-    return np.full(len(classes), FALLBACK), f"{FALLBACK:g} for want of better"
+    display = results.display
+    if display is None and evaluation is not None:
+        found = best_f1_display(evaluation, evaluation.score["thresholds"][row])
+        display = replace(found, source=f"{found.source}, these samples themselves")
+    if display is None:
+        return np.full(len(classes), FALLBACK), f"{FALLBACK:g} for want of better"
+    return np.array([display.thresholds[name] for name in classes], dtype=np.float64), display.source
