@@ -48,8 +48,12 @@ def open_chart(
     with one_style():
         figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, layout="constrained")
         set_top(figure, 1 - _HEAD / height)
-        figure.text(36 / width, 1 - 34 / height, title, fontsize=14, weight="bold", va="center")
-        figure.text(36 / width, 1 - 64 / height, subtitle, fontsize=9.5, color=MUTED, va="center")
+        figure.text(
+            36 / width, 1 - 34 / height, title, fontsize=14, weight="bold", va="center", parse_math=False
+        )
+        figure.text(
+            36 / width, 1 - 64 / height, subtitle, fontsize=9.5, color=MUTED, va="center", parse_math=False
+        )
         yield figure, figure.subplots(*panels, squeeze=False)
         with atomic_write(path) as partial:
             figure.savefig(partial, format="png")

@@ -49,7 +49,9 @@ def draw_map_axes(ax: Any, map_spec: MapSpec, layers: Sequence[Layer], title: st
         draw_layer(ax, map_spec, lines, role)
     _draw_car(ax, map_spec)
     if title:
-        ax.set_title(title, loc="center", fontsize=11.5, fontweight="bold", color=INK, pad=6)
+        ax.set_title(
+            title, loc="center", fontsize=11.5, fontweight="bold", color=INK, pad=6, parse_math=False
+        )
 
 
 def upright(points: np.ndarray, map_spec: MapSpec) -> np.ndarray:

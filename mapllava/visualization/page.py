@@ -119,7 +119,15 @@ class Page:
         x, y = self._to_figure.transform(place)
         weight = "bold" if bold else "normal"
         return self.figure.text(
-            x, y, text, size=size * _POINTS, color=color, ha=align, va="baseline", weight=weight
+            x,
+            y,
+            text,
+            size=size * _POINTS,
+            color=color,
+            ha=align,
+            va="baseline",
+            weight=weight,
+            parse_math=False,  # a name may hold a $
         )
 
     def add(self, artist: Artist, clip: Box | None = None) -> Artist:

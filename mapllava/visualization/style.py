@@ -19,14 +19,14 @@ PAGE: Color = "#f6f7f9"
 CAR: Color = "#3a4048"
 
 _CLASS_COLORS: dict[str, Color] = {"divider": "#e07b00", "ped_crossing": "#2a74e4", "boundary": "#400a1a"}
-_MORE_COLORS: tuple[Color, ...] = ("#4fa3a0", "#a21700", "#d14674", "#002e8b", "#00a3e0")
+_MORE_COLORS: tuple[Color, ...] = ("#4fa3a0", "#d14674", "#a21700", "#00a3e0", "#002e8b")
 PALETTE: tuple[Color, ...] = (
     _CLASS_COLORS["ped_crossing"],
     _CLASS_COLORS["divider"],
-    _CLASS_COLORS["boundary"],
     *_MORE_COLORS,
+    _CLASS_COLORS["boundary"],
 )
-"""What curves and bars take in turn."""
+"""What curves and bars take in turn; what is nearest to ink comes last."""
 UNSURE: Color = "#b0b6be"
 """Colour of what chance may have made."""
 
@@ -120,7 +120,6 @@ STYLE: dict[str, Any] = {
     "figure.facecolor": PAGE,
     "savefig.facecolor": PAGE,
     "text.color": INK,
-    "text.parse_math": False,
     "axes.facecolor": PAPER,
     "axes.prop_cycle": f"cycler('color', {list(PALETTE)})",
     "axes.titlelocation": "left",

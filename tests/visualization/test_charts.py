@@ -31,6 +31,14 @@ def test_long_legends_stay_inside(tmp_path):
     assert (picture[:, -8:] == picture[0, 0]).all()
 
 
+def test_powers_of_ten_are_written_as_such_and_a_name_as_it_is(tmp_path):
+    with open_chart(tmp_path / "a.png", "cost_$a$") as (figure, axes):
+        axes[0, 0].plot([1, 2], [1, 1000])
+        axes[0, 0].set_yscale("log")
+        assert all(label.get_parse_math() for label in axes[0, 0].get_yticklabels())
+        assert not figure.texts[0].get_parse_math()
+
+
 def test_a_chart_that_fails_leaves_no_file(tmp_path):
     with pytest.raises(KeyError), open_chart(tmp_path / "a.png", "title"):
         raise KeyError
