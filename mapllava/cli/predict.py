@@ -38,7 +38,7 @@ examples:
 INTERRUPTED = "what was done before is written where a line above says so"
 DEMO_OUT = Path("mapllava_demo")
 NEXT = """
-next: look at the picture. For your own car, put images and rig.json into a folder (docs/en/own_cameras.md):
+next: look at the picture. For your own car, put images and rig.json into a folder (the page "own cameras"):
   mapllava rig check MY_FOLDER
   mapllava predict demo MY_FOLDER --out maps
 The demo's model knows the synthetic city only; on photographs, take one that was trained on them.
