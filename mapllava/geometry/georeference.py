@@ -135,7 +135,8 @@ def check_crs(crs: str) -> str:
         ) from error
     remedy = "give a projected one in metres, e.g. the UTM zone of the place ('EPSG:32632')"
     if not found.is_projected:
-        raise MapLLaVAError(f"crs {short(crs)} ({found.name}) is no plane: {remedy}")
+        unit = found.axis_info[0].unit_name if found.axis_info else "no unit"
+        raise MapLLaVAError(f"crs {short(crs)} ({found.name}) is no plane, it counts in {unit}: {remedy}")
     axes = _plane_of(found).axis_info[:2]
     if {axis.direction for axis in axes} != {"east", "north"}:
         directions = " and ".join(axis.direction for axis in axes)

@@ -108,7 +108,7 @@ def test_no_place_is_not_a_place():
 @pytest.mark.parametrize(
     ("crs", "message"),
     [
-        ("EPSG:4326", "is no plane"),
+        ("EPSG:4326", "is no plane, it counts in degree"),
         ("EPSG:4978", "is no plane"),
         ("EPSG:2263", "in US survey foot, not metres"),
         ("EPSG:2053", "axes to west and south"),

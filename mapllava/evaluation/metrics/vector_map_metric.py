@@ -131,11 +131,12 @@ class VectorMapMetric(BaseMetric):
         score, split = score_of(matches), self._split(list(unique.values()))
         version = (self.dataset_meta or {}).get("version")
         where = f"{split} of {version}" if version else split
-        self.display = display_to_json(display_of_matches(matches, where))
+        display = display_of_matches(matches, where)
+        self.display = display_to_json(display)
         print_log("\n" + score_table(score, split, self.title), logger="current")
         if self.outfile_prefix is not None:
             predicted = {token: r["pred"] for token, r in unique.items()}
-            self._write(MapResults(self.map_spec, split, predicted, version))
+            self._write(MapResults(self.map_spec, split, predicted, version, display=display))
         return metric_values(score)
 
     def _check_spec(self, token: str, config: Any) -> None:
