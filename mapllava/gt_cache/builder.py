@@ -196,7 +196,7 @@ def _is_current(target: Path, fingerprint: str, spec: MapSpec, root: Path) -> bo
     try:
         return store.load(target, expected=spec, dataroot=root)["metainfo"]["fingerprint"] == fingerprint
     except MapLLaVAError as error:
-        logger.info("rebuilding: %s", str(error).splitlines()[0])
+        logger.info("rebuilding: %s", str(error).partition(". Build")[0].splitlines()[0])
         return False
 
 

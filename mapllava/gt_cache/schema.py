@@ -111,7 +111,10 @@ def fingerprint(metainfo: Mapping[str, Any]) -> str:
 
 
 def rebuild_command(
-    path: Path, metainfo: Mapping[str, Any] | None = None, spec: MapSpec | None = None
+    path: Path,
+    metainfo: Mapping[str, Any] | None = None,
+    spec: MapSpec | None = None,
+    out_dir: Path | None = None,
 ) -> str:
     """The command that builds the cache at ``path``.
 
@@ -120,6 +123,7 @@ def rebuild_command(
             one's own are looked for in the working folder, the data root and beside the cache.
         metainfo: What is known: ``version``, ``split_source`` or ``split``, ``dataroot``.
         spec: The wanted specification.
+        out_dir: Another folder for the cache than its own.
 
     Returns:
         A line for the shell; ``<…>`` stands for what nobody knows.
@@ -136,9 +140,18 @@ def rebuild_command(
     parts += ["--split", split or "<split>"]
     if spec is not None and spec != MapSpec():
         parts += ["--frame", spec.frame, f"--roi={spec.roi.describe(spec.frame)}", "--classes", *spec.classes]
-    if not beside_tables:
-        parts += ["--out-dir", str(path.parent)]
+    if out_dir is not None or not beside_tables:
+        parts += ["--out-dir", str(out_dir or path.parent)]
     return " ".join(part if part.startswith("<") else shlex.quote(part) for part in parts)
+
+
+def folder_beside(path: Path, known: Mapping[str, Any], spec: MapSpec) -> Path:
+    """Folder for a cache of another specification, named after what differs: ``gt_cache_100x50``."""
+    words = [spec.frame] if known["frame"] != spec.frame else []
+    words += [spec.roi.describe(spec.frame).replace(",", "_")] if known["roi"] != spec.roi.to_list() else []
+    words += spec.classes if known["classes"] != list(spec.classes) else []
+    tag = "".join(f"_{word}" for word in words)
+    return path.parent if path.parent.name.endswith(tag) else path.parent.with_name(path.parent.name + tag)
 
 
 def _data_root(path: Path, version: str, known: str | None) -> tuple[str, bool]:

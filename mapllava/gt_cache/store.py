@@ -20,6 +20,7 @@ from mapllava.gt_cache.schema import (
     changed_tables,
     check_content,
     fingerprint,
+    folder_beside,
     rebuild_command,
     spec_of,
 )
@@ -196,11 +197,22 @@ def load(
     except ValueError as error:
         command = rebuild_command(path, wanted, expected)
         raise MapLLaVAError(f"GT cache {path} is refused: {error}. Rebuild it:\n  {command}") from error
-    problem = _mismatch(known, expected, split, version)
+    problem = _mismatch(known, split, version)
     if not problem and fingerprint(known) != known["fingerprint"]:
         problem = "its fingerprint does not fit its own metainfo"
     if not problem and check_sources:
         problem = stale_reason(known, path, dataroot)
+    other = "" if expected is None else _other_map(known, expected)
+    if other and expected is not None and not problem:  # a sound cache, which other configs may use
+        beside = folder_beside(path, known, expected)
+        command = rebuild_command(
+            path, {**known, "dataroot": dataroot or known["dataroot"]}, expected, beside
+        )
+        raise MapLLaVAError(
+            f"GT cache {path} is refused: {other}. Build the wanted one beside it and set ann_file to "
+            f"{beside / path.name}:\n  {command}"
+        )
+    problem = problem or other
     if problem:
         merged = {key: wanted.get(key) or value for key, value in known.items()}
         if split is not None:
@@ -210,13 +222,16 @@ def load(
     return content
 
 
-def _mismatch(known: dict[str, Any], expected: MapSpec | None, split: str | None, version: str | None) -> str:
+def _mismatch(known: dict[str, Any], split: str | None, version: str | None) -> str:
     if version is not None and known["version"] != version:
         return f"it holds version {known['version']}, not {version}"
     if split is not None and known["split"] != split_label(known["version"], split):
         return f"it holds the split {known['split']}, not {split}"
-    if expected is None:
-        return ""
+    return ""
+
+
+def _other_map(known: dict[str, Any], expected: MapSpec) -> str:
+    """How the map differs from the wanted one; empty if it does not."""
     for key, value in expected.to_config().items():
         if known[key] != value:
             return f"its {key} is {known[key]}, the config wants {value}"

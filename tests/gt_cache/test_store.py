@@ -11,7 +11,7 @@ import pytest
 from mapllava import gt_cache
 from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache.store import dump_plain, load_plain, seal
-from mapllava.structures import ROI, MapSpec
+from mapllava.structures import CLASSES, ROI, MapSpec
 
 
 class Hostile:
@@ -170,6 +170,16 @@ def test_cache_elsewhere_names_its_folder_in_the_command(tiny, tmp_path):
 def test_another_specification_is_refused(cache, spec, words, option):
     words = words.replace("classes are", "classes is")
     assert option in refused(cache, words, expected=spec)
+
+
+def test_a_cache_of_another_map_is_left_to_those_who_use_it(cache, tiny):
+    command = refused(
+        cache, "gt_cache_100x50/gt_cache_v1.0-mini_val.pkl", expected=MapSpec(roi=ROI.parse("100x50"))
+    )
+    assert command.endswith(f"--roi=100x50 --classes {' '.join(CLASSES)} --out-dir {cache.parent}_100x50")
+    assert f"--dataroot {tiny}" in command
+    both = MapSpec("ego", ROI.parse("100x50", "ego"), ("divider",))
+    assert refused(cache, "its frame", expected=both).endswith("gt_cache_ego_100x50_divider")
 
 
 def test_another_version_or_split_is_refused(cache):
