@@ -127,6 +127,27 @@ def remove_partial_files(folder: str | Path, of: str | None = None) -> list[Path
     return found
 
 
+def safe_name(text: str, taken: set[str] | None = None, limit: int = 100) -> str:
+    """A text as the name of a file: one part of a path, whatever it holds.
+
+    Args:
+        text: For instance a token, which may hold any sign, also ``/`` and ``..``.
+        taken: Names that are in use; the one given back differs from them and is added.
+        limit: Most bytes before what makes it differ; file systems take 255, with the suffix.
+
+    Returns:
+        Letters, digits, ``_``, ``.`` and ``-``, no dot in front, never empty.
+    """
+    name = re.sub(r"[^\w.-]+", "_", text).lstrip(".").encode()[:limit].decode(errors="ignore") or "sample"
+    if taken is not None:
+        stem, number = name, 1
+        while name in taken:
+            number += 1
+            name = f"{stem}_{number}"
+        taken.add(name)
+    return name
+
+
 def write_json(path: str | Path, value: Any, **options: Any) -> Path:
     """Write a value as JSON, whole or not at all.
 

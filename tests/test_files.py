@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mapllava.errors import MapLLaVAError
-from mapllava.files import atomic_write, read_json_object, write_json
+from mapllava.files import atomic_write, read_json_object, safe_name, write_json
 
 
 def names(folder):
@@ -98,3 +98,13 @@ def test_what_is_no_object_of_keys_that_come_once_is_named(tmp_path, text, wrong
         read_json_object(path, "record")
     path.write_text('\ufeff{"a": [1]}', encoding="utf-8")
     assert read_json_object(path) == {"a": [1]}
+
+
+def test_any_token_is_the_name_of_a_file(tmp_path):
+    taken = set()
+    tokens = ["../../up", "..", "", "a/b", "a b", "a_b", "图" * 300, ".hidden"]
+    names = [safe_name(token, taken) for token in tokens]
+    assert len(set(names)) == len(tokens)
+    for name in names:
+        (tmp_path / f"{name}.png").touch()
+    assert len(list(tmp_path.glob("[!.]*.png"))) == len(tokens)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.formats.geojson import write_geojson
 from mapllava.evaluation.results_writer import write_results_stream
 from mapllava.evaluation.sample_record import Display, SampleRecord
+from mapllava.files import safe_name
 from mapllava.structures import MapSpec
 from mapllava.visualization.draw_files import DrawJob, Workers, draw_files, reduced
 
@@ -105,10 +105,7 @@ class PredictionFolder:
         self.files += self._drawing.popleft().result()
 
     def _job(self, found: RigPrediction) -> DrawJob:
-        stem = re.sub(r"[^\w.-]+", "_", found.sample.token)[:100] or "sample"
-        while stem in self._names:
-            stem += "_"
-        self._names.add(stem)
+        stem = safe_name(found.sample.token, self._names)
         rig = found.pinhole.rig
         matrices = projections(rig, found.lidar2ego, self.map_spec.frame)
         images, shown = zip(*map(reduced, found.pinhole.images, matrices), strict=True)

@@ -24,6 +24,8 @@ _SHORT = {
 _BETTER = 60.0
 """Degrees by which two directions must fit better exchanged, so that the cameras count as swapped."""
 _ASTRAY = 100.0
+_TURNED = 15.0, 45.0
+"""Degrees by which a whole rig is turned, from which one is told of it, and from which it is refused."""
 
 
 def named_direction(name: str) -> float | None:
@@ -51,9 +53,9 @@ def check_names(rig: Rig) -> list[Finding]:
     promised = {c.name: d for c in rig.cameras if (d := named_direction(c.name)) is not None}
     actual = {c.name: look_direction(c.cam2ego)[0] for c in rig.cameras if c.name in promised}
     turned = _turned_together(promised, actual)
-    if turned:
+    if turned and turned.status == FAIL:
         return [turned]
-    found: list[Finding] = []
+    found = [turned] if turned else []
     swapped: set[str] = set()
     for one, other in combinations(promised, 2):
         now = _apart(actual[one], promised[one]) + _apart(actual[other], promised[other])
@@ -78,20 +80,41 @@ def check_file_names(sample: RigSample) -> list[Finding]:
         sample: A moment; images that are arrays have no names.
     """
     names = [camera.name for camera in sample.rig.cameras]
+    paths = [image for image in sample.images if not isinstance(image, np.ndarray)]
+    shared = (
+        {folder for folder in paths[0].parents if all(folder in path.parents for path in paths)}
+        if paths
+        else {}
+    )
     found = []
     for name, image in zip(names, sample.images, strict=True):
         if isinstance(image, np.ndarray):
             continue
-        # The longest name counts: CAM_FRONT is part of CAM_FRONT_LEFT.
-        file = image.name.lower()
-        borne = max((other for other in names if other.lower() in file), key=len, default=name)
-        own = name.lower() in file and name.lower() not in borne.lower()
-        if borne != name and not own and len(borne) > 2:
+        # A folder that holds the images of all cameras is named after none of them.
+        parts = [image.name, *(folder.name for folder in image.parents if folder not in shared)]
+        if (borne := _borne(parts, name, names)) != name:
             reason = f"camera {name} is given the image '{image}', which bears the name of {borne}"
             found.append(
                 Finding("swapped", FAIL, reason, "give each camera its own image, or rename the file")
             )
     return found
+
+
+def _borne(parts: list[str], name: str, names: list[str]) -> str:
+    """Whose name a path bears: of the file if of any camera, else of the folder next to it that has one."""
+    for place, part in enumerate(parts):
+        has = [other for other in names if _holds(part.lower(), other.lower(), whole=place > 0)]
+        if not has:
+            continue
+        longest = max(has, key=len)  # CAM_FRONT is part of CAM_FRONT_LEFT
+        own = name in has and name.lower() not in longest.lower()
+        return name if own or len(longest) < 3 else longest
+    return name
+
+
+def _holds(part: str, name: str, whole: bool) -> bool:
+    """Whether a part of a path has a name in it; as a word of its own where ``backup`` is not ``back``."""
+    return bool(re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", part)) if whole else name in part
 
 
 def _turned_together(promised: dict[str, float], actual: dict[str, float]) -> Finding | None:
@@ -100,12 +123,14 @@ def _turned_together(promised: dict[str, float], actual: dict[str, float]) -> Fi
         return None
     off = np.exp(1j * np.radians([actual[name] - promised[name] for name in promised]))
     angle = float(np.degrees(np.angle(off.mean())))
-    if abs(off.mean()) < 0.9 or abs(angle) < 45:
+    if abs(off.mean()) < 0.9 or abs(angle) < _TURNED[0]:
         return None
-    reason = (
-        f"every camera looks about {angle:+.0f}° away from what its name says: the vehicle's x does not "
-        "point forward"
-    )
+    reason = f"every camera looks about {angle:+.0f}° away from what its name says: the vehicle's x "
+    if abs(angle) < _TURNED[1]:
+        reason += "may not point forward"
+        remedy = "leave it if the names are rough; else turn the poses by that, the vehicle's x is forward"
+        return Finding("vehicle axes", WARN, reason, remedy)
+    reason += "does not point forward"
     remedy = 'name the axes ("vehicle_axes": "right-forward-up" for x right, y forward), or turn the poses'
     return Finding("vehicle axes", FAIL, reason, remedy)
 

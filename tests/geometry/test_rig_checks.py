@@ -60,6 +60,11 @@ def turned(axes):
     return poses(lambda pose: rigid(np.array(axes, float), (0, 0, 0)) @ pose)
 
 
+def yawed(degrees):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return turned([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
 def with_rotation(change):
     return poses(lambda pose: rigid(change(pose[:3, :3]), pose[:3, 3]))
 
@@ -133,6 +138,8 @@ FAULTS = {
     "OpenGL axes": (with_rotation(lambda r: r @ np.diag([1, -1, -1])), "camera axes", FAIL, "OpenGL"),
     "quaternion order": (quaternions_in_another_order, "quaternion order", FAIL, "x, y, z, w"),
     "x right, y forward": (turned([[0, -1, 0], [1, 0, 0], [0, 0, 1]]), "vehicle axes", FAIL, "every camera"),
+    "turned by 20 degrees": (yawed(20), "vehicle axes", WARN, "+20°"),
+    "turned by 50 degrees": (yawed(50), "vehicle axes", FAIL, "+50°"),
     "z down": (turned(np.diag([1, -1, -1])), "vehicle axes", FAIL, "z down"),
     "origin at the LiDAR": (shifted(-1.84), "origin not on the ground", FAIL, "ground_height"),
     "one under the ground": (high(-0.4), "under the ground", FAIL, "front_right"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.files import atomic_write, write_json
+from mapllava.files import atomic_write, safe_name, write_json
 from mapllava.sources.folder.folder_input import FRAMES_FILE
 from mapllava.sources.folder.rig_file import RIG_FILE
 from mapllava.structures.rig import Rig, RigCamera, RigInput, RigSample
@@ -38,6 +38,7 @@ def export_folder(opened: RigInput, out: str | Path, cameras: Sequence[str] | No
         MapLLaVAError: If a camera or an image is not there, or the folder cannot be written.
     """
     out, frames, written = Path(out), [], None
+    taken: set[str] = set()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MapLLaVAError(f"'{out}' exists and is not empty: name another folder, or remove it")
     with atomic_write(out) as partial:
@@ -47,7 +48,8 @@ def export_folder(opened: RigInput, out: str | Path, cameras: Sequence[str] | No
             if written is None:
                 written = sample
                 write_json(partial / RIG_FILE, _rig(sample))
-            frames.append(_frame(sample, written.rig, partial))
+            images = f"images/{safe_name(sample.token, taken)}"
+            frames.append(_frame(sample, written.rig, partial, images))
         if written is None:
             raise MapLLaVAError(f"{opened.source} holds no samples, so nothing can be written")
         write_json(partial / FRAMES_FILE, frames)
@@ -101,8 +103,8 @@ def _camera(camera: RigCamera) -> dict[str, Any]:
     return {**written, "camera_to_vehicle": _matrix(camera.cam2ego)}
 
 
-def _frame(sample: RigSample, rig: Rig, folder: Path) -> dict[str, Any]:
-    """An entry of ``frames.json``; its images are copied."""
+def _frame(sample: RigSample, rig: Rig, folder: Path, images: str) -> dict[str, Any]:
+    """An entry of ``frames.json``; its images are copied into the folder ``images`` of that one."""
     frame: dict[str, Any] = {"token": sample.token}
     if sample.scene:
         frame["scene"] = sample.scene
@@ -118,13 +120,17 @@ def _frame(sample: RigSample, rig: Rig, folder: Path) -> dict[str, Any]:
     if moved:
         frame["camera_poses"] = moved
     pairs = zip(sample.rig.cameras, sample.images, strict=True)
-    frame["images"] = {camera.name: _copied(image, camera, sample, folder) for camera, image in pairs}
+    taken: set[str] = set()
+    frame["images"] = {
+        camera.name: _copied(image, camera, folder, f"{images}/{safe_name(camera.name, taken)}")
+        for camera, image in pairs
+    }
     return frame
 
 
-def _copied(image: Path | np.ndarray, camera: RigCamera, sample: RigSample, folder: Path) -> str:
+def _copied(image: Path | np.ndarray, camera: RigCamera, folder: Path, stem: str) -> str:
     suffix = ".png" if isinstance(image, np.ndarray) else image.suffix.lower()
-    name = f"images/{sample.token}/{camera.name}{suffix}"
+    name = f"{stem}{suffix}"
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(image, np.ndarray):
@@ -136,7 +142,7 @@ def _copied(image: Path | np.ndarray, camera: RigCamera, sample: RigSample, fold
         shutil.copyfile(image, path)
     except FileNotFoundError as error:
         raise MapLLaVAError(
-            f"image '{image}' ({camera.name}) of sample {sample.token} is missing: complete the data"
+            f"image '{image}' ({camera.name}), to be {name}, is missing: complete the data"
         ) from error
     return name
 

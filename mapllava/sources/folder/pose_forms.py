@@ -80,6 +80,7 @@ def intrinsics(camera: Mapping[str, Any]) -> np.ndarray:
         raise ValueError(
             f"{key} is {matrix.tolist()}, not [[fx, skew, cx], [0, fy, cy], [0, 0, 1]] in pixels"
         )
+    matrix[2] = 0, 0, 1
     return matrix
 
 

@@ -12,12 +12,14 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.files import read_json_object
 from mapllava.geometry.georeference import check_crs, local_crs
-from mapllava.geometry.rigid import ROTATION_TOLERANCE, nearest_rotation, rigid, rotation_error
+from mapllava.geometry.rig_faults import is_rigid
+from mapllava.geometry.rigid import ROTATION_TOLERANCE, invert, nearest_rotation, rigid, rotation_error
 from mapllava.sources.folder.pose_forms import AXES, camera_pose, distortion_of, intrinsics, pose_matrix
 from mapllava.sources.folder.schema_check import check_against_schema
 from mapllava.structures.rig import Rig, RigCamera
 
 RIG_FILE = "rig.json"
+_STANDS = 0.9  # cosine of the steepest slope that a car stands on, 26 degrees
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,19 +54,27 @@ class RigFile:
             where: File and key, for the message.
 
         Raises:
-            MapLLaVAError: If the pose is not rigid.
+            MapLLaVAError: If the pose is not rigid, or the car does not stand on its wheels.
         """
         if vehicle_to_world is None:
-            return self.world @ np.linalg.inv(self.vehicle2ego) if self.crs and self.heading else None
+            return self.world if self.crs and self.heading else None  # x of ego points to the heading
         try:
             pose = pose_matrix(vehicle_to_world)
         except ValueError as error:
             raise MapLLaVAError(f"{where}: {error}") from error
-        if rotation_error(pose[:3, :3]) > ROTATION_TOLERANCE or not np.allclose(pose[3], [0, 0, 0, 1]):
+        if not is_rigid(pose):
             raise MapLLaVAError(
-                f"{where} is no rotation with a translation in its last column; transposed, or in degrees?"
+                f"{where} is no rotation with a translation in its last column, or it mirrors; transposed, "
+                "in degrees, or of a left-handed frame?"
             )
-        return self.world @ rounded(pose) @ np.linalg.inv(self.vehicle2ego)
+        ego2global = self.world @ rounded(pose) @ invert(self.vehicle2ego)
+        if ego2global[2, 2] < _STANDS:
+            tilt = np.degrees(np.arccos(np.clip(ego2global[2, 2], -1, 1)))
+            raise MapLLaVAError(
+                f"{where} tilts the car by {tilt:.0f} degrees: z of the world points up, and so does a car's "
+                "roof; a quaternion is written w, x, y, z (ROS and SciPy have w last); see vehicle_axes too"
+            )
+        return ego2global
 
     def moved(self, poses: Mapping[str, Mapping[str, Any]], where: str) -> Rig:
         """The rig with some cameras' poses of another moment.
@@ -138,8 +148,10 @@ def read_rig_file(path: str | Path) -> RigFile:
 
 
 def rounded(pose: np.ndarray) -> np.ndarray:
-    """A pose (4, 4) with the rotation nearest to its own where rounding is all that it lacks."""
+    """A pose (4, 4) with the rotation and the last row nearest to its own where it lacks rounding alone."""
     error = rotation_error(pose[:3, :3])
+    if np.allclose(pose[3], [0, 0, 0, 1]):
+        pose = np.vstack([pose[:3], [0.0, 0, 0, 1]])
     if 0 < error <= ROTATION_TOLERANCE:
         pose = pose.copy()
         pose[:3, :3] = nearest_rotation(pose[:3, :3])

@@ -1,6 +1,7 @@
 """What is exported reads back as the same samples; a part of the cameras and other cars too."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -90,3 +91,18 @@ def test_seven_cameras_of_five_sizes_see_the_same_street(city, tmp_path):
         cv2.blur(image, (9, 9))[rows].astype(float).mean(axis=2).ravel() for image in (predicted, images[1])
     ]
     assert np.corrcoef(*smooth)[0, 1] > 0.8
+
+
+def test_nothing_is_written_outside(scene, tmp_path):
+    first, second, *_ = scene
+    camera = replace(first.rig.cameras[0], name="../../../up")
+    rig = replace(first.rig, cameras=(camera,))
+    samples = [
+        replace(sample, token=token, rig=rig, images=sample.images[:1])
+        for sample, token in ((first, "../../../escaped"), (second, ".."))
+    ]
+    out = export_folder(RigInput(rig, "made", 2, lambda: iter(samples)), tmp_path / "a" / "b" / "out")
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(written) == 4
+    assert all(path.is_relative_to(out) for path in written)
+    assert [sample.token for sample in open_input(out)] == ["../../../escaped", ".."]

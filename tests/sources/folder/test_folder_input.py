@@ -191,6 +191,20 @@ def test_swapped_image_files_are_refused(folder):
         open_input(folder)
 
 
+def test_folders_bear_names_too(folder):
+    write_images(folder / "back_yard", good_rig())  # holds all images: it is named after no camera
+    for name in NAMES:
+        (folder / "back_yard" / name).mkdir()
+        (folder / "back_yard" / f"{name}.png").rename(folder / "back_yard" / name / "0001.png")
+    files = {name: f"back_yard/{name}/0001.png" for name in NAMES}
+    (folder / "frames.json").write_text(json.dumps([{"images": files}]))
+    assert len(open_input(folder)) == 1
+    files["front"], files["back"] = files["back"], files["front"]
+    (folder / "frames.json").write_text(json.dumps([{"images": files}]))
+    with pytest.raises(MapLLaVAError, match=r"camera front is given .*bears the name of back;"):
+        open_input(folder)
+
+
 def test_missing_things_are_named(folder, tmp_path):
     with pytest.raises(MapLLaVAError, match="neither images nor videos"):
         open_input(folder)

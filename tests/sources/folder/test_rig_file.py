@@ -152,6 +152,44 @@ def test_origin_gives_metres_east_and_north(tmp_path):
     assert east == pytest.approx(100 * np.sin(np.radians(30)), abs=0.1)
 
 
+@pytest.mark.parametrize("axes", ["forward-left-up", "right-forward-up", "forward-right-down"])
+def test_a_car_without_a_pose_looks_to_the_heading(tmp_path, axes):
+    north = {"latitude": 48.0, "longitude": 11.0, "heading": 0.0}
+    rig = good_rig() | {"origin": north, "vehicle_axes": axes, "ground_height": -0.3}
+    ego2global = read(tmp_path, rig).ego2global(None, "here")
+    np.testing.assert_allclose(ego2global[:3, [0, 2]].T, [[0, 1, 0], [0, 0, 1]], atol=1e-12)
+    np.testing.assert_allclose(ego2global[:3, 3], 0, atol=1e-12)
+
+
+SIN, COS = np.sin(np.radians(15)), np.cos(np.radians(15))
+NO_CARS = {
+    "mirrored": ([[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], "mirrors"),
+    "x, y, z, w": ({"rotation": [0, 0, SIN, COS], "translation": [1, 2, 0]}, "w, x, y, z"),
+    "on its roof": (np.diag([1, -1, -1, 1]).tolist(), "180 degrees"),
+}
+
+
+@pytest.mark.parametrize("pose", NO_CARS)
+def test_a_car_stands_on_its_wheels(tmp_path, pose):
+    written, said = NO_CARS[pose]
+    with pytest.raises(MapLLaVAError, match=said):
+        read(tmp_path, good_rig()).ego2global(written, "'pose.json', vehicle_to_world")
+
+
+def test_rounding_in_last_rows_is_taken_away(tmp_path):
+    """The results file wants them exactly: what is predicted must be readable."""
+    rig = good_rig()
+    in_opencv_words(rig["cameras"][0])
+    rig["cameras"][0]["camera_matrix"][2] = [0, 0, 1.000001]
+    rig["cameras"][1]["camera_to_vehicle"][3] = rig["lidar_to_vehicle"][3] = [0, 0, 0, 0.9999999999]
+    file = read(tmp_path, rig)
+    pose = np.eye(4)
+    pose[3, 3] = 0.9999999999
+    matrices = [file.rig.lidar2ego, file.ego2global(pose.tolist(), "here")]
+    matrices += [matrix for camera in file.rig.cameras for matrix in (camera.cam2ego, camera.cam2img)]
+    assert all(matrix[-1].tolist() == [0] * (len(matrix) - 1) + [1] for matrix in matrices)
+
+
 def change(**changes):
     return lambda rig: rig["cameras"][2].update(changes)
 
