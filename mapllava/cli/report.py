@@ -127,8 +127,18 @@ def without_truth(args: argparse.Namespace, shown: bool) -> Any:
         cuts, chosen_by = choose_cuts(results)
         runs.append(Run(str(path), results, cuts, chosen_by))
     first = runs[0].results
-    facts = [("split", first.split), ("samples", str(len(first.results))), *facts_of(args.results)]
+    facts = [("split", first.split), ("samples", samples_in_words(runs)), *facts_of(args.results)]
     return Page(first.map_spec, runs, None, None, facts, args.min_score, args.samples)
+
+
+def samples_in_words(runs: Sequence[Any]) -> str:
+    """How many samples a page without truth shows, which is all that a file holds, and whose they are."""
+    each = [set(run.results.results) for run in runs]
+    total = len(set.union(*each))
+    if all(len(tokens) == total for tokens in each):
+        return str(total)
+    counts = ", ".join(f"{len(tokens)} in {letter}" for letter, tokens in zip("AB", each, strict=False))
+    return f"{total}: {counts}, {len(set.intersection(*each))} in both"
 
 
 def facts_of(paths: Sequence[Path], metainfo: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:

@@ -63,6 +63,20 @@ def test_without_a_cache_it_shows_predictions_alone(files, tmp_path):
     assert "no truth to compare with" in page.read_text()
 
 
+def test_without_a_cache_samples_of_either_file_are_shown_and_counted(files, tmp_path):
+    """The page shows all samples of both; it says how many each file holds."""
+    parts = []
+    for number, path in enumerate(files):
+        body = json.loads(path.read_text())
+        body["results"] = dict(list(body["results"].items())[number : number + 2])
+        parts.append(tmp_path / f"{number}.json")
+        parts[-1].write_text(json.dumps(body))
+    assert run("report", *parts, "--out", tmp_path / "report.html") == 0
+    text = (tmp_path / "report.html").read_text()
+    assert "3: 2 in A, 2 in B, 1 in both" in text
+    assert "> of 3</label>" in text
+
+
 def test_a_cache_of_another_split_is_refused_as_by_eval(files, city_cache, tmp_path, capsys):
     page = tmp_path / "report.html"
     assert run("report", files[0], "--cache", city_cache["train"], "--out", page) == 2

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 TOY = ROOT / "tests" / "engine" / "toy.py"
@@ -45,6 +46,17 @@ def test_scores_a_checkpoint_and_leaves_the_run_folder_alone(tool, trained):
     assert entry["checkpoint"] == str(checkpoint)
     assert entry["split"] == "toy val"
     assert "mAP" in entry["metrics"]
+
+
+def test_the_metric_learns_from_which_scores_on_the_model_shows_lines(trained, tmp_path):
+    body = torch.load(trained[1], weights_only=True)
+    body["meta"]["display"] = {"thresholds": {"divider": 0.2}, "source": "held out"}
+    torch.save(body, tmp_path / "model.pth")
+    cfg = toy_config(tmp_path / "test", epochs=1)
+    cfg.load_from = str(tmp_path / "model.pth")
+    runner = build_runner(cfg)
+    runner.test()
+    assert runner.test_evaluator.metrics[0].model_display == body["meta"]["display"]
 
 
 @pytest.mark.parametrize(

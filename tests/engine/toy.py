@@ -56,6 +56,8 @@ class ToyModel(BaseModel):
 
 @METRICS.register_module(force=True)
 class ToyMetric(BaseMetric):
+    model_display = None
+
     def process(self, data_batch, data_samples) -> None:
         self.results += [sample["y"] for sample in data_samples]
 

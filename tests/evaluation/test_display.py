@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mapllava.evaluation.display import best_f1_display, display_of_matches
+from mapllava.evaluation.display import best_f1_display, display_of_matches, told_of
 from mapllava.evaluation.functional import match_maps
 from mapllava.evaluation.functional.protocols import get_protocol
 from mapllava.evaluation.scoring import PairedMaps, evaluate_maps
@@ -38,3 +38,13 @@ def test_an_evaluation_gives_the_same():
 def test_a_distance_that_the_protocol_lacks_takes_its_nearest(distance):
     source = display_of_matches(match_maps(*maps(), MapSpec().classes), "val", distance).source
     assert source.startswith(f"best F1 at {0.5 if distance < 1 else 1.5:g} m")
+
+
+def test_thresholds_that_these_samples_chose_are_told_from_others():
+    display = display_of_matches(match_maps(*maps(), MapSpec().classes), "val of v1.0-mini")
+    assert told_of(display, "test of v1.0-mini") == display
+    told = told_of(display, "val of v1.0-mini").source
+    assert told == (
+        "best F1 at 1 m on val of v1.0-mini, these samples themselves; 0.3 for ped_crossing, of which "
+        "nothing was found"
+    )

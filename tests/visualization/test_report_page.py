@@ -17,7 +17,7 @@ from mapllava.structures import ROI, MapSpec
 from mapllava.visualization.report_page import Run, write_report
 from mapllava.visualization.report_page.maps import LINE_BYTES, TOLERANCE, deltas, pack_maps
 from mapllava.visualization.report_page.numbers import RECALL_STEPS, chart_numbers
-from mapllava.visualization.report_page.page import Page
+from mapllava.visualization.report_page.page import Page, page_data
 from mapllava.visualization.report_page.runs import choose_cuts
 from mapllava.visualization.report_page.thumbnails import front_picture, map_paths
 
@@ -125,6 +125,22 @@ def test_thresholds_of_the_file_come_first_and_others_are_told_apart(page):
     cuts, source = choose_cuts(told, page.runs[0].evaluation, 1)
     assert (cuts.tolist(), source) == ([0.2, 0.3, 0.5], "held out")
     assert choose_cuts(FIRST)[0].tolist() == [0.3] * 3
+
+
+def test_the_map_draws_the_very_lines_that_the_table_counts():
+    """Cuts are lines' own scores, and scores lie closer together than the digits that travel."""
+    rng = np.random.default_rng(0)
+    results = make_results(CACHE, 0.4)
+    for entry in results.results.values():
+        entry["scores"] = 0.401 + 1e-5 * rng.uniform(-3, 3, len(entry["scores"]))
+    page = make_page(CACHE, [results], 0)
+    (run,) = page_data(page)["runs"]
+    drawn = [0, 0, 0]
+    for _, _, (lines,) in packed(page, page.floor):
+        for line in lines:
+            drawn[line[0]] += run["cuts"][line[0]] is not None and line[3] >= run["cuts"][line[0]]
+    assert drawn == page.runs[0].breakdowns["class"].rates["num_pred"].tolist()
+    assert 0 < sum(drawn) < sum(len(entry["scores"]) for entry in results.results.values())
 
 
 def test_a_large_set_leaves_the_lowest_scores_at_home(page):

@@ -94,6 +94,9 @@ class SafeCheckpointHook(Hook):
             same_roi=resuming or "train" not in built_loops(runner),
         ):
             runner.logger.warning(warning)
+        for metric in getattr(getattr(built_loops(runner).get("test"), "evaluator", None), "metrics", ()):
+            if hasattr(metric, "model_display"):  # a test shows what the model's own thresholds let through
+                metric.model_display = checkpoint.get("meta", {}).get("display")
         left = len(set(model.state_dict()) - set(state))
         runner.logger.info(
             f"Checkpoint: {len(state)} tensors loaded, {left} stay as the model was built with them"

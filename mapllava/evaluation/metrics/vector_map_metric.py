@@ -11,12 +11,12 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.display import display_of_matches
+from mapllava.evaluation.display import display_of_matches, told_of
 from mapllava.evaluation.functional import get_protocol, match_maps, score_of
 from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults
 from mapllava.evaluation.results_writer import save_results
-from mapllava.evaluation.sample_record import display_to_json
+from mapllava.evaluation.sample_record import Display, display_from_json, display_to_json
 from mapllava.evaluation.scoring import prepare_ground_truth
 from mapllava.registry import METRICS
 from mapllava.structures.frames import MapSpec
@@ -48,6 +48,8 @@ class VectorMapMetric(BaseMetric):
     Attributes:
         display: Of the last samples scored, the score of each class with the best F1, and its source; None
             before, and in processes other than the first.
+        model_display: The ``display`` of the model file that is tested, likewise; None where it has none. The
+            results file takes it, or else the one of its own samples, and says so.
 
     Raises:
         MapLLaVAError: If the protocol is unknown, thresholds or specification are not valid, the
@@ -74,6 +76,7 @@ class VectorMapMetric(BaseMetric):
         self.title = title
         self._size: int | None = None
         self.display: dict[str, Any] | None = None
+        self.model_display: dict[str, Any] | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
         """Keep prediction and ground truth of a batch.
@@ -136,8 +139,16 @@ class VectorMapMetric(BaseMetric):
         print_log("\n" + score_table(score, split, self.title), logger="current")
         if self.outfile_prefix is not None:
             predicted = {token: r["pred"] for token, r in unique.items()}
-            self._write(MapResults(self.map_spec, split, predicted, version, display=display))
+            told = told_of(self._of_model(matches.class_names) or display, where)
+            self._write(MapResults(self.map_spec, split, predicted, version, display=told))
         return metric_values(score)
+
+    def _of_model(self, classes: Sequence[str]) -> Display | None:
+        """The model's own thresholds; None where it has none, or some for other classes."""
+        known = self.model_display
+        if known is None or set(known["thresholds"]) != set(classes):
+            return None
+        return display_from_json(known, classes)
 
     def _check_spec(self, token: str, config: Any) -> None:
         spec = None if config is None else MapSpec.from_config(config)

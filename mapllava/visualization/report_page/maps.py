@@ -11,6 +11,7 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,10 @@ def pack_maps(
         block = []
         for sample in samples[start : start + CHUNK]:
             true = [] if truth is None else _plain(truth, sample.number, spec)
-            drawn = [_plain(lines, sample.number, spec, gap, floor) for lines, gap in predicted]
+            drawn = [
+                _plain(lines, sample.number, spec, Predicted(gap, floor, run.min_scores))
+                for run, (lines, gap) in zip(runs, predicted, strict=True)
+            ]
             block.append([sample.token, true, drawn])
         out.append(pack(json.dumps(block, separators=(",", ":")).encode()))
         advance(len(block))
@@ -92,24 +96,45 @@ def _lines_of_truth(entries: Sequence[Mapping[str, Any]], spec: MapSpec) -> Line
     return gather_lines(maps, spec.num_classes, "ground truth", scored=False)
 
 
-def _plain(
-    lines: Lines, number: int, spec: MapSpec, gap: np.ndarray | None = None, floor: float = -np.inf
-) -> list[list[Any]]:
-    """One sample's lines as builtins; with ``gap``, predicted ones by ascending score, the best on top."""
+@dataclass(frozen=True)
+class Predicted:
+    """What a predicted line's score is compared with.
+
+    Args:
+        gap: (P,) metres to the nearest truth.
+        floor: Lower scores do not travel.
+        cuts: (C,) scores from which lines are drawn at first.
+    """
+
+    gap: np.ndarray
+    floor: float
+    cuts: np.ndarray
+
+
+def short_score(score: float, bounds: Sequence[float]) -> float:
+    """A score in four digits, or in all of them where these would carry it across one of the bounds."""
+    short = float(f"{score:.4g}")
+    return short if all((short >= bound) == (score >= bound) for bound in bounds) else score
+
+
+def _plain(lines: Lines, number: int, spec: MapSpec, predicted: Predicted | None = None) -> list[list[Any]]:
+    """One sample's lines as builtins; predicted ones by ascending score, the best on top."""
     start, stop = np.searchsorted(lines.samples, (number, number + 1))
     mine = np.arange(start, stop)
-    if gap is not None:
-        mine = mine[lines.scores[mine] >= floor]
+    if predicted is not None:
+        mine = mine[lines.scores[mine] >= predicted.floor]
         mine = mine[np.argsort(lines.scores[mine], kind="stable")]
     points = [lines.points[k] for k in mine]
     out = [
         [int(lines.labels[k]), round(10 * min(float(length), _LIMIT)), deltas(line, spec)]
         for k, length, line in zip(mine, line_lengths(points), _thinned(points), strict=True)
     ]
-    if gap is not None:
+    if predicted is not None:
         for row, k in zip(out, mine, strict=True):
-            near = np.isfinite(gap[k])
-            row += [float(f"{lines.scores[k]:.4g}"), round(100 * float(gap[k])) if near else -1]
+            gap = float(predicted.gap[k])
+            bounds = (predicted.floor, float(predicted.cuts[lines.labels[k]]))
+            score = short_score(float(lines.scores[k]), bounds)
+            row += [score, round(100 * gap) if np.isfinite(gap) else -1]
     return out
 
 

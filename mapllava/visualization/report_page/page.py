@@ -155,7 +155,8 @@ def page_data(page: Page) -> dict[str, Any]:
             {
                 "letter": letter,
                 "name": run.name,
-                "cuts": plain(run.min_scores, 6),
+                # Exactly: a cut is often a line's own score
+                "cuts": plain(run.min_scores, 17),
                 "chosenBy": run.chosen_by,
                 **chart_numbers(run),
             }

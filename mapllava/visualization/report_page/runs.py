@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from mapllava.evaluation import MapResults
 from mapllava.evaluation.breakdown import Breakdown
-from mapllava.evaluation.display import FALLBACK, best_f1_display
+from mapllava.evaluation.display import FALLBACK, best_f1_display, told_of
 from mapllava.evaluation.functional import SampleScores
 from mapllava.evaluation.functional.lines import Lines, gather_lines
 from mapllava.evaluation.sample_record import SampleRecord
@@ -122,7 +122,7 @@ def choose_cuts(
     display = results.display
     if display is None and evaluation is not None:
         found = best_f1_display(evaluation, evaluation.score["thresholds"][row])
-        display = replace(found, source=f"{found.source}, these samples themselves")
+        display = told_of(found, evaluation.maps.split)
     if display is None:
         return np.full(len(classes), FALLBACK), f"{FALLBACK:g} for want of better"
     return np.array([display.thresholds[name] for name in classes], dtype=np.float64), display.source

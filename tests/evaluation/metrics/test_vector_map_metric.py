@@ -137,6 +137,17 @@ def test_results_file_scores_like_the_metric(tmp_path):
     assert json.loads((tmp_path / "out" / "run.results.json").read_text())["frame"] == "lidar"
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_a_results_file_says_who_chose_its_thresholds(tmp_path, known):
+    metric = VectorMapMetric(outfile_prefix=str(tmp_path / "run"))
+    told = {"thresholds": dict.fromkeys(SPEC["classes"], 0.25), "source": "best F1 at 1 m on other data"}
+    metric.model_display = told if known else None
+    run(metric, [data_sample("a", [line(0.0)], [(0.1, 0.9)])])
+    display = json.loads((tmp_path / "run.results.json").read_text())["display"]
+    assert (display == told) is known
+    assert ("on val, these samples themselves" in display["source"]) is not known
+
+
 def test_half_precision_predictions():
     sample = data_sample("a", [line(0.0)], [(0.25, 0.9)])
     sample.pred_instances = InstanceData(
