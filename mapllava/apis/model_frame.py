@@ -12,18 +12,14 @@ import numpy as np
 
 from mapllava.apis.inference import MapPredictor
 from mapllava.errors import MapLLaVAError
+from mapllava.geometry.lidar_frame import LIDAR_HEIGHT, frame_of_lidar
 from mapllava.structures import MapSpec
 from mapllava.structures.rig import Rig
 from mapllava.visualization import on_ground
 
-LIDAR_HEIGHT, LIDAR_AHEAD = 1.84, 0.94
-"""Where nuScenes mounts LIDAR_TOP: metres above the ground, and ahead of the ego origin."""
-LEVEL_DEGREES, HEIGHT_ERROR = 3.0, 0.1
-"""How far a rig's LiDAR may be from the mounting that a model knows, to be taken as it is."""
 LOST_SHARE, SQUEEZE = 0.02, 1.5
 """Share of a camera's ground, and ratio of its two scales, from which one is told of it."""
 
-_AXES = np.array([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # x right, y forward, as LIDAR_TOP's
 _GROUND_STEP = 1.0  # metres between the places of the ground that are looked at
 _NEAR = 0.5
 
@@ -61,10 +57,12 @@ def view_of(rig: Rig, predictor: MapPredictor, camera_names: Mapping[str, str] |
         MapLLaVAError: If the rig has no camera, ``camera_names`` one that it lacks, or the model has
             weights of its own for each camera and cannot tell which is which; says what to do.
     """
-    lidar2ego, note = frame_of_lidar(rig, ground_height(predictor))
+    lidar2ego, note = frame_of_lidar(rig.lidar2ego, ground_height(predictor))
     order, names = _order(rig, predictor, camera_names or {})
     cameras = [rig.cameras[index] for index in order]
-    frame2ego = np.eye(4) if predictor.map_spec.frame == "ego" else lidar2ego
+    frame2ego = lidar2ego
+    if predictor.map_spec.frame == "ego":
+        frame2ego, note = np.eye(4), ""  # its map counts from the car, wherever the LiDAR is
     ego2cam = [np.linalg.inv(np.asarray(camera.cam2ego, dtype=np.float64)) for camera in cameras]
     return ModelView(
         order,
@@ -81,43 +79,6 @@ def ground_height(predictor: MapPredictor) -> float:
     ground = getattr(getattr(predictor.model, "neck", None), "ground", None)
     known = predictor.map_spec.frame == "lidar" and ground is not None
     return -float(ground) if known and ground is not None else LIDAR_HEIGHT
-
-
-def virtual_lidar(height: float = LIDAR_HEIGHT, ahead: float = LIDAR_AHEAD) -> np.ndarray:
-    """``lidar2ego`` (4, 4) of a level LiDAR mounted as nuScenes' is: x to the right, y forward."""
-    lidar2ego = np.eye(4)
-    lidar2ego[:3, :3] = _AXES
-    lidar2ego[:3, 3] = ahead, 0.0, height
-    return lidar2ego
-
-
-def frame_of_lidar(rig: Rig, height: float = LIDAR_HEIGHT) -> tuple[np.ndarray, str]:
-    """``lidar2ego`` (4, 4) from which a model's map counts on a rig.
-
-    It is the rig's own LiDAR's where that is mounted as the model knows it: level, x to the right and y
-    forward, at ``height`` above the ground. Any other would turn or lift the ROI, so that a virtual one takes
-    its place; so it does where there is none.
-
-    Args:
-        rig: The rig.
-        height: Metres above the ground at which the model takes its LiDAR to be.
-
-    Returns:
-        The transform, and why it is not the rig's own although it has one.
-    """
-    if rig.lidar2ego is None:
-        return virtual_lidar(height), ""
-    lidar2ego = np.asarray(rig.lidar2ego, dtype=np.float64)
-    cosine = (np.trace(_AXES.T @ lidar2ego[:3, :3]) - 1) / 2
-    turned = float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-    above = float(lidar2ego[2, 3])
-    if turned <= LEVEL_DEGREES and abs(above - height) <= HEIGHT_ERROR:
-        return lidar2ego, ""
-    return virtual_lidar(height), (
-        f"the rig's LiDAR is {above:.2f} m above the ground and {turned:.0f} degrees from level, x right, y "
-        f"forward; the model knows {height:.2f} m: the map counts from a virtual LiDAR, level at that "
-        f"height, {LIDAR_AHEAD} m ahead of the ego origin (lidar2ego in the results)"
-    )
 
 
 def _order(

@@ -7,20 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from mapllava.geometry.rigid import invert, rigid
+from mapllava.geometry.lidar_frame import frame_of_lidar
+from mapllava.geometry.rigid import invert
 from mapllava.structures.frames import ROI, check_frame
 from mapllava.structures.rig import Rig, RigCamera
 
 CAMERA_AXES = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 """``(3, 3)`` camera to ego of a level camera that looks forward."""
-LIDAR_PLACE = (0.94, 0.0, 1.84)
-"""Where a rig without a LiDAR is taken to have one, metres in ``ego``: as on nuScenes' car."""
 _NEAR = 0.1
-
-
-def virtual_lidar() -> np.ndarray:
-    """``(4, 4)`` a level LiDAR to ego, x right and y forward, for rigs without one."""
-    return rigid(np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]]), LIDAR_PLACE)
 
 
 def look_direction(cam2ego: np.ndarray) -> tuple[float, float, float]:
@@ -74,7 +68,8 @@ def roi_ground(roi: ROI, frame: str, lidar2ego: np.ndarray | None, cell: float) 
     Args:
         roi: The region.
         frame: Frame that it lies in.
-        lidar2ego: ``(4, 4)`` where the frame is the LiDAR's; None for :func:`virtual_lidar`.
+        lidar2ego: ``(4, 4)`` of the rig's LiDAR, None if it has none; a model may take another in its place,
+            see :func:`~mapllava.geometry.lidar_frame.frame_of_lidar`.
         cell: Metres.
 
     Returns:
@@ -84,7 +79,7 @@ def roi_ground(roi: ROI, frame: str, lidar2ego: np.ndarray | None, cell: float) 
     y = np.arange(roi.y_min + cell / 2, roi.y_max, cell)
     grid = np.stack([*np.meshgrid(x, y), np.zeros((len(y), len(x)))], axis=-1)
     if check_frame(frame) == "lidar":
-        to_ego = virtual_lidar() if lidar2ego is None else lidar2ego
+        to_ego, _ = frame_of_lidar(lidar2ego)
         yaw = np.arctan2(to_ego[1, 0], to_ego[0, 0])
         turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
         grid = grid @ turn.T + np.array([*to_ego[:2, 3], 0])

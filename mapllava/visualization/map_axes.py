@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mapllava.geometry.lidar_frame import LIDAR_AHEAD
 from mapllava.structures.frames import AREA_CLASSES, MapSpec
 from mapllava.visualization.style import (
     CAR,
@@ -26,7 +27,6 @@ from mapllava.visualization.thinning import MapLines
 Layer = tuple[MapLines, Role]
 
 _CAR_REAR, _CAR_FRONT, _CAR_HALF_WIDTH = -0.95, 3.15, 0.93
-_LIDAR_AHEAD = 0.94
 _RING_GAP = 0.5
 _ACROSS = {"lidar": "x, right / m", "ego": "y, left / m"}
 _ALONG = {"lidar": "y, forward / m", "ego": "x, forward / m"}
@@ -190,7 +190,7 @@ def _draw_car(ax: Any, map_spec: MapSpec) -> None:
     """The car where it stands, corners (to the right, forward) of the rear axle in metres."""
     from matplotlib.patches import FancyBboxPatch, Polygon
 
-    back = _LIDAR_AHEAD if map_spec.frame == "lidar" else 0.0
+    back = LIDAR_AHEAD if map_spec.frame == "lidar" else 0.0
     rear, front, side = _CAR_REAR - back, _CAR_FRONT - back, _CAR_HALF_WIDTH
     body = FancyBboxPatch(
         (-side + 0.5, rear + 0.5), 2 * side - 1.0, front - rear - 1.0, "round,pad=0.5,rounding_size=0.55",

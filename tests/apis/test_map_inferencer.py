@@ -13,11 +13,10 @@ from trained import rig_sample, same
 
 import mapllava
 from mapllava.apis import MapInferencer
-from mapllava.apis.model_frame import frame_of_lidar, virtual_lidar
 from mapllava.apis.read_ahead import read_ahead
 from mapllava.errors import MapLLaVAError
+from mapllava.geometry.lidar_frame import frame_of_lidar, virtual_lidar
 from mapllava.registry import INFERENCERS
-from mapllava.structures.rig import Rig
 
 
 def of_cameras(sample, places, **changes):
@@ -101,7 +100,7 @@ def test_a_lidar_that_is_mounted_otherwise_does_not_turn_the_roi(turned, height,
     turn = np.eye(4)
     turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     lidar2ego = virtual_lidar(height) @ turn
-    frame, note = frame_of_lidar(Rig((), lidar2ego))
+    frame, note = frame_of_lidar(lidar2ego)
     assert np.array_equal(frame, lidar2ego if taken else virtual_lidar())
     assert ("counts from a virtual LiDAR" in note) is not taken
 

@@ -10,8 +10,10 @@ from own_rig import good_rig, write_rig
 from mapllava.errors import MapLLaVAError
 from mapllava.finding import FAIL, OK, WARN
 from mapllava.geometry.rig_checks import check_rig, refuse_rig
+from mapllava.geometry.rig_view import roi_ground
 from mapllava.geometry.rigid import rigid, to_quaternion
 from mapllava.sources.folder.rig_file import read_rig_file
+from mapllava.structures.frames import ROI
 
 
 def poses(change):
@@ -171,6 +173,12 @@ def test_a_good_rig_passes(tmp_path):
     assert [(finding.name, finding.status) for finding in found] == [("ROI", OK)]
     assert "60x30 m" in found[0].reason
     refuse_rig(read_rig_file(tmp_path).rig)
+
+
+@pytest.mark.parametrize("turn", [np.eye(3), np.diag([1.0, -1, -1])], ids=["x forward", "upside down"])
+def test_the_roi_is_where_the_model_takes_it(turn):
+    level = roi_ground(ROI.parse("60x30"), "lidar", None, 1.0)
+    np.testing.assert_allclose(roi_ground(ROI.parse("60x30"), "lidar", rigid(turn, (2, 0, 3)), 1.0), level)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,10 @@ def open_input(
     return _Folder(folder, file, check).opened(stride, timestamps)
 
 
+class NoMomentsError(MapLLaVAError):
+    """A folder holds a rig and nothing that it saw."""
+
+
 class _Folder:
     """The moments that a folder holds.
 
@@ -79,28 +84,37 @@ class _Folder:
     def opened(self, stride: int, timestamps: Sequence[int] | None) -> RigInput:
         """The folder as an input."""
         frames = self.folder / FRAMES_FILE
-        videos = self._videos()
         if frames.is_file():
-            entries = read_json(frames, "list of frames")
-            check_against_schema(entries, frames, "frames")
+            entries = check_against_schema(read_json(frames, "list of frames"), frames, "frames")
             if any("frame" in entry for entry in entries):
-                return self._of_videos(self._needed(videos), entries[::stride], None, 1)
+                return self._of_videos(self._needed(self._videos()), entries, None, stride)
             return self._of_images(list(self._listed(entries, frames))[::stride])
-        if videos and not self._holds_images(self.folder):
+        videos, one = self._videos(), self._one_moment()
+        moments = self._moments(one)
+        ways = {
+            "videos of the cameras": videos,
+            "images of one moment": one,
+            "sub-folders of moments": moments,
+        }
+        there = [way for way, found in ways.items() if found]
+        if len(there) > 1:
+            raise MapLLaVAError(
+                f"'{self.folder}' holds {' as well as '.join(there)}: move one of them elsewhere, or list "
+                f"what is meant in {FRAMES_FILE}"
+            )
+        if videos:
             return self._of_videos(videos, None, timestamps, stride)
         if timestamps is not None:
             raise MapLLaVAError(f"'{self.folder}' holds no videos, and timestamps choose among their frames")
-        if self._holds_images(self.folder):
-            return self._of_images([self._moment(self.folder, one=True)])
-        moments = [folder for folder in sorted(self.folder.iterdir(), key=_natural) if folder.is_dir()]
-        found = [self._moment(folder) for folder in moments if self._holds_images(folder)]
-        if not found:
-            raise MapLLaVAError(
+        if moments:
+            return self._of_images([self._moment(folder) for folder in moments][::stride])
+        if not one and not any(self.file.images.values()):
+            raise NoMomentsError(
                 f"'{self.folder}' holds neither images nor videos of the cameras {', '.join(self.names)}: "
                 "name the "
                 f"files like the cameras ({self.names[0]}.jpg), or write image or video into {self.file.path}"
             )
-        return self._of_images(found[::stride])
+        return self._of_images([self._moment(self.folder, one=True)])
 
     def _of_images(self, samples: list[RigSample]) -> RigInput:
         self._check_tokens([sample.token for sample in samples])
@@ -114,7 +128,10 @@ class _Folder:
         stride: int,
     ) -> RigInput:
         videos = VideoSet({camera: paths[camera.name] for camera in self.file.rig.cameras})
-        if entries is None:
+        alone = videos.count == 1 if entries is None else len(entries) == 1
+        if entries is not None:
+            entries = entries[::stride]
+        else:
             wanted = videos.at(timestamps) if timestamps is not None else list(range(0, videos.count, stride))
             entries = [{"frame": number} for number in wanted]
         numbers = [entry.get("frame", -1) for entry in entries]
@@ -125,9 +142,7 @@ class _Folder:
                 f"length of the videos; found {numbers[:8]}"
             )
         samples = [
-            self._sample(
-                entry, f"{self.folder.name}_{entry['frame']:06d}", (), f"entry {place}", len(entries) == 1
-            )
+            self._sample(entry, f"{self.folder.name}_{entry['frame']:06d}", (), f"entry {place}", alone)
             for place, entry in enumerate(entries)
         ]
         self._check_tokens([sample.token for sample in samples])
@@ -159,12 +174,17 @@ class _Folder:
 
     def _moment(self, folder: Path, one: bool = False) -> RigSample:
         path = folder / POSE_FILE
-        entry = read_json_object(path, "pose file") if path.is_file() else {}
-        check_against_schema(entry, path, "moment")
-        images = tuple(self._image(folder, name) for name in self.names)
+        entry = (
+            check_against_schema(read_json_object(path, "pose file"), path, "moment")
+            if path.is_file()
+            else {}
+        )
+        images = tuple(self._image(folder, name, one) for name in self.names)
         self._check_there(images, f"'{folder}'")
         scene = "" if one else self.folder.resolve().name
-        return self._sample({"scene": scene, **entry}, folder.resolve().name, images, f"'{path}'", one)
+        return self._sample(
+            {"scene": scene, **entry}, folder.resolve().name, images, f"'{path if entry else folder}'", one
+        )
 
     def _sample(
         self, entry: Mapping[str, Any], token: str, images: tuple[Path, ...], where: str, alone: bool
@@ -202,26 +222,52 @@ class _Folder:
             raise MapLLaVAError(f"{where}: {finding.reason}; {finding.remedy}")
         return sample
 
-    def _image(self, folder: Path, name: str) -> Path:
-        written = self.file.images[name]
-        if written is not None and (folder / written).is_file():
-            return folder / written
-        found = _named(folder, name, IMAGES)
+    def _image(self, folder: Path, name: str, one: bool) -> Path:
+        """A camera's image of a moment: the one that the rig names, and no other in its place."""
+        written, found = self.file.images[name], _named(folder, name, IMAGES)
+        if written is not None:
+            return self._from_rig(written, name, found) if one else folder / written
         if len(found) > 1:
             raise MapLLaVAError(
                 f"'{folder}' holds {' and '.join(p.name for p in found)}; leave one for camera {name}"
             )
-        return found[0] if found else folder / (written or f"{name}.jpg")
+        return found[0] if found else folder / f"{name}.jpg"
+
+    def _from_rig(self, written: str, name: str, named: Sequence[Path]) -> Path:
+        """A file as the rig names it, from its own folder on; ``named`` are those with the camera's name."""
+        path = self.file.path.parent / written
+        if named and self.file.path.parent.resolve() != self.folder.resolve():
+            raise MapLLaVAError(
+                f"'{self.folder}' holds {named[0].name}, and {self.file.path} names '{path}' for camera "
+                f"{name}: take that key out of the rig where the folder's own file is meant"
+            )
+        return path
+
+    def _one_moment(self) -> list[Path]:
+        """The images of the one moment that are there."""
+        return [path for name in self.names if (path := self._image(self.folder, name, True)).is_file()]
+
+    def _moments(self, one: Sequence[Path]) -> list[Path]:
+        """Sub-folders with images, in natural order; not those that hold the images of the one moment."""
+        taken = {folder for path in one for folder in path.resolve().parents}
+        folders = [
+            folder for folder in self.folder.iterdir() if folder.is_dir() and folder.resolve() not in taken
+        ]
+        return [folder for folder in sorted(folders, key=_natural) if self._holds_images(folder)]
 
     def _holds_images(self, folder: Path) -> bool:
-        return any(self._image(folder, name).is_file() for name in self.names)
+        return any(
+            _named(folder, name, IMAGES) or (written and (folder / written).is_file())
+            for name, written in self.file.images.items()
+        )
 
     def _videos(self) -> dict[str, Path]:
         """The cameras' videos; empty where no camera has one."""
         found = {}
         for name in self.names:
             written = self.file.videos[name]
-            named = [self.folder / written] if written else _named(self.folder, name, VIDEOS)
+            named = _named(self.folder, name, VIDEOS)
+            named = [self._from_rig(written, name, named)] if written else named
             if len(named) > 1:
                 raise MapLLaVAError(
                     f"'{self.folder}' holds {' and '.join(p.name for p in named)}; leave one for camera "
@@ -253,7 +299,7 @@ class _Folder:
             )
 
     def _check_tokens(self, tokens: list[str]) -> None:
-        twice = sorted({token for token in tokens if tokens.count(token) > 1})
+        twice = sorted(token for token, times in Counter(tokens).items() if times > 1)
         if twice:
             raise MapLLaVAError(f"'{self.folder}': two moments have the token {twice[0]}; give each its own")
 

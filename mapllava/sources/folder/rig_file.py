@@ -117,8 +117,7 @@ def read_rig_file(path: str | Path) -> RigFile:
             f"'{path}' is missing: write the cameras into it, see docs/en/own_cameras.md, or take an example "
             "from a nuScenes data set (the demo's city too): mapllava rig export"
         )
-    body = read_json_object(path, "rig file")
-    check_against_schema(body, path)
+    body = check_against_schema(read_json_object(path, "rig file"), path)
     vehicle2ego = rigid(AXES[body.get("vehicle_axes", "forward-left-up")], (0, 0, 0))
     vehicle2ego[2, 3] = -float(body.get("ground_height", 0.0))
     cameras = [

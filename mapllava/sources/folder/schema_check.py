@@ -14,15 +14,19 @@ from mapllava.errors import MapLLaVAError
 
 SCHEMA = Path(__file__).with_name("rig.schema.json")
 _SHOWN = 60
+_LARGEST, _LATEST = 10**12, 2**63  # of metres, pixels and frames; of microseconds
 
 
-def check_against_schema(value: Any, path: Path, part: str = "") -> None:
+def check_against_schema(value: Any, path: Path, part: str = "") -> Any:
     """Refuse what the schema does not know.
 
     Args:
         value: What the JSON file holds.
         path: The file, for the message.
         part: Name in the schema's ``$defs``; empty for the whole, which is ``rig.json``.
+
+    Returns:
+        The value; a whole number written as 3.0, an integer in JSON, is an int in it.
 
     Raises:
         MapLLaVAError: Naming file, key and remedy.
@@ -34,8 +38,14 @@ def check_against_schema(value: Any, path: Path, part: str = "") -> None:
         where = _where(value, error.absolute_path)
         raise MapLLaVAError(f"'{path}'{where}: {_said(error)}")
     for keys, number in _numbers(value, ()):
-        if not math.isfinite(number):
-            raise MapLLaVAError(f"'{path}'{_where(value, keys)}: {number} is no finite number; give one")
+        where = f"'{path}'{_where(value, keys)}"
+        if isinstance(number, float) and not math.isfinite(number):
+            raise MapLLaVAError(f"{where}: {number} is no finite number; give one")
+        if abs(number) >= (_LATEST if keys and keys[-1] == "timestamp" else _LARGEST):
+            raise MapLLaVAError(
+                f"{where}: a number of {len(str(int(number)))} digits is none of a car's; check it"
+            )
+    return _whole(value)
 
 
 @cache
@@ -89,8 +99,8 @@ def _tail(remedy: str) -> str:
     return f"; {remedy}" if remedy else ""
 
 
-def _numbers(value: Any, keys: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, ...], float]]:
-    if isinstance(value, float):
+def _numbers(value: Any, keys: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, ...], int | float]]:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         yield keys, value
     elif isinstance(value, Mapping):
         for key, inner in value.items():
@@ -98,3 +108,12 @@ def _numbers(value: Any, keys: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, ...
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _numbers(inner, (*keys, index))
+
+
+def _whole(value: Any) -> Any:
+    """The value with whole floats as ints; elsewhere both are the same number."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _whole(inner) for key, inner in value.items()}
+    return [_whole(inner) for inner in value] if isinstance(value, list) else value

@@ -16,6 +16,7 @@ from jinja2 import Environment, StrictUndefined
 from mapllava.evaluation.functional import best_and_worst
 from mapllava.evaluation.scoring import Comparison
 from mapllava.files import atomic_write
+from mapllava.geometry.lidar_frame import LIDAR_AHEAD
 from mapllava.progress import progress_bar
 from mapllava.structures.frames import AREA_CLASSES, MapSpec
 from mapllava.version import __version__
@@ -145,7 +146,7 @@ def page_data(page: Page) -> dict[str, Any]:
         "classes": class_styles(page.spec),
         "style": {"ink": INK, "muted": MUTED, "grid": GRID, "paper": PAPER, "car": CAR, "runs": PALETTE[3:5]},
         "region": [corners.min(axis=0).tolist(), corners.max(axis=0).tolist()],
-        "ahead": 0.94 if spec.frame == "lidar" else 0.0,
+        "ahead": LIDAR_AHEAD if spec.frame == "lidar" else 0.0,
         "thresholds": [] if evaluation is None else list(evaluation.score["thresholds"]),
         "threshold": page.row,
         "truth": page.entries is not None,

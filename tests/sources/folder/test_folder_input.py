@@ -205,6 +205,75 @@ def test_folders_bear_names_too(folder):
         open_input(folder)
 
 
+def with_image(folder, file):
+    rig = good_rig()
+    rig["cameras"][3]["image"] = file
+    write_images(folder, rig)
+    return write_rig(folder, rig)
+
+
+def test_the_image_that_the_rig_names_is_needed(folder, tmp_path):
+    with_image(folder, "rear/view.png")  # and back.png is there: it is not taken in its place
+    with pytest.raises(MapLLaVAError, match=r"no file for back \(.*rear.view.png"):
+        open_input(folder)
+    (folder / "rear").mkdir()
+    (folder / "back.png").rename(folder / "rear" / "view.png")
+    (sample,) = open_input(folder)
+    assert sample.images[3] == folder / "rear" / "view.png"
+    write_images(tmp_path / "other", good_rig())
+    with pytest.raises(MapLLaVAError, match=r"holds back.png, and .* take that key out"):
+        open_input(tmp_path / "other", rig=folder / "rig.json")
+    (tmp_path / "other" / "back.png").unlink()
+    (sample,) = open_input(tmp_path / "other", rig=folder / "rig.json")
+    assert sample.images[3] == folder / "rear" / "view.png"
+    assert sample.images[0] == tmp_path / "other" / "front.png"
+
+
+def test_an_image_of_sub_folders_is_needed_in_each(folder):
+    for moment in ("1", "2"):
+        write_images(folder / moment, good_rig())
+    (folder / "1" / "back.png").rename(folder / "1" / "rear.png")
+    rig = good_rig()
+    rig["cameras"][3]["image"] = "rear.png"
+    write_rig(folder, rig)
+    with pytest.raises(MapLLaVAError, match=r"no file for back \(.*2.rear.png"):
+        open_input(folder)
+
+
+def test_two_layouts_at_once_are_refused(folder):
+    write_images(folder, good_rig())
+    write_images(folder / "1", good_rig())
+    with pytest.raises(MapLLaVAError, match="images of one moment as well as sub-folders of moments"):
+        open_input(folder)
+
+
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_stride_makes_no_car_stand_in_the_origin(folder, stride):
+    write_rig(folder, good_rig() | {"origin": {"latitude": 1.3, "longitude": 103.8, "heading": 0}})
+    for name in NAMES:
+        write_video(folder / f"{name}.mp4", frames=3)
+    with pytest.raises(MapLLaVAError, match="this moment has no vehicle_to_world"):
+        open_input(folder, stride=stride)
+    (folder / "frames.json").write_text(json.dumps([{"frame": number} for number in range(3)]))
+    with pytest.raises(MapLLaVAError, match="this moment has no vehicle_to_world"):
+        open_input(folder, stride=stride)
+
+
+def test_whole_numbers_may_be_written_as_floats(folder):
+    rig = good_rig()
+    rig["cameras"][0].update(width=320.0, height=180.0, dist_coeffs=[0.01, 0, 0, 0])
+    write_rig(folder, rig)
+    for name in NAMES:
+        write_video(folder / f"{name}.mp4", frames=3)
+    (folder / "frames.json").write_text('[{"frame": 1.0, "timestamp": 1532402927647951.0}]')
+    (sample,) = open_input(folder)
+    assert (sample.token, sample.rig.cameras[0].size) == ("drive_000001", (320, 180))
+    assert isinstance(sample.timestamp, int)
+    (folder / "frames.json").write_text(json.dumps([{"frame": 10**400}]))
+    with pytest.raises(MapLLaVAError, match=r"frames.json', \[0\].frame: a number of 401 digits"):
+        open_input(folder)
+
+
 def test_missing_things_are_named(folder, tmp_path):
     with pytest.raises(MapLLaVAError, match="neither images nor videos"):
         open_input(folder)
