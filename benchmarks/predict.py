@@ -2,11 +2,11 @@
 
 The demo's sample, copied as often as asked for, goes through the model alone, prepared, with nothing else
 running; then through all that `predict` does. Start-up (imports, loading) is left out of both. The demo's
-model is tiny; ``--layers`` gives its language model that many layers, at random, which makes the model the
-bottleneck as a real one is. Run it from the repository's root::
+model is tiny; ``--llm LAYERSxWIDTH`` gives it a language model of that size, at random, which makes the
+model the bottleneck as a real one is. Run it from the repository's root::
 
     python benchmarks/predict.py
-    python benchmarks/predict.py --layers 2 192 --pictures png svg
+    python benchmarks/predict.py --llm 2x128 8x2048 --pictures png svg
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     made = parser(__doc__)
     made.add_argument("--samples", type=int, default=24, help="default: %(default)s")
-    made.add_argument("--layers", type=int, nargs="+", default=[2, 96], help="of the language model")
+    made.add_argument(
+        "--llm", nargs="+", default=["2x128", "8x2048"], help="its layers x width (default: %(default)s)"
+    )
     made.add_argument("--pictures", nargs="*", default=["png"], choices=("png", "svg"))
     made.add_argument("--workers", type=int, default=1, help="processes that draw (default: %(default)s)")
     made.add_argument(
@@ -44,21 +46,23 @@ def parse_args() -> argparse.Namespace:
     return made.parse_args()
 
 
-def predictor_of(layers: int) -> MapPredictor:
-    """The demo's preprocessing with a language model of so many layers, its own where it has as many."""
+def predictor_of(size: str) -> MapPredictor:
+    """The demo's preprocessing with a language model of that size, its own where it is of that size."""
+    layers, width = map(int, size.split("x"))
     predictor = load_model(demo_files.model_file(), "cpu")
     file = read_model_file(demo_files.model_file())
     config: dict[str, Any] = copy.deepcopy(file.meta["full_config"]["model"])
-    if config["decoder"]["architecture"]["num_hidden_layers"] != layers:
-        config["decoder"]["architecture"]["num_hidden_layers"] = layers
+    llm = config["decoder"]["architecture"]
+    if (llm["num_hidden_layers"], llm["hidden_size"]) != (layers, width):
+        llm.update(num_hidden_layers=layers, hidden_size=width, intermediate_size=3 * width)
         with DefaultScope.overwrite_default_scope(SCOPE):
             predictor.model = MODELS.build(config).eval()
     return predictor
 
 
-def measure(args: argparse.Namespace, folder: Path, layers: int) -> dict[str, float]:
+def measure(args: argparse.Namespace, folder: Path, size: str) -> dict[str, float]:
     """Seconds per sample of `predict` as a whole and of the model alone."""
-    inferencer = MapInferencer(predictor_of(layers), threads=1)
+    inferencer = MapInferencer(predictor_of(size), threads=1)
     samples = list(open_input(folder))
     prepared = [inferencer.prepare(sample) for sample in samples]
     inferencer.predictor.predict_prepared(prepared[:1])
@@ -66,7 +70,7 @@ def measure(args: argparse.Namespace, folder: Path, layers: int) -> dict[str, fl
     for sample in prepared:
         inferencer.predictor.predict_prepared([sample])
     alone = time.perf_counter() - start
-    out = folder.parent / f"out_{layers}"
+    out = folder.parent / f"out_{size}"
     with PredictionFolder(out, inferencer.map_spec, None, args.pictures, args.workers) as files:
         files.wait_for_workers()
         start = time.perf_counter()
@@ -89,8 +93,8 @@ def main() -> int:
         shutil.copy(sample / "rig.json", drive)
         for number in range(args.samples):
             shutil.copytree(sample, drive / f"m{number}", ignore=shutil.ignore_patterns("*.json"))
-        for layers in args.layers:
-            found[str(layers)] = measure(args, drive, layers)
+        for size in args.llm:
+            found[size] = measure(args, drive, size)
     rows = [
         [
             name,
@@ -103,7 +107,7 @@ def main() -> int:
     show_table(
         f"{args.samples} samples of 6 images 384 x 216, {kinds} of each, {args.workers} drawing process(es), "
         f"{args.threads} thread(s) for the model",
-        ["layers", "model alone, ms a sample", "predict, ms a sample", "ratio"],
+        ["language model", "model alone, ms a sample", "predict, ms a sample", "ratio"],
         rows,
     )
     finish(args.out, {"samples": args.samples, "times": found}, "torch", "matplotlib")
