@@ -1,4 +1,4 @@
-"""What a program does before its first heavy import, in one place: how threads wait, and Ctrl-C."""
+"""How a program and its workers begin and end: how threads wait, Ctrl-C, a parent that is gone."""
 
 from __future__ import annotations
 
@@ -43,6 +43,20 @@ def ready() -> None:
 def wait_policy() -> str:
     """How OpenMP's threads wait, and who says so; for the log."""
     return _policy
+
+
+def end_with_parent() -> None:
+    """End this worker when its parent is killed; a pool's workers would wait for work for ever."""
+    from multiprocessing import parent_process  # here, for programs that have no workers
+
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

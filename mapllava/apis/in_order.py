@@ -11,7 +11,7 @@ from typing import TypeVar
 import cv2
 
 from mapllava.errors import MapLLaVAError
-from mapllava.gt_cache.builder import end_with_parent
+from mapllava.startup import end_with_parent
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from PIL import Image
 from mapllava.apis.inference import MapPredictor, load_model
 from mapllava.apis.model_frame import ModelView, fit_notes, view_of
 from mapllava.apis.read_ahead import read_ahead
-from mapllava.datasets.rig_images import prepare_images
+from mapllava.datasets.rig_images import from_pillow, prepare_images
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.rig_checks import refuse_rig
 from mapllava.registry import INFERENCERS
-from mapllava.structures.rig import Rig, RigSample
+from mapllava.structures.rig import Rig, RigCamera, RigSample
 from mapllava.visualization import MapLines
 
 CHANNEL_ORDERS = ("bgr", "rgb")
@@ -121,7 +122,9 @@ class MapInferencer:
         elif rig is None:
             raise ValueError("images were given without their rig: give the cameras as rig=Rig(…)")
         else:
-            sample = RigSample("sample", rig, tuple(as_stored(image, channel_order) for image in images))
+            _check_number(images, rig)
+            stored = map(as_stored, images, rig.cameras, [channel_order] * len(images))
+            sample = RigSample("sample", rig, tuple(stored))
         (found,) = self.stream([sample])
         return found
 
@@ -142,9 +145,26 @@ class MapInferencer:
         Raises:
             MapLLaVAError: If a sample cannot be read, after those before it; names it. If the model's
                 predictions are not finite.
+            Exception: What ``samples`` raises, after those before it.
         """
+        ahead = read_ahead(samples, self._prepare, 2 * self.batch_size, self.threads)
+        with closing(ahead):
+            yield from self._batches(ahead, on_bad)
+
+    def _batches(
+        self,
+        ahead: Iterator[tuple[RigSample, Future]],
+        on_bad: Callable[[RigSample, MapLLaVAError], None] | None,
+    ) -> Iterator[RigPrediction]:
         batch: list[tuple[RigSample, _Prepared]] = []
-        for sample, future in read_ahead(samples, self._prepare, 2 * self.batch_size, self.threads):
+        while True:
+            try:
+                sample, future = next(ahead)
+            except StopIteration:
+                break
+            except Exception:  # the input's own; what it gave before is whole
+                yield from self._predict(batch)
+                raise
             try:
                 prepared = _result(sample, future)
             except MapLLaVAError as error:
@@ -183,11 +203,7 @@ class MapInferencer:
 
     def _prepare(self, sample: RigSample) -> _Prepared:
         """Read and scale a sample's images; in a background thread."""
-        if len(sample.images) != len(sample.rig.cameras):
-            raise MapLLaVAError(
-                f"{len(sample.images)} images for the rig's {len(sample.rig.cameras)} cameras: give one of "
-                "each, in the rig's order"
-            )
+        _check_number(sample.images, sample.rig)
         if self.check and sample.rig is not self._fine:
             refuse_rig(sample.rig)
             self._fine = sample.rig  # a drive has one rig
@@ -218,16 +234,27 @@ class _Prepared:
     notes: list[str]
 
 
-def as_stored(image: str | Path | np.ndarray | Image.Image, channel_order: str | None) -> Path | np.ndarray:
+def _check_number(images: Sequence[Any], rig: Rig) -> None:
+    if len(images) != len(rig.cameras):
+        raise MapLLaVAError(
+            f"{len(images)} images for the rig's {len(rig.cameras)} cameras: give one of each, in the rig's "
+            "order"
+        )
+
+
+def as_stored(
+    image: str | Path | np.ndarray | Image.Image, camera: RigCamera, channel_order: str | None
+) -> Path | np.ndarray:
     """An image as a :class:`~mapllava.structures.rig.RigSample` holds it: a path, or (H, W, 3) uint8 BGR.
 
     Raises:
+        MapLLaVAError: If a Pillow image holds more than 8 bits a channel, or a tag that turns it.
         ValueError: If an array's order of channels is not named, or is not known.
     """
     if isinstance(image, (str, Path)):
         return Path(image)
     if isinstance(image, Image.Image):
-        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
+        return from_pillow(image, camera)
     if channel_order not in CHANNEL_ORDERS:
         raise ValueError(
             f"channel_order={channel_order!r}: say how the arrays' channels lie, 'bgr' (cv2.imread) or 'rgb'"

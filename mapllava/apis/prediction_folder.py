@@ -15,15 +15,16 @@ import numpy as np
 from mapllava.apis.map_inferencer import RigPrediction
 from mapllava.apis.model_frame import projections
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.formats.geojson import write_geojson
+from mapllava.evaluation.formats.geojson import PlaceError, file_name, write_geojson
 from mapllava.evaluation.results_writer import write_results_stream
 from mapllava.evaluation.sample_record import Display, SampleRecord
-from mapllava.files import safe_name
+from mapllava.files import cannot_write, remove_partial_files, safe_name
 from mapllava.structures import MapSpec
 from mapllava.visualization.draw_files import DrawJob, Workers, draw_files, reduced
 
 RESULTS, GEOJSON, PICTURES = "predictions.results.json", "map", "pictures"
 KINDS = ("png", "svg")
+_TEXTS = (RESULTS, *(file_name(GEOJSON, frame) for frame in ("wgs84", "world")))
 _WAITING = 3  # jobs per worker that wait to be drawn; bounds the memory
 
 
@@ -31,7 +32,8 @@ class PredictionFolder:
     """Takes predictions one by one and makes files of them; pictures are drawn by other processes.
 
     Use it as a context: on leaving, the results and the GeoJSON appear, whole, or not at all where an
-    exception leaves with it.
+    exception leaves with it. The files of an earlier prediction go when this one's first sample is there.
+    A sample without a place in the coordinates of the GeoJSON's first is left out there; the results hold it.
 
     Args:
         folder: Where to; made if missing.
@@ -43,6 +45,7 @@ class PredictionFolder:
     Attributes:
         count: Samples taken so far.
         files: What there is to look at, known on leaving.
+        without_place: Why samples are not in the GeoJSON, one text each.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class PredictionFolder:
         self.kinds = tuple(pictures)
         self.count = 0
         self.files: list[Path] = []
+        self.without_place: list[str] = []
         self._names: set[str] = set()
         self._limit = _WAITING * workers
         self._drawing: deque[Future] = deque()
@@ -68,10 +72,9 @@ class PredictionFolder:
 
     def __enter__(self) -> PredictionFolder:
         (self.folder / PICTURES if self.kinds else self.folder).mkdir(parents=True, exist_ok=True)
-        for name in (RESULTS, *(f"{GEOJSON}{kind}.geojson" for kind in ("", ".local"))):
-            (self.folder / name).unlink(
-                missing_ok=True
-            )  # an earlier prediction's do not go with these pictures
+        for name in _TEXTS:  # of a run that was killed
+            remove_partial_files(self.folder, of=name)
+        remove_partial_files(self.folder / PICTURES)
         facts: dict[str, Any] = {"map_spec": self.map_spec, "display": self.display}
         self._results = self._open.enter_context(write_results_stream(self.folder / RESULTS, **facts))
         self._geojson = self._open.enter_context(write_geojson(self.folder, GEOJSON, **facts))
@@ -88,11 +91,16 @@ class PredictionFolder:
         Raises:
             MapLLaVAError: If a file cannot be written, also one of a sample before.
         """
+        if not self.count:
+            self._remove_older()
         token = found.sample.token
         entry = {key: getattr(found.lines, key) for key in ("points", "labels", "scores")}
         record = SampleRecord.of(found.sample, found.lidar2ego)
         self._results.add(token, entry, record)
-        self._geojson.add(token, entry, record)
+        try:
+            self._geojson.add(token, entry, record)
+        except PlaceError as error:
+            self.without_place.append(str(error))
         if self.kinds and self._pool is None:
             self.files += draw_files(self._job(found))
         elif self._pool is not None:
@@ -100,6 +108,15 @@ class PredictionFolder:
                 self._take()
             self._drawing.append(self._pool.submit(self._job(found)))
         self.count += 1
+
+    def _remove_older(self) -> None:
+        """An earlier prediction's files do not go with this one's."""
+        pictures = (path for kind in KINDS for path in (self.folder / PICTURES).glob(f"*.{kind}"))
+        for path in (*(self.folder / name for name in _TEXTS), *pictures):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise cannot_write(path, error) from error
 
     def _take(self) -> None:
         self.files += self._drawing.popleft().result()
@@ -126,6 +143,8 @@ class PredictionFolder:
             if error is None:
                 while self._drawing:
                     self._take()
+                if not self.count:
+                    self._remove_older()
         finally:
             if self._pool is not None:
                 self._pool.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -14,7 +14,7 @@ _LOOK = 0.2  # seconds after which a waiting reader looks whether anybody still 
 
 def read_ahead(
     items: Iterable[Any], prepare: Callable[[Any], Any], ahead: int, threads: int = 2
-) -> Iterator[tuple[Any, Future]]:
+) -> Generator[tuple[Any, Future], None, None]:
     """Go through items in their order, each prepared in a background thread.
 
     Args:

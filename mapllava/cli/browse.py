@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mapllava.cli.command_line import add_config_options, config_of, say
+from mapllava.cli.command_line import add_config_options, config_of, say, score
 from mapllava.cli.looking import open_album, warn, warn_of_missing
 from mapllava.errors import MapLLaVAError
 from mapllava.progress import progress_bar
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--visits", type=int, help="of a config: visits to each sample (default: 3 of train, else 1)")
     add("--split", choices=("train", "val", "test"), default="train", help="of a config (default: train)")
     add("--classes", nargs="+", metavar="CLASS", help="of a config: among samples with lines of all these")
-    add("--score-thr", type=float, help="lowest score drawn (default: what the results file says, or 0.3)")
+    add("--score-thr", type=score, help="lowest score drawn (default: what the results file says, or 0.3)")
     add("--dataroot", type=Path, help="data root with the images (default: the one the cache names)")
     add_config_options(parser)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,17 @@ def chosen_config(name: str) -> str:
     if own and ours and not own.samefile(ours):
         sys.stderr.write(f"config: {own.resolve()}, not mapllava's own of that name (mapllava::{name})\n")
     return name
+
+
+def score(text: str) -> float:
+    """A score on the command line: a number in 0..1, for ``type`` of an option."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:  # also where it is no number
+        raise argparse.ArgumentTypeError(f"{text!r} is no score: a number in 0..1")
+    return value
 
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:

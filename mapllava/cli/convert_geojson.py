@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from mapllava import gt_cache
-from mapllava.cli.command_line import say
+from mapllava.cli.command_line import say, score
 from mapllava.evaluation import load_results
 from mapllava.evaluation.formats.geojson import FRAMES
 from mapllava.evaluation.formats.save_geojson import SavedGeoJSON, save_geojson
@@ -39,9 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ground-truth", action="store_true", help="also write the cache's own lines")
     parser.add_argument(
         "--score-thr",
-        type=float,
+        type=score,
         metavar="SCORE",
-        help=f"leave out lines below; 0 keeps all (default: what the results say, else {FALLBACK_SCORE:g})",
+        help="leave out lines below; 0 keeps all, near-duplicates too (default: what the results say, "
+        f"else {FALLBACK_SCORE:g})",
     )
     parser.add_argument("--local", action="store_true", help="metres, also where the place on earth is known")
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapllava.apis.demo_files import model_file, sample_folder
-from mapllava.cli.command_line import add_plugins, say
+from mapllava.cli.command_line import add_plugins, say, score
 from mapllava.errors import MapLLaVAError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from mapllava.apis.map_inferencer import MapInferencer
     from mapllava.apis.prediction_folder import PredictionFolder
     from mapllava.evaluation.sample_record import Display
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pictures", nargs="+", choices=("png", "svg", "none"), default=["png", "svg"], help="of each sample"
     )
     add(
-        "--score-thr", type=float, metavar="S", help="lowest score drawn (default: the model's own per class)"
+        "--score-thr", type=score, metavar="S", help="lowest score drawn (default: the model's own per class)"
     )
     add("--skip-bad", action="store_true", help="go on behind a sample that cannot be read; status 1 then")
     add("--no-check", action="store_true", help="take a rig that `mapllava rig check` would refuse")
@@ -91,9 +93,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict, write, and say where things are."""
     check(args)
-    claim(args.out, args.force)
+    claim(args.out, args.input, args.force)
     samples = samples_of(args)
-    start = time.perf_counter()
+    begun = time.perf_counter()
 
     from mapllava.apis.map_inferencer import MapInferencer
     from mapllava.apis.prediction_folder import PredictionFolder
@@ -114,24 +116,47 @@ def run(args: argparse.Namespace) -> int:
     )
     kinds = [kind for kind in args.pictures if kind != "none"]
     bad: list[str] = []
+    ended: list[str] = []
+    start = time.perf_counter()
     workers = args.workers if len(samples) > 1 else 0
     with PredictionFolder(args.out, inferencer.map_spec, display, kinds, workers) as out:
-        stopped = follow(inferencer, samples, out, bad if args.skip_bad else None)
-    report(args, out, inferencer, len(samples), time.perf_counter() - start, bad)
+        given = until_it_ends(samples, ended) if args.skip_bad else samples
+        stopped = follow(inferencer, given, len(samples), out, bad if args.skip_bad else None)
+        if not out.count and (bad or ended):
+            raise MapLLaVAError("\n  ".join(["no sample could be read, nothing is written:", *bad, *ended]))
+    done = numbered(len(samples)) if out.count == len(samples) else f"{out.count} of {numbered(len(samples))}"
+    now = time.perf_counter()
+    say(
+        f"loading {start - begun:.1f} s, {done} in {now - start:.1f} s, "
+        f"{inferencer.model_seconds:.1f} s of it in the model"
+    )
+    report(out, bad, ended)
     if stopped is not None:
         raise stopped
     if args.demo:
         say(NEXT)
-    return 1 if bad else 0
+    return 1 if bad or ended else 0
+
+
+def until_it_ends(samples: RigInput, ended: list[str]) -> Iterator[RigSample]:
+    """The samples as far as the input can be read; what it says then goes into ``ended``."""
+    try:
+        yield from samples
+    except MapLLaVAError as error:
+        ended.append(str(error))
 
 
 def follow(
-    inferencer: MapInferencer, samples: Any, out: PredictionFolder, bad: list[str] | None
+    inferencer: MapInferencer,
+    samples: Iterable[RigSample],
+    total: int,
+    out: PredictionFolder,
+    bad: list[str] | None,
 ) -> BaseException | None:
     """Predict all samples, with a bar; gives what stopped it after the first of them was done."""
     from mapllava.progress import progress_bar
 
-    with progress_bar("predicting", len(samples), sys.stderr.isatty()) as advance:
+    with progress_bar("predicting", total, sys.stderr.isatty()) as advance:
 
         def skip(sample: RigSample, error: MapLLaVAError) -> None:
             skipped.append(str(error))
@@ -162,8 +187,11 @@ def check(args: argparse.Namespace) -> None:
         raise MapLLaVAError("name the folder to write: --out DIR")
     if min(args.batch_size, args.stride) < 1 or args.workers < 0:
         raise MapLLaVAError("--batch-size and --stride are whole numbers from 1, --workers from 0")
-    if args.score_thr is not None and not 0 <= args.score_thr <= 1:
-        raise MapLLaVAError(f"--score-thr {args.score_thr:g}: a score lies in 0..1")
+    data_set = bool(args.sample or args.scene)
+    if data_set and args.rig is not None:
+        raise MapLLaVAError("--rig is for folders: a nuScenes root has its own, leave it out")
+    if args.version is not None and not data_set:
+        raise MapLLaVAError("--version is of a nuScenes root: add --sample TOKEN or --scene NAME")
     if "none" in args.pictures and len(args.pictures) > 1:
         raise MapLLaVAError("--pictures none excludes the other kinds")
 
@@ -182,17 +210,19 @@ def samples_of(args: argparse.Namespace) -> RigInput:
     if args.sample or args.scene:
         from mapllava.sources.nuscenes.rig_samples import nuscenes_input
 
-        return nuscenes_input(args.input, args.version, args.sample, args.scene, not args.no_check)
+        return nuscenes_input(
+            args.input, args.version, args.sample, args.scene, not args.no_check, args.stride
+        )
     from mapllava.sources.folder import open_input
 
     return open_input(args.input, args.rig, args.stride, check=not args.no_check)
 
 
-def claim(folder: Path, force: bool) -> None:
+def claim(folder: Path, given: Path, force: bool) -> None:
     """Refuse a folder with something in it, unless told to write there.
 
     Raises:
-        MapLLaVAError: If it is a file, or not empty.
+        MapLLaVAError: If it is a file, or not empty, or the input lies where pictures go.
     """
     if folder.exists() and not folder.is_dir():
         raise MapLLaVAError(f"--out '{folder}' is a file: name a folder")
@@ -201,11 +231,20 @@ def claim(folder: Path, force: bool) -> None:
             f"--out '{folder}' is not empty: name another folder, or add --force to replace the files of "
             "an earlier prediction there"
         )
+    pictures = (folder / "pictures").resolve()
+    if pictures in (given.resolve(), *given.resolve().parents):
+        raise MapLLaVAError(
+            f"INPUT '{given}' lies in --out's pictures, which are replaced: name another --out"
+        )
 
 
 def pairs(option: str, entries: list[str]) -> dict[str, str]:
     """``A=B`` words as a dict."""
-    found = dict(entry.partition("=")[::2] for entry in entries)
+    words = [entry.partition("=")[::2] for entry in entries]
+    twice = sorted({name for name, _ in words if [first for first, _ in words].count(name) > 1})
+    if twice:
+        raise MapLLaVAError(f"{option} names {', '.join(twice)} twice: say which one is meant")
+    found = dict(words)
     if not all(found) or not all(found.values()):
         raise MapLLaVAError(f"{option} {' '.join(entries)}: write NAME=VALUE")
     return found
@@ -225,22 +264,18 @@ def numbered(count: int) -> str:
     return f"{count} sample{'' if count == 1 else 's'}"
 
 
-def report(
-    args: argparse.Namespace,
-    out: PredictionFolder,
-    inferencer: MapInferencer,
-    total: int,
-    seconds: float,
-    bad: list[str],
-) -> None:
-    """What was done and where it is."""
-    done = numbered(total) if out.count == total else f"{out.count} of {numbered(total)}"
-    say(f"{done} in {seconds:.1f} s, {inferencer.model_seconds:.1f} s of it in the model")
+def report(out: PredictionFolder, bad: list[str], ended: list[str]) -> None:
+    """Where things are, and what is missing."""
     for path in out.files[:2]:
         say(f"  {path}")
     if len(out.files) > 2:
         more = f" and {len(out.files) - 3} more" if len(out.files) > 3 else ""
         say(f"  {out.files[2]}{more}")
+    lost = out.without_place
+    if lost:
+        say(f"{numbered(len(lost))} left out of the GeoJSON (the results hold all), the first: {lost[0]}")
+    if ended:
+        say(f"the input ended early, behind sample {out.count + len(bad)}: {ended[0]}")
     if bad:
         say(f"{numbered(len(bad))} could not be read:")
         for line in bad:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mapllava import gt_cache
-from mapllava.cli.command_line import say
+from mapllava.cli.command_line import say, score
 from mapllava.errors import MapLLaVAError
 from mapllava.progress import busy
 from mapllava.version import __version__
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--scenes", nargs="+", metavar="S", help="only these scenes: names, or a JSON file with a list")
     add(
         "--min-score",
-        type=float,
+        type=score,
         default=0.05,
         metavar="S",
         help="predictions with a lower score do not travel with the page; they count in the score "

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mapllava.cli.command_line import say
+from mapllava.cli.command_line import say, score
 from mapllava.cli.looking import open_album, warn_of_missing
 from mapllava.errors import MapLLaVAError
 from mapllava.progress import progress_bar
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gif", action="store_true", help="also write a GIF of the same name")
     add("--fps", type=float, help="frames per second (default: as fast as it was, from the timestamps)")
     add("--width", type=int, default=1280, help="pixels across, without the world (default: %(default)s)")
-    add("--score-thr", type=float, help="lowest score drawn (default: what the results file says, or 0.3)")
+    add("--score-thr", type=score, help="lowest score drawn (default: what the results file says, or 0.3)")
     add("--world", action="store_true", help="beside it, the lines of all frames so far in the world")
     add("--dataroot", type=Path, help="data root with the images (default: the one the cache names)")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw (default: %(default)s)")

@@ -205,12 +205,17 @@ def _eight_bits(img: np.ndarray) -> np.ndarray:
     return (img >> 8).astype(np.uint8)
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Whether an image holds more than 8 bits a channel, or Pillow would fold it into them while loading."""
+    tiles = getattr(image, "tile", ())
+    return image.mode not in _EIGHT_BIT or any("16" in str(tile[3]) for tile in tiles)
+
+
 def _by_pillow(data: bytes, factor: int) -> np.ndarray:
     """Formats other than JPEG and PNG; Pillow refuses those that are cut short."""
     try:
         with Image.open(io.BytesIO(data), formats=_BY_PILLOW) as image:
-            deep = image.mode not in _EIGHT_BIT or any("16" in str(tile[3]) for tile in image.tile)
-            if deep or getattr(image, "n_frames", 1) != 1:
+            if is_deep(image) or getattr(image, "n_frames", 1) != 1:
                 raise ImageError(
                     f"is a {image.format} of mode {image.mode}, of several pictures or of more than 8 bits "
                     "per channel: convert it to a JPEG or PNG of 8 bits"

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mapllava.datasets.image_file import ImageError, decode, open_image
+from mapllava.datasets.image_file import ImageError, decode, is_deep, open_image
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.lens import pinhole, undistort
 from mapllava.structures.rig import RigCamera, RigSample
@@ -51,6 +51,26 @@ def prepare_images(sample: RigSample, decode_all: bool = False) -> RigSample:
     return replace(sample, rig=rig, images=tuple(image for _, image in pairs))
 
 
+def from_pillow(image: Image.Image, camera: RigCamera) -> np.ndarray:
+    """A Pillow image's pixels as stored, (H, W, 3) uint8 BGR, under the rules that a file is under.
+
+    Args:
+        image: Of 8 bits a channel.
+        camera: Which took it.
+
+    Raises:
+        MapLLaVAError: If it holds more bits, or a tag that turns it; names camera and remedy.
+    """
+    what = f"the image of camera {camera.name}"
+    if is_deep(image):
+        raise MapLLaVAError(
+            f"{what} is of Pillow's mode {image.mode} and has more than 8 bits a channel, and does not say "
+            "how many of them mean white: convert it to 8 bits a channel"
+        )
+    check_orientation(camera, image.getexif(), image.size, what)
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
+
+
 def _prepared(
     camera: RigCamera, image: Path | np.ndarray, decode_all: bool
 ) -> tuple[RigCamera, Path | np.ndarray]:
@@ -64,7 +84,8 @@ def _prepared(
         return pinhole(camera), undistort(image, camera)
     path = Path(image)
     file = open_image(path, camera.name, MAX_PIXELS)
-    _check_orientation(camera, path, file.data, file.size)
+    with Image.open(io.BytesIO(file.data)) as header:
+        check_orientation(camera, header.getexif(), file.size, f"image '{path}' ({camera.name})")
     _check_size(camera, file.size, f"image '{path}' ({camera.name})")
     if camera.distortion is None and not decode_all:
         return camera, path
@@ -75,17 +96,25 @@ def _prepared(
     return pinhole(camera), undistort(pixels, camera)
 
 
-def _check_orientation(camera: RigCamera, path: Path, data: bytes, size: tuple[int, int]) -> None:
-    """Pixels count as stored; a tag that turns them is taken only where the rig's size says it means "
-    "these."""
-    with Image.open(io.BytesIO(data)) as header:
-        tag = header.getexif().get(_ORIENTATION, 1)
+def check_orientation(camera: RigCamera, exif: Image.Exif, size: tuple[int, int], what: str) -> None:
+    """Pixels count as stored; a tag that turns them is taken only where the rig's size says it means these.
+
+    Args:
+        camera: Which took the image.
+        exif: The image's.
+        size: (width, height) as stored, pixels.
+        what: The image, for the error.
+
+    Raises:
+        MapLLaVAError: If it would be turned; names both sizes and the remedy.
+    """
+    tag = exif.get(_ORIENTATION, 1)
     if tag not in _TURNED:
         return
     if tag >= 5 and size == camera.size and size[0] != size[1]:
         return
     raise MapLLaVAError(
-        f"image '{path}' ({camera.name}) is stored as {size[0]} x {size[1]} with an EXIF orientation of "
+        f"{what} is stored as {size[0]} x {size[1]} with an EXIF orientation of "
         f"{tag} "
         f"({_TURNED[tag]} for viewing), and the rig says {camera.size[0]} x {camera.size[1]}: the pixels "
         "as stored "

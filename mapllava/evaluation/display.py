@@ -12,11 +12,8 @@ import numpy as np
 
 from mapllava.evaluation.functional import best_f1
 from mapllava.evaluation.functional.matches import Matches
-from mapllava.evaluation.sample_record import Display
+from mapllava.evaluation.sample_record import FALLBACK_SCORE, Display
 from mapllava.evaluation.scoring import Evaluation
-
-FALLBACK = 0.3
-"""Of a class that nobody has measured."""
 
 
 def best_f1_display(evaluation: Evaluation, distance: float = 1.0, version: str | None = None) -> Display:
@@ -40,7 +37,7 @@ def display_of_matches(matches: Matches, where: str, distance: float = 1.0) -> D
         distance: Metres within which a line counts as found; the protocol's nearest to it is taken.
 
     Returns:
-        The cuts; a class of which nothing was found has ``FALLBACK``, and ``source`` says so.
+        The cuts; a class of which nothing was found has ``FALLBACK_SCORE``, and ``source`` says so.
     """
     limits = np.asarray(matches.protocol.thresholds, dtype=np.float64)
     row = int(np.abs(limits - distance).argmin())
@@ -48,11 +45,11 @@ def display_of_matches(matches: Matches, where: str, distance: float = 1.0) -> D
     for label, name in enumerate(matches.class_names):
         scores, found = matches.of_class(label)
         cut = float(best_f1(scores, found, int(matches.num_gt[label]))["score"][row])
-        cuts[name] = cut if np.isfinite(cut) else FALLBACK
+        cuts[name] = cut if np.isfinite(cut) else FALLBACK_SCORE
         unknown += [] if np.isfinite(cut) else [name]
     source = f"best F1 at {limits[row]:g} m on {where}"
     if unknown:
-        source += f"; {FALLBACK:g} for {', '.join(unknown)}, of which nothing was found"
+        source += f"; {FALLBACK_SCORE:g} for {', '.join(unknown)}, of which nothing was found"
     return Display(cuts, source)
 
 

@@ -71,16 +71,15 @@ class SampleRecord:
     images: tuple[Path | None, ...] = ()
 
     @classmethod
-    def of(cls, sample: RigSample, lidar2ego: np.ndarray | None, location: str = "") -> SampleRecord:
+    def of(cls, sample: RigSample, lidar2ego: np.ndarray | None) -> SampleRecord:
         """The record of what a rig saw.
 
         Args:
             sample: As it was given, before its images were prepared for the model.
             lidar2ego: (4, 4) as the model took it, metres; None where its frame needs none.
-            location: Name of the map, if it has one.
         """
         images = tuple(Path(image) if isinstance(image, (str, Path)) else None for image in sample.images)
-        place = (lidar2ego, sample.ego2global, sample.crs, location)
+        place = (lidar2ego, sample.ego2global, sample.crs, sample.location)
         return cls(sample.scene, sample.timestamp, *place, sample.rig.cameras, images)
 
     def rig_sample(self, token: str) -> RigSample:
@@ -96,7 +95,8 @@ class SampleRecord:
                 "give the input that was predicted"
             )
         rig = Rig(self.cameras, self.lidar2ego)
-        return RigSample(token, rig, paths, self.scene, self.timestamp, self.ego2global, self.crs)
+        where = (self.ego2global, self.crs, self.location)
+        return RigSample(token, rig, paths, self.scene, self.timestamp, *where)
 
 
 def display_to_json(display: Display) -> dict[str, Any]:
@@ -224,7 +224,7 @@ def _path_to_json(path: Path, folder: Path) -> str:
 def _path(name: str, value: Any, folder: Path) -> Path | None:
     if value is not None and (not isinstance(value, str) or not value):
         raise ValueError(f"images.{name}.path is {short(value)}, not the path of a file")
-    return None if value is None else Path(os.path.normpath(folder / value))
+    return None if value is None else Path(os.path.normpath(folder.resolve() / value))
 
 
 def _text(value: Mapping[str, Any], key: str, where: str = "") -> str:

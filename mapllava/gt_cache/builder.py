@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
 import shutil
-import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -32,6 +29,7 @@ from mapllava.sources.nuscenes.splits import (
     test_scene_names,
 )
 from mapllava.sources.nuscenes.tables import TABLES, NuScenesTables, check_layout
+from mapllava.startup import end_with_parent
 from mapllava.structures.frames import ROI, MapSpec
 
 logger = logging.getLogger(__name__)
@@ -255,18 +253,6 @@ def _run_parallel(jobs: Iterator[SceneJob | None], workers: int, advance: Any) -
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def end_with_parent() -> None:
-    """End this worker when its parent is killed; a pool's workers would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @lru_cache(maxsize=4)

@@ -76,6 +76,7 @@ class RigSample:
         ego2global: (4, 4) ``ego`` to the world's frame, metres; None if unknown.
         crs: What the world's x and y are, as pyproj reads it (``EPSG:32632``, ``+proj=aeqd …``); None if
             nobody knows where on earth they lie.
+        location: Name of the map, such as ``singapore-onenorth``; empty if none.
     """
 
     token: str
@@ -85,6 +86,7 @@ class RigSample:
     timestamp: int | None = None
     ego2global: np.ndarray | None = None
     crs: str | None = None
+    location: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.startup import end_with_parent
 from mapllava.visualization.sample_picture import CameraView, MapLines
 
 VIEW_WIDTH = 1024
@@ -107,6 +108,7 @@ class Workers:
 
 def _begin() -> None:
     """Ctrl-C is for the program, which then ends its workers; and a worker leaves the cores to the model."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(5)

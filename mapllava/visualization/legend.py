@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mapllava.evaluation.near_duplicates import NEAR
 from mapllava.structures.frames import MapSpec
 from mapllava.visualization.map_axes import end_dots, line_collection
 from mapllava.visualization.style import (
@@ -20,7 +21,7 @@ from mapllava.visualization.style import (
     class_color,
     class_form,
 )
-from mapllava.visualization.thinning import NEAR, MapLines, ScoreCut
+from mapllava.visualization.thinning import MapLines, ScoreCut
 
 if TYPE_CHECKING:
     from mapllava.visualization.page import Page

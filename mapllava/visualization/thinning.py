@@ -8,13 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.geometry import resample_many
-
-FALLBACK = 0.3
-"""Lowest score drawn where nobody knows better."""
-NEAR = 1.0
-"""Metres between near-duplicates: of two that close, a score at 1.0 m counts one as false."""
-_POINTS = 40
+from mapllava.evaluation.near_duplicates import NEAR, without_near_duplicates
+from mapllava.evaluation.sample_record import FALLBACK_SCORE
 
 
 @dataclass
@@ -54,21 +49,11 @@ def thin(lines: MapLines, distance: float = NEAR) -> tuple[MapLines, int]:
     Returns:
         The lines that stay, in their order, and how many were left out.
     """
-    # imported here, because it brings in all of evaluation
-    from mapllava.evaluation.functional.chamfer import chamfer_of_pairs
-
-    count = len(lines.points)
-    if lines.scores is None or count < 2 or distance <= 0:
+    if lines.scores is None:
         return lines, 0
-    even = resample_many(lines.points, _POINTS)
-    labels = np.asarray(lines.labels)
-    kept: list[int] = []
-    for k in np.argsort(-np.asarray(lines.scores), kind="stable"):
-        rivals = [place for place in kept if labels[place] == labels[k]]
-        apart = chamfer_of_pairs(even[rivals], np.repeat(even[k][None], len(rivals), axis=0))
-        if not (apart < distance).any():
-            kept.append(int(k))
-    return lines.at(sorted(kept)), count - len(kept)
+    kept = without_near_duplicates(lines.points, lines.labels, lines.scores, distance)
+    left_out = len(lines.points) - len(kept)
+    return (lines.at(kept) if left_out else lines), left_out
 
 
 @dataclass(frozen=True)
@@ -93,12 +78,12 @@ class ScoreCut:
             classes: Names; one without a threshold takes the fallback.
         """
         if value is None:
-            return cls(np.full(len(classes), FALLBACK), "fallback: no held-out scores known")
+            return cls(np.full(len(classes), FALLBACK_SCORE), "fallback: no held-out scores known")
         if isinstance(value, (int, float)):
             return cls(np.full(len(classes), float(value)), "as asked for")
         given = value if isinstance(value, Mapping) else vars(value)
         thresholds = given["thresholds"]
-        scores = np.array([float(thresholds.get(name, FALLBACK)) for name in classes])
+        scores = np.array([float(thresholds.get(name, FALLBACK_SCORE)) for name in classes])
         return cls(scores, str(given["source"]))
 
     def drawn(self, lines: MapLines, distance: float = NEAR) -> tuple[MapLines, int]:

@@ -167,6 +167,35 @@ def test_a_bad_sample_comes_after_the_good_ones_before_it(inferencer, own):
     assert [token for token, _ in bad] == ["s1"]
 
 
+def test_what_an_input_gave_before_it_failed_is_predicted(predictor, own):
+    def samples():
+        yield from (replace(own, token=f"s{k}") for k in range(3))
+        raise OSError("the disk is gone")
+
+    stream = MapInferencer(predictor, batch_size=4).stream(samples())
+    assert [next(stream).sample.token for _ in range(3)] == ["s0", "s1", "s2"]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(stream)
+
+
+def test_a_pillow_image_is_under_the_rules_of_a_file(inferencer, own, tmp_path):
+    images = [Image.open(path) for path in own.images]
+    deep = Image.fromarray(np.full((180, 320), 3000, np.uint16))
+    with pytest.raises(MapLLaVAError, match=r"camera CAM_FRONT_LEFT is of Pillow's mode I;16 .*8 bits"):
+        inferencer([*images[:2], deep, *images[3:]], own.rig)
+    with pytest.raises(MapLLaVAError, match="mode F"):
+        inferencer([*images[:2], deep.convert("F"), *images[3:]], own.rig)
+    exif = Image.Exif()
+    exif[274] = 3
+    images[2].save(tmp_path / "turned.jpg", exif=exif)
+    with Image.open(tmp_path / "turned.jpg") as opened:
+        for turned in (opened, tmp_path / "turned.jpg"):
+            with pytest.raises(MapLLaVAError, match=r"CAM_FRONT_LEFT\)? is stored as 320 x 180 .* of 3 "):
+                inferencer([*images[:2], turned, *images[3:]], own.rig)
+    with pytest.raises(MapLLaVAError, match="5 images for the rig's 6 cameras"):
+        inferencer(images[:5], own.rig)
+
+
 def test_little_is_read_ahead_and_nothing_once_nobody_listens():
     drawn = []
 

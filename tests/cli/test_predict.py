@@ -1,9 +1,11 @@
 """`mapllava predict`: from a folder of images to files, with nothing of a data set at hand."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,8 +13,10 @@ import pytest
 
 from mapllava.__main__ import main
 from mapllava.apis import demo_files
+from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.results_file import load_results
 
+ROOT = Path(__file__).parents[2]
 SAMPLE = demo_files.FOLDER / demo_files.SAMPLE
 
 
@@ -108,7 +112,10 @@ def test_what_is_done_before_a_bad_sample_is_written(drive, tmp_path, capsys):
         (["--demo", "demo"], "leave MODEL and INPUT out"),
         (["demo", str(SAMPLE)], "name the folder to write: --out DIR"),
         (["demo", str(SAMPLE), "--out", "o", "--pictures", "none", "png"], "none excludes"),
-        (["demo", str(SAMPLE), "--out", "o", "--score-thr", "3"], "a score lies in 0..1"),
+        (["demo", "d", "--sample", "x", "--rig", "r", "--out", "o"], "--rig is for folders"),
+        (["demo", str(SAMPLE), "--version", "v", "--out", "o"], "--version is of a nuScenes root"),
+        (["demo", str(SAMPLE), "--out", "o", "--camera-names", "a=X", "a=Y"], "--camera-names names a twice"),
+        (["demo", str(SAMPLE), "--out", "o", "--pretrained", "d=X", "d=Y"], "--pretrained names d twice"),
         (["demo", str(SAMPLE), "--out", "o", "--camera-names", "a"], "--camera-names a: write NAME=VALUE"),
         (["gone.pth", str(SAMPLE), "--out", "o"], "model file 'gone.pth' is not there"),
     ],
@@ -120,17 +127,121 @@ def test_what_is_incomplete_is_refused_and_nothing_written(words, message, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "demo", "in", "--out", "o", "--score-thr"],
+        ["convert", "geojson", "r.json", "--out", "o.geojson", "--score-thr"],
+        ["browse", "c.pkl", "--out", "o", "--score-thr"],
+        ["video", "c.pkl", "--out", "o.mp4", "--score-thr"],
+        ["report", "r.json", "--min-score"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_is_no_score_is_refused(words, capsys):
+    for text in ("nan", "40", "-0.1", "high"):
+        with pytest.raises(SystemExit) as status:
+            main([*words, text])
+        assert status.value.code == 2
+        assert f"'{text}' is no score: a number in 0..1" in capsys.readouterr().err
+
+
+def test_an_earlier_prediction_stays_until_the_new_one_has_something(drive, tmp_path):
+    out = tmp_path / "out"
+    alone = ["predict", "demo", str(SAMPLE), "--out", str(out)]
+    assert main([*alone, "--pictures", "png", "svg"]) == 0
+    (out / "map.geojson").write_text("of an earlier run, elsewhere")
+    files = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    damaged = shutil.copytree(SAMPLE, tmp_path / "damaged")
+    image = next(damaged.glob("*.jpg"))
+    image.write_bytes(image.read_bytes()[:-3000])
+    for option in ([], ["--skip-bad"]):
+        assert main(["predict", "demo", str(damaged), "--out", str(out), "--force", *option]) == 2
+        assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == files
+    (out / "pictures" / ".a.png.0123abcd.tmp").write_bytes(b"of a run that was killed")
+    words = ["predict", "demo", str(drive / "a"), "--rig", str(drive / "rig.json"), "--out", str(out)]
+    assert main([*words, "--force", "--pictures", "png"]) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "map.local.geojson", "pictures", "predictions.results.json",
+    ]  # fmt: skip
+    assert [path.name for path in (out / "pictures").iterdir()] == ["a.png"]
+    assert main(["predict", "demo", str(out / "pictures"), "--out", str(out), "--force"]) == 2
+
+
+def test_an_input_that_breaks_off_is_told_and_what_was_there_is_written(drive, tmp_path, monkeypatch, capsys):
+    from mapllava.sources import folder
+
+    opened = folder.open_input(drive)
+
+    def read():
+        yield from list(opened)[:2]
+        raise MapLLaVAError("video 'front.mp4' breaks off")
+
+    monkeypatch.setattr(folder, "open_input", lambda *a, **k: replace(opened, read=read))
+    words = ["predict", "demo", str(drive), "--pictures", "none", "--batch-size", "4", "--out"]
+    assert main([*words, str(tmp_path / "went_on"), "--skip-bad"]) == 1
+    said = capsys.readouterr().out
+    assert "the input ended early, behind sample 2: video 'front.mp4' breaks off" in said
+    assert re.search(r"loading \d+\.\d s, 2 of 3 samples in \d+\.\d s, \d+\.\d s of it in the model", said)
+    assert main([*words, str(tmp_path / "stopped")]) == 2
+    for name in ("went_on", "stopped"):
+        assert list(load_results(tmp_path / name / "predictions.results.json").results) == ["a", "b"]
+
+
+def moments(tmp_path, language):
+    """The list of moments that the page on own cameras shows, with images and a rig for it."""
+    page = (ROOT / "docs" / language / "own_cameras.md").read_text(encoding="utf-8")
+    (text,) = [block for block in re.findall(r"```json\n(.*?)```", page, re.S) if '"images"' in block]
+    folder = tmp_path / language
+    rig, names = rig_of(SAMPLE), {"CAM_FRONT": "front", "CAM_BACK": "back"}
+    rig["cameras"] = [camera for camera in rig["cameras"] if camera["name"] in names]
+    for camera in rig["cameras"]:
+        old = camera["name"]
+        camera["name"] = names[old]
+        for entry in json.loads(text):
+            path = folder / entry["images"][names[old]]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(SAMPLE / f"{old}.jpg", path)
+    rig["origin"] = {"latitude": 48.137, "longitude": 11.575}
+    (folder / "rig.json").write_text(json.dumps(rig))
+    (folder / "frames.json").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("language", ["en", "zh_CN"])
+def test_the_list_of_moments_in_the_documents_is_predicted(language, tmp_path, capsys):
+    folder = moments(tmp_path, language)
+    words = ["predict", "demo", str(folder), "--pictures", "none", "--score-thr", "0.01", "--out"]
+    assert main([*words, str(tmp_path / "out")]) == 0
+    features = json.loads((tmp_path / "out" / "map.geojson").read_text())["features"]
+    assert {feature["properties"]["sample"] for feature in features} == {"0001", "0002"}
+    if language == "en":
+        return
+    # a moment without a place: left out of the GeoJSON, told, and nothing stops
+    rig, entries = rig_of(folder), json.loads((folder / "frames.json").read_text())
+    del rig["origin"], entries[1]["vehicle_to_world"]
+    (folder / "rig.json").write_text(json.dumps(rig))
+    (folder / "frames.json").write_text(json.dumps(entries))
+    capsys.readouterr()
+    assert main([*words, str(tmp_path / "lost")]) == 0
+    assert "1 sample left out of the GeoJSON (the results hold all), the first: sample 0002" in (
+        capsys.readouterr().out
+    )
+    assert len(load_results(tmp_path / "lost" / "predictions.results.json").results) == 2
+    features = json.loads((tmp_path / "lost" / "map.local.geojson").read_text())["features"]
+    assert {feature["properties"]["sample"] for feature in features} == {"0001"}
+
+
 def test_a_scene_is_predicted_with_all_ground_truth_gone(city, tmp_path):
     for name in ("v1.0-mini", "samples"):
         (tmp_path / name).symlink_to(city / name)
     scene = json.loads((city / "v1.0-mini" / "scene.json").read_text())[0]["name"]
     out = tmp_path / "out"
-    assert (
-        main(["predict", "demo", str(tmp_path), "--scene", scene, "--out", str(out), "--pictures", "none"])
-        == 0
-    )
+    words = ["predict", "demo", str(tmp_path), "--scene", scene, "--stride", "2", "--out", str(out)]
+    assert main([*words, "--pictures", "none"]) == 0
     results = load_results(out / "predictions.results.json")
-    assert len(results.results) == 4
+    assert len(results.results) == 2
+    assert all(record.location for record in results.samples.values())
     assert {record.scene for record in results.samples.values()} == {scene}
     assert (out / "map.local.geojson").is_file()  # the city is nowhere on earth
 

@@ -29,12 +29,14 @@ DISPLAY = Display({"divider": 0.4, "ped_crossing": 0.35, "boundary": 0.45}, "bes
 
 def rig_sample(folder: Path) -> RigSample:
     images = (folder / "drive" / "front.jpg", folder / "drive" / "left.jpg")
-    return RigSample("a", Rig((FRONT, LEFT)), images, "monday", 1_532_402_927_647_951, POSE, "EPSG:32632")
+    return RigSample(
+        "a", Rig((FRONT, LEFT)), images, "monday", 1_532_402_927_647_951, POSE, "EPSG:32632", "the yard"
+    )
 
 
 @pytest.fixture
 def path(tmp_path):
-    record = SampleRecord.of(rig_sample(tmp_path), POSE, "the yard")
+    record = SampleRecord.of(rig_sample(tmp_path), POSE)
     with write_results_stream(tmp_path / "out" / "x.results.json", MapSpec(), display=DISPLAY) as stream:
         stream.add("a", MAP, record)
         stream.add("b", MAP)
@@ -78,6 +80,14 @@ def test_results_and_images_can_be_moved_together(path, tmp_path):
     path.parent.rename(tmp_path / "elsewhere" / "out")
     moved = load_results(tmp_path / "elsewhere" / "out" / path.name)
     assert moved.samples["a"].images[0] == tmp_path / "elsewhere" / "drive" / "front.jpg"
+
+
+def test_images_are_found_through_a_link_to_the_results_folder(path, tmp_path):
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    link = tmp_path / "far" / "away" / "linked"
+    link.symlink_to(path.parent)
+    expected = (tmp_path / "drive" / "front.jpg").resolve()
+    assert load_results(link / path.name).samples["a"].images[0] == expected
 
 
 def test_images_far_from_the_results_are_named_absolutely(path, tmp_path):

@@ -3,8 +3,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from mapllava.evaluation.sample_record import FALLBACK_SCORE as FALLBACK
 from mapllava.visualization import MapLines, thin
-from mapllava.visualization.thinning import FALLBACK, ScoreCut
+from mapllava.visualization.thinning import ScoreCut
 
 CLASSES = ("divider", "ped_crossing", "boundary")
 

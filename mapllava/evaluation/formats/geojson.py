@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.near_duplicates import NEAR, without_near_duplicates
 from mapllava.evaluation.sample_record import Display, SampleRecord, shown_from
 from mapllava.files import stream_text
 from mapllava.geometry.frame_change import change_lines, planar_change, to_world
@@ -35,7 +36,7 @@ FRAMES: dict[str, str] = {
 """What the coordinates of a file are."""
 
 ALL_LINES = Display({}, "all lines")
-"""Keeps lines of any score."""
+"""Keeps lines of any score, near-duplicates too."""
 
 _NOWHERE = (
     'ENGCRS["mapllava local metres ({frame}), nowhere on earth",EDATUM["{frame}"],CS[Cartesian,2],'
@@ -45,6 +46,10 @@ _DIGITS = {"wgs84": 8, "world": 4, "ego": 4}
 """Of a coordinate: 1 mm of latitude, 0.1 mm."""
 _OPEN = 0.2
 """An area whose ends are farther apart than this part of its length is drawn as the line it is."""
+
+
+class PlaceError(MapLLaVAError):
+    """A sample has no place in the coordinates of a file; nothing of it was written."""
 
 
 def frame_of(record: SampleRecord) -> str:
@@ -69,8 +74,8 @@ def write_geojson(
         folder: Where to write; made if need be.
         stem: The file's name without its suffix, see :func:`file_name`.
         map_spec: Frame and classes of the maps.
-        display: Lines below its thresholds are left out; None takes the fallback, :data:`ALL_LINES` keeps
-            all.
+        display: Lines below its thresholds are left out, and near-duplicates as in the pictures; None takes
+            the fallback. Where every threshold is 0, as of :data:`ALL_LINES`, all lines are kept.
         frame: One of :data:`FRAMES`; None lets the first sample decide.
 
     Yields:
@@ -115,6 +120,7 @@ class GeoJSONStream:
         self.accuracy: float | None = None
         self._spec = map_spec
         self._least = [shown_from(display, name) for name in map_spec.classes]
+        self._near = NEAR if any(self._least) else 0.0
         self._write: Callable[[str], None] | None = None
 
     def add(
@@ -133,14 +139,13 @@ class GeoJSONStream:
             ground_truth: Polylines as a GT cache holds them.
 
         Raises:
-            MapLLaVAError: If it is not known as well where the sample is as the file's frame needs, or
-                the CRS does not fit; names the sample. If the file cannot be written.
+            PlaceError: If it is not known as well where the sample is as the file's frame needs, or
+                the CRS does not fit; names the sample.
+            MapLLaVAError: If the file cannot be written.
         """
         if self.frame is None:
             self.frame = frame_of(record)
         self._check_frame(token, record)
-        if self._write is None:
-            self._write = self.start(self.frame)
         about = {
             "sample": token,
             "scene": record.scene,
@@ -148,12 +153,16 @@ class GeoJSONStream:
             "timestamp": record.timestamp,
             "frame": self.frame,
         }
-        self.locations.add(record.location)
         labels, scores = np.asarray(entry["labels"]).tolist(), np.asarray(entry["scores"]).tolist()
         shown = [k for k, label in enumerate(labels) if scores[k] >= self._least[label]]
+        chosen = ([entry["points"][k] for k in shown], [labels[k] for k in shown], [scores[k] for k in shown])
+        shown = [shown[k] for k in without_near_duplicates(*chosen, self._near)]
         lines = [(entry["points"][k], labels[k], scores[k], "prediction", k) for k in shown]
         lines += [(g["points"], g["label"], None, "ground_truth", k) for k, g in enumerate(ground_truth)]
         placed = self._place([np.asarray(line[0], dtype=np.float64) for line in lines], token, record)
+        self.locations.add(record.location)
+        if self._write is None:
+            self._write = self.start(self.frame)
         for points, (_, label, score, kind, index) in zip(placed, lines, strict=True):
             name = self._spec.classes[label]
             properties = {"class": name, "score": score, "kind": kind, "index": index, **about}
@@ -167,12 +176,12 @@ class GeoJSONStream:
         needed = {"wgs84": ("wgs84",), "world": ("wgs84", "world"), "ego": tuple(FRAMES)}[str(self.frame)]
         if known not in needed:
             lacks = "its pose in the world (ego2global)" if known == "ego" else "where its world lies (crs)"
-            raise MapLLaVAError(
+            raise PlaceError(
                 f"sample {token}: nobody says {lacks}, which coordinates in {FRAMES[str(self.frame)]} need: "
                 "give it in rig.json or in the results file, or convert samples of one kind at a time"
             )
         if record.lidar2ego is None and self._spec.frame == "lidar":
-            raise MapLLaVAError(
+            raise PlaceError(
                 f"sample {token}: its map lies in the lidar frame, but nobody says where the LiDAR is "
                 "mounted (lidar2ego): give the GT cache, or predict again"
             )
@@ -193,7 +202,7 @@ class GeoJSONStream:
                 check_ground_scale(here, record.crs)
                 points = to_wgs84(points, record.crs)
             except MapLLaVAError as error:
-                raise MapLLaVAError(f"sample {token}: {error}") from error
+                raise PlaceError(f"sample {token}: {error}") from error
             accuracy = accuracy_at(here, record.crs)
             self.accuracy = max(self.accuracy or 0.0, accuracy) if accuracy is not None else self.accuracy
         return np.split(points, np.cumsum([len(line) for line in lines])[:-1])

@@ -34,6 +34,7 @@ def nuscenes_input(
     sample: str | None = None,
     scene: str | None = None,
     check: bool = True,
+    stride: int = 1,
 ) -> RigInput:
     """One sample, or the samples of a scene.
 
@@ -46,6 +47,7 @@ def nuscenes_input(
         sample: Token of the sample.
         scene: Name or token of the scene, in place of ``sample``.
         check: Whether a rig is refused that cannot be.
+        stride: Every how many-th sample of the scene is given.
 
     Returns:
         The input. Its samples' world is the location's map; ``crs`` says where that lies.
@@ -58,9 +60,11 @@ def nuscenes_input(
         raise MapLLaVAError(
             f"'{root}' is a data set: name the sample by its token, or the scene by name or token"
         )
+    if stride < 1:
+        raise MapLLaVAError(f"stride is {stride}: it counts samples and is at least 1")
     folder = check_version_folder(root, version or _only_version(root), TABLES)
     try:
-        opened = _Tables(root, folder).opened(sample, scene)
+        opened = _Tables(root, folder).opened(sample, scene, stride)
     except (ValueError, KeyError, TypeError) as error:
         raise damaged_tables(folder, error) from error
     if check:
@@ -91,8 +95,8 @@ class _Tables:
         self.sensors = {sensor["token"]: sensor for sensor in read_table(folder, "sensor")}
         self.mounts = {mount["token"]: mount for mount in read_table(folder, "calibrated_sensor")}
 
-    def opened(self, sample: str | None, scene: str | None) -> RigInput:
-        wanted = self._wanted(sample, scene)
+    def opened(self, sample: str | None, scene: str | None, stride: int) -> RigInput:
+        wanted = self._wanted(sample, scene)[::stride]
         tokens = {record["token"] for record in wanted}
         shots = list(
             pick_records(
@@ -165,6 +169,7 @@ class _Tables:
             timestamp=int(record["timestamp"]),
             ego2global=ego2global,
             crs=None if log.get("vehicle") == _NOWHERE else crs_of_location(log["location"]),
+            location=log["location"],
         )
 
     def _is_camera(self, shot: dict[str, Any]) -> bool:

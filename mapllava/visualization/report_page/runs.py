@@ -10,10 +10,10 @@ import numpy as np
 
 from mapllava.evaluation import MapResults
 from mapllava.evaluation.breakdown import Breakdown
-from mapllava.evaluation.display import FALLBACK, best_f1_display, told_of
+from mapllava.evaluation.display import best_f1_display, told_of
 from mapllava.evaluation.functional import SampleScores
 from mapllava.evaluation.functional.lines import Lines, gather_lines
-from mapllava.evaluation.sample_record import SampleRecord
+from mapllava.evaluation.sample_record import FALLBACK_SCORE, SampleRecord
 from mapllava.evaluation.scoring import Evaluation
 from mapllava.structures.frames import MapSpec
 
@@ -116,7 +116,7 @@ def choose_cuts(
     """(C,) scores from which lines are drawn, and what chose them.
 
     The thresholds that travel with the results come first; then those of the best F1 on these samples, at
-    a threshold of the protocol; then :data:`~mapllava.evaluation.display.FALLBACK`.
+    a threshold of the protocol; then :data:`~mapllava.evaluation.sample_record.FALLBACK_SCORE`.
     """
     classes = results.map_spec.classes
     display = results.display
@@ -124,5 +124,5 @@ def choose_cuts(
         found = best_f1_display(evaluation, evaluation.score["thresholds"][row])
         display = told_of(found, evaluation.maps.split)
     if display is None:
-        return np.full(len(classes), FALLBACK), f"{FALLBACK:g} for want of better"
+        return np.full(len(classes), FALLBACK_SCORE), f"{FALLBACK_SCORE:g} for want of better"
     return np.array([display.thresholds[name] for name in classes], dtype=np.float64), display.source

@@ -143,6 +143,19 @@ def test_lines_below_the_threshold_are_left_out(tmp_path):
     assert [f["properties"]["index"] for f in body["features"]] == [0, 1]
 
 
+def test_near_duplicates_are_left_out_as_in_the_pictures_unless_all_are_asked_for(tmp_path):
+    twice = {
+        "points": [MAP["points"][0], MAP["points"][0] + 0.1, MAP["points"][2]],
+        "labels": np.array([2, 2, 0]),
+        "scores": np.array([0.8, 0.9, 0.9]),
+    }
+    for display, kept in ((None, [1, 2]), (ALL_LINES, [0, 1, 2])):
+        with write_geojson(tmp_path, "map", MapSpec(), display) as stream:
+            stream.add("a", twice, RECORD)
+        features = json.loads(stream.path.read_text())["features"]
+        assert [feature["properties"]["index"] for feature in features] == kept
+
+
 def test_a_later_sample_with_less_known_is_refused_and_nothing_is_left(tmp_path):
     lost = SampleRecord(lidar2ego=LIDAR2EGO, ego2global=CAR)
     with pytest.raises(MapLLaVAError, match=r"sample b: nobody says where its world lies \(crs\)"):

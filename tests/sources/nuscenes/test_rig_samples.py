@@ -43,6 +43,10 @@ def test_a_scene_is_what_the_cache_holds(city, tables_alone):
             assert camera.size == (320, 180)
         refuse_rig(sample.rig)
         assert sample.crs is None  # the city lies nowhere
+        assert sample.location == entry["location"]
+    every_third = nuscenes_input(tables_alone, scene=scene, stride=3)
+    assert len(every_third) == 2
+    assert [sample.token for sample in every_third] == [samples[0].token, samples[3].token]
 
 
 def test_one_sample_by_token(tables_alone):
