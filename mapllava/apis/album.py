@@ -201,7 +201,10 @@ class Album:
                 )
             return list(dict.fromkeys(tokens))
         known = self.tokens
-        return [known[k] for k in choose_places(len(known), num, seed)]
+        if num < 1:
+            raise MapLLaVAError(f"num is {num}: it is the number of samples to draw, 1 or more")
+        drawn = np.random.default_rng(seed).choice(len(known), min(num, len(known)), replace=False)
+        return [known[k] for k in np.sort(drawn)]
 
     def samples(self, tokens: Sequence[str]) -> Iterator[ShownSample]:
         """The samples, one at a time.
@@ -283,27 +286,17 @@ class Album:
         return ShownSample(shown, cameras, None, self._predictions(token))
 
 
-def choose_places(count: int, num: int, seed: int = 0) -> list[int]:
-    """``num`` of ``count`` places at random, in their order; all of them where there are fewer.
-
-    Raises:
-        MapLLaVAError: If ``num`` is below 1.
-    """
-    if num < 1:
-        raise MapLLaVAError(f"num is {num}: it is the number of samples to draw, 1 or more")
-    drawn = np.random.default_rng(seed).choice(count, min(num, count), replace=False)
-    return np.sort(drawn).tolist()
-
-
 def missing_images(samples: Sequence[ShownSample]) -> list[str]:
-    """Images that are not there, by path; ``camera of sample`` where no file is named."""
+    """Images that are not there or are no images, by path; ``camera of sample`` where no file is named."""
     return [
         f"{camera.name} of sample {sample.token} (no file of its own)"
         if camera.path is None
+        else f"{camera.path} (cannot be read)"
+        if camera.there
         else str(camera.path)
         for sample in samples
         for camera in sample.cameras
-        if not camera.there
+        if not (camera.there and cv2.haveImageReader(str(camera.path)))
     ]
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.datasets.map_dataset import read_entry
-from mapllava.errors import MapLLaVAError
-from mapllava.geometry.frame_change import map_pose
+from mapllava.apis.album import Album
+from mapllava.apis.scene_frames import Frame, draw_frame
+from mapllava.files import safe_name
+from mapllava.geometry.frame_change import change_lines, to_world
 from mapllava.gt_cache.schema import spec_of
 from mapllava.structures import MapSpec
-from mapllava.visualization import MapLines, camera_views, draw_sample, write_picture
+from mapllava.visualization import write_picture
 from mapllava.visualization.place_on_map import PlacesOnMap, draw_places
 
 _TOKEN = 8
@@ -45,49 +46,23 @@ def draw_samples(
     Raises:
         MapLLaVAError: If the cache has no such sample, or a picture cannot be written.
     """
-    meta, entries = cache["metainfo"], cache["data_list"]
-    spec = spec_of(meta)
-    chosen = _choose(cache, tokens, num, seed)
-    root = Path(dataroot if dataroot is not None else meta["dataroot"])
+    album, entries = Album(cache, None, dataroot), cache["data_list"]
+    names = [] if tokens is None and num == 0 else album.choose(tokens, num, seed)
+    place = {entry["sample_token"]: index for index, entry in enumerate(entries)}
+    chosen = [place[name] for name in names]
     shown = {entries[index]["location"] for index in chosen} or {entry["location"] for entry in entries}
     for location in sorted(shown):
-        yield _draw_map(Path(out_dir) / f"map_{location}.png", cache, spec, location, chosen)
-    for number, index in enumerate(chosen, start=1):
-        info = read_entry(entries[index], spec, meta["split"], root)
-        name = f"{info['scene_name']}_{info['sample_token']}.png"
-        where = f"no. {number} on map_{info['location']}.png"
-        yield write_picture(Path(out_dir) / name, _sample_picture(info, spec, where))
+        yield _draw_map(Path(out_dir) / f"map_{safe_name(location)}.png", cache, location, chosen)
+    for number, sample in enumerate(album.samples(names), start=1):
+        name = safe_name(f"{sample.meta['scene_name']}_{sample.token}")
+        where = f"no. {number} on map_{sample.meta['location']}.png"
+        yield write_picture(Path(out_dir) / f"{name}.png", draw_frame(Frame(sample, words=where)))
 
 
-def _choose(cache: Mapping[str, Any], tokens: Sequence[str] | None, num: int, seed: int) -> list[int]:
-    entries = cache["data_list"]
-    if tokens is None:
-        if num < 0:
-            raise MapLLaVAError(f"num is {num}: it is the number of samples to draw, 0 or more")
-        count = min(num, len(entries))
-        return np.sort(np.random.default_rng(seed).choice(len(entries), count, replace=False)).tolist()
-    index = {entry["sample_token"]: k for k, entry in enumerate(entries)}
-    unknown = [token for token in tokens if token not in index]
-    if unknown:
-        meta = cache["metainfo"]
-        raise MapLLaVAError(
-            f"split {meta['split']} of {meta['version']} has no sample {', '.join(unknown[:3])} in this cache"
-        )
-    return [index[token] for token in dict.fromkeys(tokens)]
-
-
-def _sample_picture(info: Mapping[str, Any], spec: MapSpec, where: str) -> np.ndarray:
-    lines = MapLines(
-        [line.points for line in info["polylines"]],
-        np.array([line.label for line in info["polylines"]], dtype=np.int64),
-    )
-    meta = {**info, "map_spec": spec.to_config(), "ori_cam2img": info["cam2img"]}
-    return draw_sample(meta, camera_views(meta), lines, None, score=where)
-
-
-def _draw_map(path: Path, cache: Mapping[str, Any], spec: MapSpec, location: str, chosen: list[int]) -> Path:
+def _draw_map(path: Path, cache: Mapping[str, Any], location: str, chosen: list[int]) -> Path:
     """One map: the ground truth of a cache laid side by side in the world, and its samples."""
     meta, entries = cache["metainfo"], cache["data_list"]
+    spec = spec_of(meta)
     here = [index for index, entry in enumerate(entries) if entry["location"] == location]
     positions = np.array([entries[index]["ego2global"][:2, 3] for index in here], dtype=np.float64)
     lines, labels = _lines_in_world([entries[index] for index in here], positions, spec)
@@ -112,10 +87,8 @@ def _lines_in_world(
     lines, labels = [], []
     for index in first.tolist():
         entry = entries[index]
-        pose = map_pose(spec.frame, entry["lidar2ego"], entry["ego2global"])
-        x, y = pose[:2, 0] / np.hypot(*pose[:2, 0])
-        turn = np.array([[x, y], [-y, x]])  # level, as the ground truth was cut
+        change = to_world(spec.frame, entry["lidar2ego"], entry["ego2global"])
         for line in entry["polylines"]:
-            lines.append(line["points"] @ turn + pose[:2, 3])
+            lines.append(change_lines(line["points"], change))
             labels.append(line["label"])
     return lines, labels

@@ -10,7 +10,7 @@ import numpy as np
 
 from mapllava.apis.album import ShownSample
 from mapllava.errors import MapLLaVAError
-from mapllava.geometry.frame_change import map_pose
+from mapllava.geometry.frame_change import change_lines, to_world
 from mapllava.structures.frames import MapSpec
 from mapllava.visualization import MapLines, draw_sample, render
 from mapllava.visualization.thinning import ScoreCut
@@ -84,39 +84,32 @@ def draw_frame(frame: Frame) -> np.ndarray:
 
 def _worlds(samples: Sequence[ShownSample], cut: Any) -> Iterator[WorldSoFar]:
     """What is known after each sample, of predictions or else of the truth; metres from the first place."""
-    poses = [_pose(sample) for sample in samples]
-    places = np.array([pose[:2, 3] for pose in poses])
+    changes = [_to_world(sample) for sample in samples]
+    places = np.array([change[:2, 2] for change in changes])
     origin = places[0]
     spec = MapSpec.from_config(samples[0].meta["map_spec"])
     margin = float(np.abs(spec.roi.to_list()).max())
     limits = np.stack([places.min(axis=0) - margin, places.max(axis=0) + margin]) - origin
     before = MapLines([], np.zeros(0, dtype=np.int64))
-    for number, (sample, pose) in enumerate(zip(samples, poses, strict=True), start=1):
+    for number, (sample, change) in enumerate(zip(samples, changes, strict=True), start=1):
         lines = next(iter(sample.predictions.values()), sample.truth)
         if lines is None:
             lines = MapLines([], np.zeros(0, dtype=np.int64))
         shown = ScoreCut.of(cut, spec.classes).drawn(lines)[0]
-        turn = _level_turn(pose)
-        placed = [line @ turn + pose[:2, 3] - origin for line in shown.points]
+        placed = [change_lines(line, change) - origin for line in shown.points]
         now = MapLines(placed, np.asarray(shown.labels, dtype=np.int64))
         yield WorldSoFar(before, now, places[:number] - origin, limits)
         before = MapLines([*before.points, *now.points], np.concatenate([before.labels, now.labels]))
 
 
-def _pose(sample: ShownSample) -> np.ndarray:
-    """The map frame's pose in the world, (4, 4) metres."""
+def _to_world(sample: ShownSample) -> np.ndarray:
+    """(3, 3), the map frame to the world, level as ground truth is cut; metres."""
     if sample.meta.get("ego2global") is None:
         raise MapLLaVAError(
             f"sample {sample.token} has no pose in the world: leave --world out, or give poses to the input"
         )
     frame = sample.meta["map_spec"]["frame"]
-    return map_pose(frame, sample.meta["lidar2ego"], sample.meta["ego2global"])
-
-
-def _level_turn(pose: np.ndarray) -> np.ndarray:
-    """(2, 2) for row vectors: the heading alone, as ground truth is cut."""
-    x, y = pose[:2, 0] / np.hypot(*pose[:2, 0])
-    return np.array([[x, y], [-y, x]])
+    return to_world(frame, sample.meta["lidar2ego"], sample.meta["ego2global"])
 
 
 def real_fps(timestamps: Sequence[int | None]) -> float:

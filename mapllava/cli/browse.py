@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mapllava.cli.command_line import add_config_options, config_of, say, score
 from mapllava.cli.looking import open_album, warn, warn_of_missing
 from mapllava.errors import MapLLaVAError
+from mapllava.files import safe_name
 from mapllava.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _visits(data: Any, places: list[int], count: int) -> Iterator[Drawn]:
         meta = seen[0].meta
         token, scene = str(meta.get("sample_token", place)), str(meta.get("scene_name", "sample"))
         picture = render(visits_figure(seen, f"{data.split} data, seed {data.seed}"))
-        yield f"{scene}_{token}.png", f"{scene}  {token[:8]}", picture
+        yield f"{safe_name(f'{scene}_{token}')}.png", f"{scene}  {token[:8]}", picture
 
 
 def _of_files(args: argparse.Namespace) -> tuple[int, Iterator[Drawn]]:
@@ -141,12 +142,13 @@ def _samples(album: Album, chosen: list[tuple[str, str, str]]) -> Iterator[Drawn
 
     samples: list[ShownSample] = list(album.samples([token for *_, token in chosen]))
     warn_of_missing(samples)
+    taken: set[str] = set()
     for (rank, words, token), sample in zip(chosen, samples, strict=True):
         scene = str(sample.meta.get("scene_name") or "")
         picture = draw_frame(Frame(sample, album.cut, words))
         caption = "  ".join(part for part in (rank.replace("_", " "), scene, token[:8]) if part)
         name = "_".join(part for part in (rank, scene, token) if part)
-        yield f"{name}.png".replace("/", "_"), caption, picture
+        yield f"{safe_name(name, taken)}.png", caption, picture
 
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def open_album(
 
 
 def warn_of_missing(samples: Sequence[ShownSample]) -> None:
-    """Say on stderr which images are not there."""
+    """Say on stderr which images are not there, or are none."""
     from mapllava.apis.album import missing_images
 
     missing, total = missing_images(samples), sum(len(sample.cameras) for sample in samples)
@@ -59,7 +59,12 @@ def warn_of_missing(samples: Sequence[ShownSample]) -> None:
         return
     some = ", ".join(missing[:_NAMED]) + (" and so on" if len(missing) > _NAMED else "")
     if len(missing) == total:
-        warn(f"none of the {total} images is there ({some}); the map is drawn alone: name --dataroot")
+        remedy = (
+            ""
+            if any(camera.there for sample in samples for camera in sample.cameras)
+            else ("; the map is drawn alone: name --dataroot")
+        )
+        warn(f"none of the {total} images is there ({some}){remedy}")
     else:
         warn(f"{len(missing)} of {total} images are missing, their places in the pictures say so: {some}")
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TEXT, SMALL = 17.0, 15.0
 _ROW, _SMALL_ROW, _SWATCH = 29.0, 21.0, 44.0
 _TABLE = 360.0
+_LEAST = 11.0
 
 
 @dataclass
@@ -56,7 +57,11 @@ class Shown:
         if not named:
             return [("ground truth", truth)]
         if not truth or len(named) > 1:
-            return [(name, [*truth, (lines, PREDICTION)]) for name, lines in named]
+            several = len(named) > 1
+            return [
+                (f"{k}: {name}" if several else name, [*truth, (lines, PREDICTION)])
+                for k, (name, lines) in enumerate(named, start=1)
+            ]
         ((name, lines),) = named
         pred = (lines, PREDICTION)
         return [("ground truth", truth), (name, [pred]), (f"{name} over ground truth", [*truth, pred])]
@@ -86,19 +91,21 @@ def class_table(shown: Shown) -> Block:
         from mapllava.visualization.page import fitting, text_width
 
         columns, width = _columns(shown), min(width, _TABLE)
-        shares = [min(text_width(heading, SMALL) + 16, 110.0) for heading, _ in columns]
+        words = [name.replace("_", " ") for name in shown.spec.classes]
+        shares = [text_width(heading, SMALL) + 16 for heading, _ in columns]
         rights = [left + width - sum(shares[k + 1 :]) for k in range(len(columns))]
-        for (heading, _), right, share in zip(columns, rights, shares, strict=True):
-            page.text(fitting(heading, SMALL, share - 12), (right, top + SMALL), SMALL, MUTED, "right")
+        for (heading, _), right in zip(columns, rights, strict=True):
+            page.text(heading, (right, top + SMALL), SMALL, MUTED, "right")
         room = width - sum(shares) - _SWATCH - 8
-        for label, name in enumerate(shown.spec.classes):
+        widest = max(text_width(word, TEXT) for word in words)
+        size = max(_LEAST, TEXT * min(1.0, room / widest))  # names stand whole, if need be in small letters
+        for label in range(len(words)):
             base = top + SMALL + _ROW * (label + 1)
             form, color = class_form(shown.spec.classes, label), class_color(shown.spec.classes, label)
             roles = [TRUTH] * (shown.truth is not None) + [PREDICTION] * bool(shown.predictions)
             for role in roles:
                 _swatch(page, left, base - 5, color, form, role)
-            words = fitting(name.replace("_", " "), TEXT, room)
-            page.text(words, (left + _SWATCH + 10, base), TEXT)
+            page.text(fitting(words[label], size, room), (left + _SWATCH + 10, base), size)
             for (_, values), right in zip(columns, rights, strict=True):
                 page.text(values[label], (right, base), TEXT, INK, "right")
         return top + SMALL + _ROW * len(shown.spec.classes) + 8
@@ -152,10 +159,15 @@ def notes(shown: Shown, meta: Mapping[str, object]) -> Block:
 
 
 def _columns(shown: Shown) -> list[tuple[str, list[str]]]:
-    """Heading and one value per class of each column of the table."""
+    """Heading and one value per class of each column of the table.
+
+    Of several predictions the headings are the numbers of their panels: files' names would leave no room for
+    the classes'.
+    """
     count = len(shown.spec.classes)
     maps = [("truth", shown.truth)] * (shown.truth is not None)
-    maps += [("drawn" if len(shown.predictions) == 1 else name, m) for name, m in shown.predictions.items()]
+    drawn = list(shown.predictions.values())
+    maps += [("drawn" if len(drawn) == 1 else f"{k}:", lines) for k, lines in enumerate(drawn, start=1)]
     columns = []
     for heading, lines in maps:
         if lines is not None:

@@ -64,6 +64,10 @@ def test_an_own_rig_is_shown_without_a_cache(own_rig):
     assert album.tokens_of_scene(None) == ["m1", "m0", "m2"]
     samples = list(album.samples(album.tokens_of_scene("drive")))
     assert [path.rsplit("/", 1)[1] for path in missing_images(samples)] == ["gone.png"]
+    samples[0].cameras[0].path.with_name("gone.png").write_text("no image")
+    found = missing_images(samples)
+    assert len(found) == 1
+    assert found[0].endswith("gone.png (cannot be read)")
     left, right = samples[2].views()
     assert left.image.shape == (90, 160, 3)
     assert right.label == "right, cannot be read: gone.png"

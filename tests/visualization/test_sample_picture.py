@@ -118,9 +118,14 @@ def test_lines_lie_on_photographs_where_they_project_to(parts, role):
 def test_several_predictions_stand_side_by_side(parts):
     meta, views, lines = parts
     truth, prediction = maps(lines)
-    figure = sample_figure(meta, views, truth, {"epoch 1": prediction, "epoch 9": prediction}, width=800)
-    assert len(figure.axes) == 2
-    assert {"epoch 1", "epoch 9"} <= {axis.get_title() for axis in figure.axes}
+    runs = {f"the run of epoch {k}": prediction for k in (1, 5, 9)}
+    figure = sample_figure(meta, views, truth, runs, width=800)
+    assert {axis.get_title() for axis in figure.axes} == {
+        "1: the run of epoch 1",
+        "2: the run of epoch 5",
+        "3: the run of epoch 9",
+    }
+    assert "ped crossing" in [text.get_text() for text in texts(figure)]  # not cut for want of room
     assert_nothing_overlaps(figure)
 
 

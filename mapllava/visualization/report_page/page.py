@@ -30,10 +30,12 @@ from mapllava.visualization.style import (
     GRID,
     INK,
     MUTED,
+    PAGE,
     PALETTE,
     PAPER,
     PREDICTION,
     TRUTH,
+    UNSURE,
     class_color,
     class_form,
     pale,
@@ -42,6 +44,8 @@ from mapllava.visualization.style import (
 LETTERS = ("A", "B")
 _PIXELS = 4 / 3
 """CSS pixels of a point."""
+_LIGHT = f":root {{ --page: {PAGE}; --paper: {PAPER}; --ink: {INK}; --muted: {MUTED}; --rule: {UNSURE}; }}"
+"""The page's light colours, those of every picture; the style sheet has the dark ones."""
 SHOWN_SCENES = 400
 """Scenes in the table; the chart has them all."""
 
@@ -127,7 +131,7 @@ def render(page: Page, chunks: Sequence[str]) -> str:
     )
     # A file of its own is given as it is; everything else is escaped
     return environment.from_string(_asset("template.html")).render(
-        css=_asset("style.css"),
+        css=f"{_LIGHT}\n{_asset('style.css')}",
         script=script,
         plotly=pack(plotly.encode()),
         hashes=[_hash(f"\n{script}\n"), _hash(plotly)],
