@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from mapllava.sources.folder.rig_file import RigFile
     from mapllava.structures.frames import MapSpec
+    from mapllava.structures.rig import RigSample
 
 EPILOG = """\
 A rig is refused for what no car has: poses that are no rotations, mirrored, transposed, inverted, the
 identity, in millimetres, under the ground, in other axes; intrinsics of another image size; swapped cameras.
-What may be meant is a warning. Predict refuses the same rigs. docs/en/own_cameras.md has the table of faults.
+What may be meant is a warning. Where a folder has images, its moments and the first one's images are
+looked at as predict does, which refuses the same.
 
 examples:
   %(prog)s drive
@@ -57,19 +59,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, say and draw; 1 if a check fails."""
+    from mapllava.errors import MapLLaVAError
     from mapllava.geometry.rig_checks import check_rig
     from mapllava.sources.folder.rig_file import read_rig_file
     from mapllava.structures.frames import ROI, MapSpec
 
+    if args.points is not None and args.out is None:
+        raise MapLLaVAError("--points is drawn over the images: say where to, --out DIR")
+    if args.points_frame is not None and args.points is None:
+        raise MapLLaVAError("--points-frame says what the cloud counts from: name it, --points FILE")
     map_spec = MapSpec(roi=ROI.parse(args.roi))
     file = read_rig_file(args.rig)
     rig = file.rig
     found = check_rig(rig, map_spec)
     say(f"{file.path}: {len(rig.cameras)} cameras, {', '.join(camera.name for camera in rig.cameras)}")
     rigid = not any(finding.name in ("transposed", "not a rotation", "left-handed") for finding in found)
+    right = not any(finding.status == FAIL for finding in found)
+    sample, missed = _first_moment(args.rig, check=right)
+    if right and missed is not None:
+        found.append(missed)
     show(found)
     if args.out is not None and rigid:
-        for path in _draw(args, file, map_spec):
+        for path in _draw(args, file, map_spec, sample, missed):
             say(path)
     failures = sum(finding.status == FAIL for finding in found)
     warnings = sum(finding.status == WARN for finding in found)
@@ -85,19 +96,39 @@ def show(found: Iterable[Finding]) -> None:
             say(f"        {finding.remedy}")
 
 
-def _draw(args: argparse.Namespace, file: RigFile, map_spec: MapSpec) -> Iterable[Path]:
-    """The rig from above, and the first moment's images where the folder has them."""
+def _first_moment(path: Path, check: bool) -> tuple[RigSample | None, Finding | None]:
+    """What ``predict`` would be given first, its images read; or why it would refuse the folder."""
     from mapllava.datasets.rig_images import prepare_images
     from mapllava.errors import MapLLaVAError
     from mapllava.sources.folder import open_input
+    from mapllava.sources.folder.folder_input import NoMomentsError
+
+    try:
+        return prepare_images(next(iter(open_input(path, check=check))), decode_all=True), None
+    except NoMomentsError as error:
+        return None, Finding("no images", WARN, str(error), "the numbers alone were looked at")
+    except MapLLaVAError as error:
+        return None, Finding("images", FAIL, str(error), "predict refuses it likewise")
+
+
+def _draw(
+    args: argparse.Namespace,
+    file: RigFile,
+    map_spec: MapSpec,
+    sample: RigSample | None,
+    missed: Finding | None,
+) -> Iterable[Path]:
+    """The rig from above, and the first moment's images where the folder has them."""
+    from mapllava.errors import MapLLaVAError
     from mapllava.visualization import write_picture
     from mapllava.visualization.rig_pictures import ground_figure, rig_figure
 
     yield write_picture(args.out / "rig.png", rig_figure(file.rig, map_spec))
-    try:
-        sample = prepare_images(next(iter(open_input(args.rig, check=False))), decode_all=True)
-    except MapLLaVAError as error:
-        say(f"no images are drawn: {error}")
+    if sample is None:
+        why = missed.reason if missed is not None else ""
+        if args.points is not None:
+            raise MapLLaVAError(f"--points is laid over images, and there are none: {why}")
+        say(f"no images are drawn: {why}")
         return
     images = [image for image in sample.images if not isinstance(image, Path)]
     yield write_picture(args.out / "ground.png", ground_figure(sample.rig, images))

@@ -16,15 +16,15 @@ from mapllava.finding import FAIL, OK, WARN, Finding
 from mapllava.geometry import rig_names
 from mapllava.geometry.lens import folded_share
 from mapllava.geometry.rig_faults import (
-    FAR,
     HEIGHTS,
-    explanation,
+    explanations,
     is_plausible,
     is_rigid,
     is_upright,
     sees_ground,
     standing,
 )
+from mapllava.geometry.rig_places import check_distances, check_reach
 from mapllava.geometry.rig_view import coverage, field_of_view, look_direction, roi_ground
 from mapllava.geometry.rigid import ROTATION_TOLERANCE, rotation_error
 from mapllava.structures.frames import MapSpec
@@ -51,7 +51,7 @@ def check_rig(rig: Rig, map_spec: MapSpec | None = None) -> list[Finding]:
     wrong = _whole_matrices(rig) or _poses(replace(rig, cameras=tuple(map(_seen_through, rig.cameras))))
     found += wrong
     if not _fails(wrong):
-        found += _among_cameras(rig)
+        found += [*check_reach(rig), *_among_cameras(rig)]
     if not _fails(found):
         found.append(_roi(rig, map_spec or MapSpec()))
     return found
@@ -138,16 +138,19 @@ def _poses(rig: Rig) -> list[Finding]:
                 "write the calibrated pose; a placeholder was left in its place",
             )
         ]
-    units = _units(rig)
+    units = check_distances(rig)
     if units:
         return units
     bad = [camera for camera in rig.cameras if not is_plausible(camera)]
     if not bad:
         return []
-    mistake = None if all(map(_only_tilted, bad)) else explanation(bad)
-    if mistake is not None:
-        reason = f"{_some(bad, standing)}: no car carries cameras so; it fits that {mistake.what}"
-        return [Finding(mistake.name, FAIL, reason, mistake.remedy)]
+    mistakes = [] if all(map(_only_tilted, bad)) else explanations(bad)
+    if mistakes:
+        first, *others = mistakes
+        reason = f"{_some(bad, standing)}: no car carries cameras so; it fits that {first.what}"
+        reason += "".join(f", or that {other.what}" for other in others)
+        remedy = first.remedy + "".join(f"; or, if it is the other: {other.remedy}" for other in others)
+        return [Finding(first.name, FAIL, reason, remedy)]
     raised = _origin(rig)
     if raised:
         return raised
@@ -177,24 +180,6 @@ def _pose(camera: RigCamera) -> Iterable[Finding]:
         yield Finding(
             "rolled", WARN, reason, "leave it if the camera is mounted so; else check the pose's axes"
         )
-
-
-def _units(rig: Rig) -> list[Finding]:
-    """Places that are metres only after a division."""
-    places = {camera.name: np.linalg.norm(camera.cam2ego[:3, 3]) for camera in rig.cameras}
-    far = {name: distance for name, distance in places.items() if distance > FAR}
-    if not far:
-        return []
-    x, y, z = next(camera.cam2ego[:3, 3] for camera in rig.cameras if camera.name in far)
-    reason = (
-        f"{', '.join(far)}: the first is at ({x:.0f}, {y:.0f}, {z:.0f}), {max(far.values()):.0f} m from "
-        "the car's origin"
-    )
-    if max(far.values()) < 1000:
-        reason += ": these are centimetres"
-        return [Finding("centimetres", FAIL, reason, "write metres: divide every translation by 100")]
-    reason += ": these are millimetres"
-    return [Finding("millimetres", FAIL, reason, "write metres: divide every translation by 1000")]
 
 
 def _origin(rig: Rig) -> list[Finding]:
@@ -230,9 +215,14 @@ def check_intrinsics(camera: RigCamera) -> list[Finding]:
     centre = f"principal point ({k[0, 2]:.0f}, {k[1, 2]:.0f}) in an image of {width} x {height}"
     scale = float(ratio.mean())
     if abs(ratio[0] - ratio[1]) < 0.25 and not 0.7 < scale < 1.4:
+        about = f"about {round(4 * scale) / 4:g}"
         of = f"of about {scale * width:.0f} x {scale * height:.0f}"
-        reason = f"{name}: {centre}: these intrinsics belong to an image {of}, {scale:.2g} times the size"
-        remedy = f"divide fx, fy, cx and cy by {scale:.2g}, or state the size of the image as it is stored"
+        reason = f"{name}: {centre}: these intrinsics belong to an image {of}, "
+        reason += f"{about} times the size"
+        remedy = (
+            f"divide fx, fy, cx and cy by the exact ratio of the two image sizes ({about}), or state the "
+            "size of the image as it is stored"
+        )
         return [Finding("scaled intrinsics", FAIL, reason, remedy)]
     found = []
     if not ((ratio > 0.1) & (ratio < 1.9)).all():
@@ -330,5 +320,5 @@ def _names(cameras: Sequence[RigCamera]) -> str:
 
 
 def _some(cameras: Sequence[RigCamera], told: Callable[[RigCamera], str], most: int = 2) -> str:
-    rest = f" and {len(cameras) - most} more" if len(cameras) > most else ""
+    rest = f"; likewise {_names(cameras[most:])}" if len(cameras) > most else ""
     return "; ".join(told(camera) for camera in cameras[:most]) + rest

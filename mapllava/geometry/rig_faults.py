@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mapllava.geometry.rig_names import named_direction
 from mapllava.geometry.rig_view import CAMERA_AXES, look_direction
 from mapllava.geometry.rigid import (
     ROTATION_TOLERANCE,
@@ -134,17 +135,30 @@ def is_plausible(camera: RigCamera) -> bool:
     return near and is_upright(camera.cam2ego) and sees_ground(camera)
 
 
-def explanation(cameras: Sequence[RigCamera]) -> Mistake | None:
-    """The mistake that, undone, makes every one of these cameras plausible; None if none does.
+def explanations(cameras: Sequence[RigCamera]) -> list[Mistake]:
+    """The mistakes of which each, undone, makes every one of these cameras plausible; the likeliest first.
+
+    That is the one after which cameras look to, and stand on, the side that their names say.
 
     Args:
         cameras: Those that are not plausible as they are; rigid.
     """
+    found = []
     for mistake in MISTAKES:
         undone = [replace(camera, cam2ego=mistake.undo(camera.cam2ego)) for camera in cameras]
         if undone and all(map(is_plausible, undone)):
-            return mistake
-    return None
+            found.append((sum(map(_astray, undone)), mistake))
+    return [mistake for _, mistake in sorted(found, key=lambda pair: pair[0])]
+
+
+def _astray(camera: RigCamera) -> float:
+    """How far a camera is from where its name says: quarter turns, and metres to the wrong side."""
+    promised = named_direction(camera.name)
+    if promised is None:
+        return 0.0
+    turned = abs((look_direction(camera.cam2ego)[0] - promised + 180) % 360 - 180)
+    y, side = float(camera.cam2ego[1, 3]), float(np.sign(np.round(np.sin(np.radians(promised)), 6)))
+    return turned / 90 + (max(0.0, -side * y) if side else abs(y))
 
 
 def standing(camera: RigCamera) -> str:

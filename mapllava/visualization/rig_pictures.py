@@ -80,6 +80,10 @@ def rig_figure(rig: Rig, map_spec: MapSpec) -> Figure:
             for shade, text in zip(_SHADES, words, strict=True)
         ]
         figure.legend(handles=boxes, loc="upper left", bbox_to_anchor=(0.66, 0.92), title="ground seen by")
+        figure.text(
+            0.08, 0.015, f"Wedges show directions and angles; cameras see beyond the {_WEDGE:.0f} m drawn.",
+            fontsize=9, color=INK,
+        )  # fmt: skip
         figure.text(0.665, 0.75, _table(rig), va="top", fontsize=8.5, color=INK, linespacing=1.5)
     return figure
 
@@ -101,7 +105,8 @@ def ground_figure(rig: Rig, images: Sequence[np.ndarray], points: np.ndarray | N
     tallest = max(image.shape[0] / image.shape[1] for image in images)
     with one_style():
         figure = Figure(figsize=(5.4 * columns, (5.4 * tallest + 0.42) * rows), dpi=110)
-        for place, (camera, image) in enumerate(zip(rig.cameras, images, strict=True)):
+        pairs = sorted(zip(rig.cameras, images, strict=True), key=lambda pair: _left_to_right(pair[0]))
+        for place, (camera, image) in enumerate(pairs):
             ax = figure.add_subplot(rows, columns, place + 1)
             _photograph(ax, camera, image)
             if points is None:
@@ -146,6 +151,12 @@ def _table(rig: Rig) -> str:
             f"  sees {across:.0f}° x {up:.0f}°, {camera.size[0]} x {camera.size[1]} pixels"
         )
     return "\n".join(told)
+
+
+def _left_to_right(camera: RigCamera) -> tuple[bool, float]:
+    """Cameras that look ahead from the left to the right, then those that look back."""
+    yaw = np.radians(look_direction(camera.cam2ego)[0])
+    return bool(np.cos(yaw) < -0.02), -float(np.sin(yaw))
 
 
 def _photograph(ax: Any, camera: RigCamera, image: np.ndarray) -> None:

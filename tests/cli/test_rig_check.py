@@ -47,6 +47,60 @@ def test_a_rig_that_cannot_be_read_ends_with_2(tmp_path, capsys):
     assert "rig.json' is missing" in capsys.readouterr().err
 
 
+def missing(folder):
+    (folder / "back.png").unlink()
+
+
+def of_another_size(folder):
+    cv2.imwrite(str(folder / "back.png"), np.zeros((90, 160, 3), np.uint8))
+
+
+def exchanged(folder):
+    rig = good_rig()
+    rig["cameras"][0]["image"], rig["cameras"][3]["image"] = "back.png", "front.png"
+    write_rig(folder, rig)
+
+
+def with_a_bad_timestamp(folder):
+    (folder / "pose.json").write_text('{"timestamp": "noon"}')
+
+
+def without_its_heading(folder):
+    write_rig(folder, good_rig() | {"origin": {"latitude": 1.3, "longitude": 103.8}})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (missing, "no file for back"),
+        (of_another_size, "160 x 90 pixels and the rig says 320 x 180"),
+        (exchanged, "bears the name of back"),
+        (with_a_bad_timestamp, "timestamp"),
+        (without_its_heading, "write origin.heading"),
+    ],
+)
+def test_what_predict_refuses_fails(tmp_path, capsys, spoil, said):
+    write_images(write_rig(tmp_path, good_rig()), good_rig())
+    spoil(tmp_path)
+    assert run_command("rig check", [str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert "fail  images: " in told
+    assert said in told
+    assert ("pose.json'," in told) is (tmp_path / "pose.json").is_file()
+
+
+def test_a_rig_alone_is_looked_at_alone(tmp_path, capsys):
+    assert run_command("rig check", [str(write_rig(tmp_path, good_rig()))]) == 0
+    assert "the numbers alone were looked at" in capsys.readouterr().out
+
+
+def test_points_need_a_place_for_their_picture(folder, capsys):
+    assert run_command("rig check", [str(folder), "--points", "sweep.npy"]) == 2
+    assert "--out DIR" in capsys.readouterr().err
+    assert run_command("rig check", [str(folder), "--points-frame", "lidar"]) == 2
+    assert "--points FILE" in capsys.readouterr().err
+
+
 def test_export_then_check(city, tmp_path, capsys):
     out = tmp_path / "example"
     words = [str(city), "--scene", "scene-0061", "--cameras", "CAM_FRONT", "CAM_BACK", "--out", str(out)]

@@ -62,6 +62,30 @@ def turned(axes):
     return poses(lambda pose: rigid(np.array(axes, float), (0, 0, 0)) @ pose)
 
 
+def moved(number, axis, value):
+    def spoil(rig):
+        pose = np.array(rig["cameras"][number]["camera_to_vehicle"])
+        if axis == "translation":
+            pose[:3, 3] *= value
+        else:
+            pose[axis, 3] = value
+        rig["cameras"][number]["camera_to_vehicle"] = pose.tolist()
+
+    return spoil
+
+
+LEVEL = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
+
+
+def lidar(height=1.84, turn=LEVEL):
+    return lambda rig: rig.update(lidar_to_vehicle=rigid(turn, (0.94, 0, height)).tolist())
+
+
+def one_transposed(rig):
+    pose = np.array(rig["cameras"][4]["camera_to_vehicle"])
+    rig["cameras"][4]["camera_to_vehicle"] = rigid(pose[:3, :3].T, pose[:3, 3]).tolist()
+
+
 def yawed(degrees):
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return turned([[c, -s, 0], [s, c, 0], [0, 0, 1]])
@@ -134,6 +158,12 @@ FAULTS = {
     "inverted": (direction_swapped, "inverted", FAIL, "direction of the pose is swapped"),
     "one inverted": (one_direction_swapped, "inverted", FAIL, "back_left at"),
     "millimetres": (scaled(1000), "millimetres", FAIL, "these are millimetres"),
+    "one in mm": (moved(3, "translation", 1000), "far from the car", FAIL, "translation of back alone"),
+    "a typo": (moved(0, 0, 170.0), "far from the car", FAIL, "front is at (170.00"),
+    "far ahead": (moved(0, 0, 17.0), "far from the car", WARN, "front is at (17.00"),
+    "LiDAR in millimetres": (lidar(height=1840.0), "LiDAR", FAIL, "no car carries one there"),
+    "LiDAR upside down": (lidar(turn=np.diag([1.0, -1, -1])), "LiDAR", WARN, "virtual LiDAR"),
+    "one transposed": (one_transposed, "transposed", FAIL, "or that the direction of the pose is swapped"),
     "centimetres": (scaled(100), "centimetres", FAIL, "divide every translation by 100"),
     "identity": (of(3, camera_to_vehicle=np.eye(4).tolist()), "identity pose", FAIL, "back: the pose"),
     "body axes": (with_rotation(lambda r: r @ BODY_AXES), "camera axes", FAIL, "x forward, y left, z up"),
@@ -147,7 +177,7 @@ FAULTS = {
     "one under the ground": (high(-0.4), "under the ground", FAIL, "front_right"),
     "in the sky": (high(9.0), "height", WARN, "9.00 m above"),
     "looks at the sky": (looking_away, "looks at the sky", FAIL, "above the horizon"),
-    "doubled intrinsics": (intrinsics(2), "scaled intrinsics", FAIL, "times the size"),
+    "doubled intrinsics": (intrinsics(2), "scaled intrinsics", FAIL, "about 2 times the size"),
     "halved intrinsics": (intrinsics(0.5), "scaled intrinsics", FAIL, "times the size"),
     "focal length in mm": (intrinsics(0.02, ("fx", "fy")), "field of view", FAIL, "field of view of"),
     "doubled focal length": (intrinsics(2, ("fx", "fy")), "gaps", WARN, "of the horizon is in none"),

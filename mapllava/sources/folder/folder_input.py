@@ -314,8 +314,7 @@ def _refuse_data_sets(folder: Path) -> None:
     if any(folder.glob("city_SE3_egovehicle.feather")) or any(folder.glob("calibration/*.feather")):
         raise MapLLaVAError(
             f"'{folder}' is a log of Argoverse 2, which is not read yet: write its calibration into a "
-            f"{RIG_FILE} "
-            "beside the images, see docs/en/own_cameras.md"
+            f"{RIG_FILE} beside the images, after the example that 'mapllava rig export' writes"
         )
 
 

@@ -114,8 +114,8 @@ def read_rig_file(path: str | Path) -> RigFile:
     path = path / RIG_FILE if path.is_dir() else path
     if not path.is_file():
         raise MapLLaVAError(
-            f"'{path}' is missing: write the cameras into it, see docs/en/own_cameras.md, or take an example "
-            "from a nuScenes data set (the demo's city too): mapllava rig export"
+            f"'{path}' is missing: write the cameras into it, after the example that 'mapllava rig export' "
+            "writes from a nuScenes data set (the demo's city too)"
         )
     body = check_against_schema(read_json_object(path, "rig file"), path)
     vehicle2ego = rigid(AXES[body.get("vehicle_axes", "forward-left-up")], (0, 0, 0))

@@ -33,7 +33,7 @@ def check_against_schema(value: Any, path: Path, part: str = "") -> Any:
     """
     from jsonschema.exceptions import best_match
 
-    error = best_match(_validator(part).iter_errors(value), key=lambda error: -len(error.absolute_path))
+    error = best_match(_validator(part).iter_errors(value), key=_telling)
     if error is not None:
         where = _where(value, error.absolute_path)
         raise MapLLaVAError(f"'{path}'{where}: {_said(error)}")
@@ -46,6 +46,11 @@ def check_against_schema(value: Any, path: Path, part: str = "") -> Any:
                 f"{where}: a number of {len(str(int(number)))} digits is none of a car's; check it"
             )
     return _whole(value)
+
+
+def _telling(error: Any) -> tuple[int, bool]:
+    """Near the root first; there, an unknown key (``widht``) tells more than the one missing for it."""
+    return -len(error.absolute_path), error.validator == "additionalProperties"
 
 
 @cache

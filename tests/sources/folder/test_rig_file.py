@@ -200,6 +200,11 @@ def without(*keys):
 
 BROKEN = {
     "unknown key": (change(hight=3), ["cameras[2] (front_left)", "'hight'", "did you mean height"]),
+    "misspelt width": (
+        lambda rig: rig["cameras"][2].update(widht=rig["cameras"][2].pop("width")),
+        ["'widht'", "did you mean width"],
+    ),
+    "a huge width": (change(width=10**400), ["cameras[2] (front_left).width"]),
     "no pose": (without("camera_to_vehicle"), ["front_left", "none is given", "its direction named"]),
     "two poses": (
         change(vehicle_to_camera=np.eye(4).tolist()),
