@@ -15,6 +15,7 @@ def best_and_worst_samples(album: Album, num_best: int, num_worst: int) -> list[
     """Rank the samples of an album's first results file.
 
     By :func:`~mapllava.evaluation.functional.sample_scores`, with the cuts at which lines are drawn.
+    A sample that the file lacks is not ranked.
 
     Args:
         album: With results and a cache.
@@ -35,9 +36,10 @@ def best_and_worst_samples(album: Album, num_best: int, num_worst: int) -> list[
     evaluation = evaluate_maps(pair_with_cache(results, album.cache))
     cuts = ScoreCut.of(album.first_cut, album.spec.classes)
     scores = sample_scores(evaluation.matches, cuts.scores.tolist())
+    tokens = [sample["sample_token"] for sample in evaluation.maps.predictions]
+    scores = scores.of_predicted([token in results.results for token in tokens])
     if np.isnan(scores.score).all():
         raise MapLLaVAError(f"{results.name}: no sample has a line or a prediction, so none is best or worst")
-    tokens = [sample["sample_token"] for sample in evaluation.maps.predictions]
     of = f" of {name}" if len(album.results) > 1 else ""
     chosen = []
     best, worst = best_and_worst(scores, num_best, num_worst)

@@ -34,7 +34,7 @@ examples:
   %(prog)s --results run.results.json --cache CACHE --best 5 --worst 5 --out looked
   %(prog)s --results first.json second.json --cache CACHE --num 8 --out looked
 """
-_THUMB = 420
+_THUMB = 760
 _SHEET = "contact_sheet.png"
 Drawn = tuple[str, str, "np.ndarray"]
 """File name, caption and picture."""
@@ -130,6 +130,10 @@ def _of_files(args: argparse.Namespace) -> tuple[int, Iterator[Drawn]]:
     if args.best is not None or args.worst is not None:
         from mapllava.apis.ranking import best_and_worst_samples
 
+        first = next(iter(album.results.values()))
+        absent = sum(token not in first.results for token in album.tokens)
+        if absent:
+            warn(f"{absent} of {len(album.tokens)} samples have no prediction in {first.name}: not ranked")
         chosen = best_and_worst_samples(album, args.best or 0, args.worst or 0)
     else:
         num = 8 if args.num is None else args.num

@@ -97,6 +97,7 @@ def with_truth(args: argparse.Namespace, shown: bool) -> Any:
             cuts, chosen_by = choose_cuts(results, done, row)
             parts = break_down(done, entries, cuts)
         rated = sample_scores(done.matches, cuts.tolist(), maps.protocol.thresholds[row])
+        rated = rated.of_predicted([m["sample_token"] in results.results for m in maps.predictions])
         runs.append(Run(str(path), results, cuts, chosen_by, done, parts, rated))
         scored.append(done)
     maps = scored[0].maps

@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> None:
     with progress_bar("frames", len(samples), sys.stderr.isatty()) as advance:
         count = write_video(paths, _counted(in_order(draw_frame, frames, workers), advance), fps)
     for path in paths:
-        say(f"{path}  {count} frames, {fps:g} a second, {path.stat().st_size / 1e6:.1f} MB")
+        frames_made = "1 frame" if count == 1 else f"{count} frames"
+        say(f"{path}  {frames_made}, {fps:g} a second, {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _counted(pictures: Iterable[np.ndarray], advance: Callable[[int], None]) -> Iterator[np.ndarray]:

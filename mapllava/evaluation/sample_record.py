@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mapllava.errors import MapLLaVAError
-from mapllava.structures.rig import Distortion, Rig, RigCamera, RigSample
+from mapllava.structures.rig import Distortion, RigCamera, RigSample
 
 _TEXTS = ("scene", "location")
 _POSES = ("lidar2ego", "ego2global")
@@ -81,22 +80,6 @@ class SampleRecord:
         images = tuple(Path(image) if isinstance(image, (str, Path)) else None for image in sample.images)
         place = (lidar2ego, sample.ego2global, sample.crs, sample.location)
         return cls(sample.scene, sample.timestamp, *place, sample.rig.cameras, images)
-
-    def rig_sample(self, token: str) -> RigSample:
-        """What the rig saw, with images as paths.
-
-        Raises:
-            MapLLaVAError: If the record holds no images, or one is no file.
-        """
-        paths = tuple(path for path in self.images if path is not None)
-        if not self.cameras or len(paths) < len(self.cameras):
-            raise MapLLaVAError(
-                f"sample {token}: its results file names no image files of it (a video's frames are none): "
-                "give the input that was predicted"
-            )
-        rig = Rig(self.cameras, self.lidar2ego)
-        where = (self.ego2global, self.crs, self.location)
-        return RigSample(token, rig, paths, self.scene, self.timestamp, *where)
 
 
 def display_to_json(display: Display) -> dict[str, Any]:

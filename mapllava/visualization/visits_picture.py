@@ -144,7 +144,7 @@ def contact_sheet(pictures: Sequence[tuple[str, np.ndarray]], columns: int = 4, 
     if not pictures:
         raise ValueError("no pictures for a contact sheet")
     with one_style():
-        columns = min(columns, len(pictures))
+        columns = min(columns if len(pictures) > columns else 2, len(pictures))  # few are shown larger
         cell = (_WIDTH - 2 * _MARGIN - 16 * (columns - 1)) / columns
         tall = max(cell * image.shape[0] / image.shape[1] for _, image in pictures) + 34
         rows = -(-len(pictures) // columns)

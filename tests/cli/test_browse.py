@@ -1,4 +1,6 @@
+import json
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -41,6 +43,15 @@ def test_best_and_worst_and_several_files(results, city, city_cache, tmp_path, c
     assert printed[1].startswith("worst_01_scene-")
     assert printed[1].endswith(f"_{first}.png")
     assert printed[2] == "contact_sheet.png"
+
+    part = json.loads(Path(results[1]).read_text())
+    del part["results"][first]  # is not drawn badly: it is not there
+    (tmp_path / "part.json").write_text(json.dumps(part))
+    words = ["--results", tmp_path / "part.json", "--cache", cache, "--worst", "9", *root]
+    assert browse([*map(str, words), "--out", str(tmp_path / "absent")]) == 0
+    said = capsys.readouterr()
+    assert first not in said.out
+    assert "1 of 8 samples have no prediction in results file" in said.err
 
     words = ["--results", *results, "--cache", cache, "--tokens", first, *root]
     assert browse([*words, "--out", str(tmp_path / "side")]) == 0

@@ -55,12 +55,20 @@ def test_two_files_get_eval_s_verdict(files, city_cache, tmp_path, capsys):
     assert run("report", *files, "--cache", city_cache["val"], "--out", page) == 0
     assert run("eval", *files, "--cache", city_cache["val"], "--json", score) == 0
     assert json.loads(score.read_text())["verdict"] in page.read_text()
+    assert "There are 2 scenes only" in page.read_text()
 
 
 def test_without_a_cache_it_shows_predictions_alone(files, tmp_path):
     page = tmp_path / "report.html"
     assert run("report", files[0], "--out", page) == 0
-    assert "no truth to compare with" in page.read_text()
+    text = " ".join(page.read_text().split())
+    assert "no truth to compare with" in text
+    assert "forward is up. Classes differ" in text
+    assert "its class, score and length.</p>" in text
+    assert "count in the score" not in text
+    body = json.loads(files[0].read_text())["results"].values()
+    drawn = sum(score >= 0.3 for entry in body for score in entry["scores"])
+    assert f"<span>{drawn}</span> lines are drawn in {len(body)} samples" in text
 
 
 def test_without_a_cache_samples_of_either_file_are_shown_and_counted(files, tmp_path):

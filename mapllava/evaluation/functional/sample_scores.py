@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,14 @@ class SampleScores:
     def name(self) -> str:
         """What the number is, in words."""
         return SAMPLE_SCORE.format(threshold=self.threshold)
+
+    def of_predicted(self, predicted: Sequence[bool]) -> SampleScores:
+        """The same without a score where a results file says nothing of a sample, which is no bad drawing.
+
+        Args:
+            predicted: (N,) whether the file has the sample.
+        """
+        return replace(self, score=np.where(np.asarray(predicted, dtype=bool), self.score, np.nan))
 
 
 def sample_scores(matches: Matches, cuts: Sequence[float], threshold: float = 1.0) -> SampleScores:

@@ -46,6 +46,8 @@ _PIXELS = 4 / 3
 """CSS pixels of a point."""
 _LIGHT = f":root {{ --page: {PAGE}; --paper: {PAPER}; --ink: {INK}; --muted: {MUTED}; --rule: {UNSURE}; }}"
 """The page's light colours, those of every picture; the style sheet has the dark ones."""
+FEW_SCENES = 10
+"""With fewer the page warns of its intervals."""
 SHOWN_SCENES = 400
 """Scenes in the table; the chart has them all."""
 
@@ -220,6 +222,7 @@ def _words(page: Page) -> dict[str, Any]:
             for entry in run.results.results.values()
         ),
         "num_samples": len(page.samples),
+        "few_scenes": FEW_SCENES,
         "region": page.spec.roi.describe(page.spec.frame),
         "frame": page.spec.frame,
     }
@@ -238,6 +241,10 @@ def _run_words(page: Page, letter: str, run: Run) -> dict[str, Any]:
         "chosen_by": run.chosen_by,
         "cuts": tables.cut_text(run, page.spec.classes),
         "num_lines": sum(len(entry["labels"]) for entry in run.results.results.values()),
+        "num_drawn": sum(
+            int((np.asarray(entry["scores"]) >= run.min_scores[np.asarray(entry["labels"], dtype=int)]).sum())
+            for entry in run.results.results.values()
+        ),
         "num_samples": len(run.results.results),
         "score": None,
     }
