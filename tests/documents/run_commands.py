@@ -104,7 +104,7 @@ SKIPPED: list[tuple[str, str]] = [
     (r"tests/faults/bad_inputs", "tests/faults/test_bad_inputs.py runs it"),
     (r"^bash tools/slurm_train.sh", "needs Slurm; tests/tools/test_launchers.py has a stand-in for srun"),
     (r"--device cuda --peak-tflops", "needs a GPU"),
-    (r"^mapllava (analyze|city|test|cache create)$", "named in a sentence; commands beside it have the rest"),
+    (r"^mapllava (analyze|city|eval|test|cache create)$", "named in a sentence; commands beside it have the rest"),
     (r"--print-completion", "writes into the home folder; tests/cli/test_completion.py has it"),
 ]
 # What was seen to run; a command of another kind wants a decision first.
@@ -113,7 +113,7 @@ RUNS = (
     r"mapllava (--help|COMMAND --help|analyze|browse|city|configs (copy|list|show)|diagnose|doctor|eval|plan|"
     r"predict|report|rig (check|export)|test|train|video|"
     r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|geojson|results|to-hf))|"
-    r"python (examples/predict|docs/draw_architecture)\.py|"
+    r"python docs/draw_architecture\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
     r"diagnose|doctor|eval_results|fit_constant_map|gt_cache|plan|print_config|split_audit|test|train)\.py)"
