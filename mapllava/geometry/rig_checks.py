@@ -90,14 +90,14 @@ def _whole_matrices(rig: Rig) -> list[Finding]:
     found = []
     for name, pose in poses:
         turn = pose[:3, :3]
-        if not np.allclose(pose[3], [0, 0, 0, 1]):
+        if not np.array_equal(pose[3], [0, 0, 0, 1]):  # exactly: so does the results file want it
             if np.allclose(pose[:3, 3], 0) and is_rigid(pose.T):
                 reason = (
                     f"{name}: the pose's translation stands in its last row, the last column is 0, 0, 0, 1"
                 )
                 found.append(Finding("transposed", FAIL, reason, "transpose the 4 x 4 matrix"))
             else:
-                row = np.round(pose[3], 4).tolist()
+                row = pose[3].tolist()
                 reason = f"{name}: the last row of the pose is {row}, not 0, 0, 0, 1"
                 found.append(Finding("not a rotation", FAIL, reason, "write [[R, t], [0, 0, 0, 1]]"))
         elif rotation_error(turn) > ROTATION_TOLERANCE:

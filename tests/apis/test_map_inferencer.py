@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,10 +14,12 @@ from trained import rig_sample, same
 
 import mapllava
 from mapllava.apis import MapInferencer
+from mapllava.apis.model_frame import view_of
 from mapllava.apis.read_ahead import read_ahead
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.lidar_frame import frame_of_lidar, virtual_lidar
 from mapllava.registry import INFERENCERS
+from mapllava.structures import MapSpec
 
 
 def of_cameras(sample, places, **changes):
@@ -103,6 +106,13 @@ def test_a_lidar_that_is_mounted_otherwise_does_not_turn_the_roi(turned, height,
     frame, note = frame_of_lidar(lidar2ego)
     assert np.array_equal(frame, lidar2ego if taken else virtual_lidar())
     assert ("counts from a virtual LiDAR" in note) is not taken
+
+
+@pytest.mark.parametrize(("frame", "told"), [("lidar", True), ("ego", False)])
+def test_a_map_in_ego_does_not_count_from_a_lidar(own, frame, told):
+    facts = {"model": None, "map_spec": MapSpec(frame=frame), "cameras": None, "num_cameras": None}
+    view = view_of(replace(own.rig, lidar2ego=virtual_lidar(3.0)), SimpleNamespace(**facts))
+    assert ("virtual LiDAR" in view.note) is told
 
 
 def test_a_crop_that_takes_ground_away_is_told_with_the_camera(predictor, own):

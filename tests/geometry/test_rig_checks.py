@@ -1,6 +1,7 @@
 """A good rig passes; each usual fault, made in it, is named."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -232,3 +233,12 @@ def test_a_fault_is_named_with_its_remedy(tmp_path, fault):
 def test_the_documents_table_has_every_finding(language):
     page = (Path(__file__).parents[2] / "docs" / language / "own_cameras.md").read_text(encoding="utf-8")
     assert not {name for _, name, _, _ in FAULTS.values() if f"| `{name}` |" not in page}
+
+
+def test_a_rig_made_in_memory_has_exact_last_rows(tmp_path):
+    """The results file wants them so; a rig file's are made so when it is read."""
+    rig = read_rig_file(write_rig(tmp_path, good_rig())).rig
+    pose = rig.cameras[0].cam2ego.copy()
+    pose[3, 3] = 0.9999999999
+    with pytest.raises(MapLLaVAError, match=r"last row of the pose is .*0.9999999999"):
+        refuse_rig(replace(rig, cameras=(replace(rig.cameras[0], cam2ego=pose),)))
