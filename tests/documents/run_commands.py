@@ -130,7 +130,7 @@ SLOW = (
 
 def is_quick(command: Command) -> bool:
     """Whether the tests run it."""
-    return re.match(QUICK, command.text) is not None
+    return re.match(QUICK, command.text) is not None and reason_to_skip(command) is None
 
 
 def reason_to_skip(command: Command) -> str | None:
