@@ -13,7 +13,6 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mapllava.engine.runner.run_state import built_loops
 from mapllava.registry import HOOKS
 from mapllava.structures.map_data_sample import MapDataSample
-from mapllava.visualization import picture_of, write_picture
 
 
 @HOOKS.register_module()
@@ -121,6 +120,8 @@ class MapVisualizationHook(Hook):
     def _draw(self, index: int, sample: MapDataSample, images: Any, score: str, least: Any) -> None:
         meta = sample.metainfo
         parts = [f"{index:05d}", meta.get("scene_name"), str(meta.get("sample_token", ""))[:8]]
+        from mapllava.visualization import picture_of, write_picture  # here: it brings in evaluation
+
         picture = picture_of(sample, images, score_thr=least, score=score)
         if self._folder is not None:
             write_picture(self._folder / ("_".join(str(p) for p in parts if p) + ".png"), picture)
