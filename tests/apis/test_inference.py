@@ -1,10 +1,7 @@
 """One file is all that a user needs: build, verify, predict."""
 
-import json
 import os
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -15,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from trained import edited, rig_sample, same, train_tiny
 
 import mapllava
+from mapllava.apis.demo_files import sample_folder
 from mapllava.errors import MapLLaVAError
 from tests.documents.blocks import ROOT, blocks
 
@@ -41,8 +39,10 @@ def test_the_code_of_its_page_predicts(trained, predictor, sample, language, cap
     same(names["lines"], predictor.predict(sample["img_paths"], sample["cam2img"], sample["lidar2cam"]))
     assert len(capsys.readouterr().out.strip().splitlines()) >= len(names["lines"].points)
     own = rig_sample(sample)
-    exec(rigs, names | {"rig": own.rig, "images": own.images, "samples": [own, own]})
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["t0", "t0"]
+    exec(rigs.replace("my_car", str(sample_folder())), names | {"rig": own.rig, "images": own.images})
+    found, display = capsys.readouterr().out.splitlines()
+    assert found.split()[0] == "sample"
+    assert display == str(predictor.meta.get("display"))
     exec(moved.replace("/weights/vicuna-7b-v1.5", str(trained.vicuna))
          .replace("/weights/blip2-opt-2.7b", str(trained.blip2)), names)  # fmt: skip
 
@@ -292,28 +292,6 @@ def test_weights_of_the_hub_are_those_of_the_trained_revision(tmp_path):
     assert model["decoder"]["pretrained"] == "a/b@c0ffee"
     assert model["neck"]["qformer"]["pretrained"] == "a/c@v1"
     assert model["vision_encoder"]["pretrained"] == str(tmp_path)
-
-
-def test_the_example_writes_a_picture_and_the_lines(
-    trained, city_cache, sample, tmp_path, monkeypatch, capsys
-):
-    script = Path(__file__).parents[2] / "examples" / "predict.py"
-    arguments = [str(trained.best), str(city_cache["val"]), "--out-dir", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", ["predict.py", *arguments, "--sample", sample["sample_token"]])
-    with pytest.raises(SystemExit) as status:
-        runpy.run_path(str(script), run_name="__main__")
-    assert status.value.code == 0
-    content = json.loads((tmp_path / f"{sample['sample_token']}.json").read_text())
-    assert len(content["lines"]) == 50
-    assert np.shape(content["lines"][0]["points"]) == (20, 2)
-    assert content["lines"][0]["class"] in ("divider", "ped_crossing", "boundary")
-    assert cv2.imread(str(tmp_path / f"{sample['sample_token']}.png")).shape[1] == 1600
-
-    monkeypatch.setattr(sys, "argv", ["predict.py", *arguments, "--sample", "nobody"])
-    with pytest.raises(SystemExit) as status:
-        runpy.run_path(str(script), run_name="__main__")
-    assert status.value.code == 2
-    assert "has no sample nobody" in capsys.readouterr().err
 
 
 def test_a_quantised_base_stays_out_of_the_file_and_comes_back(city, city_cache, tmp_path):

@@ -52,7 +52,10 @@ def test_the_command_in_a_refusal_works_as_it_stands(tiny, tmp_path):
     argv = shlex.split(str(caught.value).splitlines()[-1])
     assert argv[:3] == ["mapllava", "cache", "create"]
     assert main([*argv[3:], "--quiet"]) == 0
-    assert len(gt_cache.load(path, wanted)["data_list"]) == 3
+    beside = Path(argv[argv.index("--out-dir") + 1]) / path.name
+    assert f"set ann_file to {beside}:" in str(caught.value)
+    assert len(gt_cache.load(beside, wanted)["data_list"]) == 3
+    assert gt_cache.load(path, MapSpec())  # is still there for the others
 
 
 def command_in_refusal(path, **expected):
