@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapllava.config.packaged import own_config, packaged_config
@@ -89,3 +90,18 @@ def config_of(args: argparse.Namespace) -> Config:
 def say(text: object) -> None:
     """Write a line to the standard output."""
     sys.stdout.write(f"{text}\n")
+
+
+def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+    """The options of what scores results files: the files, and how they are compared with the truth."""
+    from mapllava.evaluation.formats import KINDS
+    from mapllava.evaluation.functional import PROTOCOLS
+
+    add = parser.add_argument
+    add("results", nargs="+", type=Path, help="one results file, or two to compare")
+    add("--protocol", default="maptr", help=f"one of {', '.join(PROTOCOLS)} (default: maptr)")
+    add("--thresholds", nargs="+", type=float, metavar="M", help="metres, instead of the protocol's")
+    add("--from", dest="kind", choices=KINDS, help="kind of the files, where the content does not tell")
+    add("--bootstrap", type=int, metavar="N", help="draws, 0 for none (default: 1000)")
+    add("--seed", type=int, default=0, help="seed of the draws (default: 0)")
+    add("--scenes", nargs="+", metavar="S", help="only these scenes: names, or a JSON file with a list")

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 
 from mapllava import gt_cache
-from mapllava.cli.command_line import say
+from mapllava.cli.command_line import add_scoring_options, say
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.formats import KINDS, read_results
-from mapllava.evaluation.functional import PROTOCOLS
+from mapllava.evaluation.formats import read_results
 from mapllava.evaluation.report import comparison_text, comparison_values, evaluation_text, evaluation_values
 from mapllava.evaluation.scoring import (
     MEASURES,
@@ -42,15 +41,9 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
+    add_scoring_options(parser)
     add = parser.add_argument
-    add("results", nargs="+", type=Path, help="one results file, or two to compare")
     add("--cache", required=True, type=Path, help="GT cache of the split that was predicted")
-    add("--protocol", default="maptr", help=f"one of {', '.join(PROTOCOLS)} (default: maptr)")
-    add("--thresholds", nargs="+", type=float, metavar="M", help="metres, instead of the protocol's")
-    add("--from", dest="kind", choices=KINDS, help="kind of the files, where the content does not tell")
-    add("--bootstrap", type=int, metavar="N", help="draws, 0 for none (default: 1000)")
-    add("--seed", type=int, default=0, help="seed of the draws (default: 0)")
-    add("--scenes", nargs="+", metavar="S", help="only these scenes: names, or a JSON file with a list")
     add(
         "--measures",
         nargs="+",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from mapllava import gt_cache
-from mapllava.cli.command_line import say, score
+from mapllava.cli.command_line import add_scoring_options, say, score
 from mapllava.errors import MapLLaVAError
+from mapllava.gt_cache.schema import digest_file
 from mapllava.progress import busy
 from mapllava.version import __version__
 
@@ -35,19 +35,10 @@ examples:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    from mapllava.evaluation.formats import KINDS
-    from mapllava.evaluation.functional import PROTOCOLS
-
+    add_scoring_options(parser)
     add = parser.add_argument
-    add("results", nargs="+", type=Path, help="one results file, or two to compare")
     add("--cache", type=Path, help="GT cache of the split that was predicted; without it there is no truth")
     add("--out", type=Path, default=Path("report.html"), help="file to write (default: report.html)")
-    add("--protocol", default="maptr", help=f"one of {', '.join(PROTOCOLS)} (default: maptr)")
-    add("--thresholds", nargs="+", type=float, metavar="M", help="metres, instead of the protocol's")
-    add("--from", dest="kind", choices=KINDS, help="kind of the files, where the content does not tell")
-    add("--bootstrap", type=int, metavar="N", help="draws, 0 for none (default: 1000)")
-    add("--seed", type=int, default=0, help="seed of the draws (default: 0)")
-    add("--scenes", nargs="+", metavar="S", help="only these scenes: names, or a JSON file with a list")
     add(
         "--min-score",
         type=score,
@@ -134,11 +125,13 @@ def without_truth(args: argparse.Namespace, shown: bool) -> Any:
 
 def samples_in_words(runs: Sequence[Any]) -> str:
     """How many samples a page without truth shows, which is all that a file holds, and whose they are."""
+    from mapllava.visualization.report_page.page import LETTERS
+
     each = [set(run.results.results) for run in runs]
     total = len(set.union(*each))
     if all(len(tokens) == total for tokens in each):
         return str(total)
-    counts = ", ".join(f"{len(tokens)} in {letter}" for letter, tokens in zip("AB", each, strict=False))
+    counts = ", ".join(f"{len(tokens)} in {letter}" for letter, tokens in zip(LETTERS, each, strict=True))
     return f"{total}: {counts}, {len(set.intersection(*each))} in both"
 
 
@@ -146,7 +139,7 @@ def facts_of(paths: Sequence[Path], metainfo: Mapping[str, Any] | None = None) -
     """Where the numbers come from: files with a digest, versions, time."""
     facts = []
     for path in paths:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+        digest = digest_file(path)["sha256"][:12]
         facts.append(("results", f"{path} (sha256 {digest})"))
     if metainfo is not None:
         facts.append(("source", str(metainfo.get("version", "unknown"))))

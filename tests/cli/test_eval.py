@@ -5,8 +5,8 @@ import pytest
 
 from mapllava import gt_cache
 from mapllava.__main__ import run_command
-from mapllava.evaluation import MapResults, load_results, save_results
-from mapllava.structures import MapSpec
+from mapllava.evaluation import load_results, save_results
+from tests.cli.moved_truth import moved_truth
 
 
 @pytest.fixture(scope="module")
@@ -17,25 +17,12 @@ def cache(city_cache):
 @pytest.fixture(scope="module")
 def files(cache, tmp_path_factory):
     """Results of two models on the cache: the ground truth moved by 0.1 m, and by 1 m."""
-    content = gt_cache.load(cache)
-    meta = content["metainfo"]
-    spec = MapSpec.from_config({key: meta[key] for key in ("frame", "roi", "classes")})
-    out = {}
+    content, out = gt_cache.load(cache), {}
     for name, sigma in (("good", 0.1), ("bad", 1.0)):
-        rng = np.random.default_rng(1)
-        maps = {
-            entry["sample_token"]: {
-                "points": [p["points"] + rng.normal(size=2) * sigma for p in entry["polylines"]],
-                "labels": [p["label"] for p in entry["polylines"]],
-                "scores": rng.random(len(entry["polylines"])),
-            }
-            for entry in content["data_list"]
-        }
-        maps = {
-            token: {**m, "points": [np.clip(p, -31, 31) for p in m["points"]]} for token, m in maps.items()
-        }
-        path = tmp_path_factory.mktemp("results") / f"{name}.json"
-        out[name] = save_results(path, MapResults(spec, meta["split"], maps, meta["version"]))
+        results = moved_truth(content, sigma)
+        for entry in results.results.values():
+            entry["points"] = [np.clip(points, -31, 31) for points in entry["points"]]
+        out[name] = save_results(tmp_path_factory.mktemp("results") / f"{name}.json", results)
     return out
 
 

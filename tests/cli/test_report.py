@@ -1,34 +1,21 @@
 import json
 import re
 
-import numpy as np
 import pytest
 
 from mapllava import gt_cache
 from mapllava.__main__ import run_command
-from mapllava.evaluation import MapResults, save_results
-from mapllava.structures import MapSpec
+from mapllava.evaluation import save_results
+from tests.cli.moved_truth import moved_truth
 
 
 @pytest.fixture(scope="module")
 def files(city_cache, tmp_path_factory):
     """Results on the validation cache: the ground truth moved a little, and more."""
     content = gt_cache.load(city_cache["val"])
-    meta = content["metainfo"]
-    spec = MapSpec.from_config({key: meta[key] for key in ("frame", "roi", "classes")})
     folder, out = tmp_path_factory.mktemp("results"), []
     for name, sigma in (("good", 0.1), ("bad", 1.0)):
-        rng = np.random.default_rng(1)
-        maps = {
-            entry["sample_token"]: {
-                "points": [p["points"] + rng.normal(size=2) * sigma for p in entry["polylines"]],
-                "labels": [p["label"] for p in entry["polylines"]],
-                "scores": rng.random(len(entry["polylines"])),
-            }
-            for entry in content["data_list"]
-        }
-        results = MapResults(spec, meta["split"], maps, meta["version"])
-        out.append(save_results(folder / f"{name}.results.json", results))
+        out.append(save_results(folder / f"{name}.results.json", moved_truth(content, sigma)))
     return out
 
 
