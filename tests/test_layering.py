@@ -21,19 +21,20 @@ ROOTS = {
     "plugins",
     "finding",
 }
-LOWER = {"config", "structures", "geometry", "gt_cache", "checkpoint"}
+LOWER = {"config", "structures", "geometry", "gt_cache", "checkpoint", "language"}
 ALLOWED = {
     "config": {"structures"},
     "structures": set(),
     "geometry": {"structures"},
+    "language": {"structures", "geometry"},
     "sources": {"structures", "geometry"},
     "gt_cache": {"structures", "geometry", "sources"},
     "synthetic": {"structures", "geometry", "sources", "gt_cache"},
-    "datasets": {"structures", "geometry", "gt_cache"},
+    "datasets": {"structures", "geometry", "gt_cache", "language"},
     "checkpoint": {"config", "structures", "geometry"},
-    "models": {"config", "structures", "geometry", "checkpoint"},
-    "evaluation": {"structures", "geometry", "gt_cache"},
-    "visualization": {"config", "structures", "geometry", "evaluation"},
+    "models": {"config", "structures", "geometry", "checkpoint", "language"},
+    "evaluation": {"structures", "geometry", "gt_cache", "language"},
+    "visualization": {"config", "structures", "geometry", "evaluation", "language"},
     "engine": LOWER | {"datasets", "evaluation", "visualization"},
     "apis": LOWER | {"datasets", "models", "evaluation", "visualization"},
     "analysis": LOWER | {"datasets", "models", "engine", "evaluation", "visualization"},
