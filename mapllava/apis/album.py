@@ -15,9 +15,10 @@ from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.results_file import NO_PREDICTION, MapResults, check_fits
 from mapllava.geometry.lens import pinhole, undistort
 from mapllava.gt_cache.schema import spec_of
+from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.rig import RigCamera
-from mapllava.visualization import CameraView, MapLines
+from mapllava.visualization import CameraView
 from mapllava.visualization.thinning import ScoreCut
 
 _GREY = 200

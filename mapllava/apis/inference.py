@@ -22,8 +22,8 @@ from mapllava.datasets.transforms.resize import ResizeMultiView
 from mapllava.errors import MapLLaVAError
 from mapllava.plugins import import_installed_plugins
 from mapllava.registry import SCOPE, TRANSFORMS
+from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
-from mapllava.visualization import MapLines
 from mapllava.visualization.from_data_sample import predicted_lines
 
 

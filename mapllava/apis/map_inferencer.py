@@ -26,8 +26,8 @@ from mapllava.datasets.rig_images import from_pillow, prepare_images
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.rig_checks import refuse_rig
 from mapllava.registry import INFERENCERS
+from mapllava.structures import MapLines
 from mapllava.structures.rig import Rig, RigCamera, RigSample
-from mapllava.visualization import MapLines
 
 CHANNEL_ORDERS = ("bgr", "rgb")
 

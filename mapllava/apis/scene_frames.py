@@ -11,8 +11,9 @@ import numpy as np
 from mapllava.apis.album import ShownSample
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.frame_change import change_lines, to_world
+from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
-from mapllava.visualization import MapLines, draw_sample, render
+from mapllava.visualization import draw_sample, render
 from mapllava.visualization.thinning import ScoreCut
 from mapllava.visualization.video import fit_frame
 from mapllava.visualization.world_panel import WorldSoFar, world_figure

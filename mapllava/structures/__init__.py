@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from mapllava.structures.frames import CLASSES, FRAMES, ROI, MapSpec
 from mapllava.structures.map_elements import Polyline
+from mapllava.structures.map_lines import MapLines
 
 if TYPE_CHECKING:
     from mapllava.structures.map_data_sample import MapDataSample
 
-__all__ = ["CLASSES", "FRAMES", "ROI", "MapDataSample", "MapSpec", "Polyline"]
+__all__ = ["CLASSES", "FRAMES", "ROI", "MapDataSample", "MapLines", "MapSpec", "Polyline"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,6 @@ from mapllava.visualization.camera_overlay import camera_lines, on_ground, proje
 from mapllava.visualization.map_axes import draw_map_axes
 from mapllava.visualization.sample_picture import (
     CameraView,
-    MapLines,
     draw_sample,
     map_figure,
     sample_figure,
@@ -29,7 +28,6 @@ __all__ = [
     "PREDICTION",
     "TRUTH",
     "CameraView",
-    "MapLines",
     "MapVisualizer",
     "OptionalTensorboardVisBackend",
     "camera_lines",

@@ -16,7 +16,8 @@ import numpy as np
 
 from mapllava.errors import MapLLaVAError
 from mapllava.startup import end_with_parent
-from mapllava.visualization.sample_picture import CameraView, MapLines
+from mapllava.structures import MapLines
+from mapllava.visualization.sample_picture import CameraView
 
 VIEW_WIDTH = 1024
 """Pixels to which images handed over as arrays are reduced first: more than a picture shows of a camera."""

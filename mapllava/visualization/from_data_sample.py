@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 
+from mapllava.structures import MapLines
 from mapllava.structures.map_data_sample import MapDataSample, to_numpy
-from mapllava.visualization.sample_picture import CameraView, MapLines
+from mapllava.visualization.sample_picture import CameraView
 
 
 def ground_truth_lines(sample: MapDataSample) -> MapLines | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mapllava.evaluation.near_duplicates import NEAR
+from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
 from mapllava.visualization.map_axes import end_dots, line_collection
 from mapllava.visualization.style import (
@@ -21,7 +22,7 @@ from mapllava.visualization.style import (
     class_color,
     class_form,
 )
-from mapllava.visualization.thinning import MapLines, ScoreCut
+from mapllava.visualization.thinning import ScoreCut
 
 if TYPE_CHECKING:
     from mapllava.visualization.page import Page

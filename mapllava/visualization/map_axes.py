@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.geometry.lidar_frame import LIDAR_AHEAD
+from mapllava.structures import MapLines
 from mapllava.structures.frames import AREA_CLASSES, MapSpec
 from mapllava.visualization.style import (
     CAR,
@@ -22,7 +23,6 @@ from mapllava.visualization.style import (
     class_form,
     pale,
 )
-from mapllava.visualization.thinning import MapLines
 
 Layer = tuple[MapLines, Role]
 

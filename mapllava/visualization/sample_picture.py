@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapllava.evaluation.near_duplicates import NEAR
+from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
 from mapllava.visualization.camera_overlay import camera_lines
 from mapllava.visualization.camera_rows import CameraView, arrange, row_heights
 from mapllava.visualization.legend import Shown, blocks_of
 from mapllava.visualization.map_axes import draw_map_axes, line_collection
 from mapllava.visualization.style import INK, MUTED, PAPER, Role, class_color, class_form
-from mapllava.visualization.thinning import MapLines, ScoreCut
+from mapllava.visualization.thinning import ScoreCut
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -268,4 +269,4 @@ def _draw_runs(
     page.add(line_collection(runs, color, form, role), box)
 
 
-__all__ = ["NEAR", "CameraView", "MapLines", "draw_sample", "map_figure", "sample_figure", "what_is_shown"]
+__all__ = ["NEAR", "CameraView", "draw_sample", "map_figure", "sample_figure", "what_is_shown"]

@@ -10,31 +10,7 @@ import numpy as np
 
 from mapllava.evaluation.near_duplicates import NEAR, without_near_duplicates
 from mapllava.evaluation.sample_record import FALLBACK_SCORE
-
-
-@dataclass
-class MapLines:
-    """A map to draw: lines ``(n, 2)`` in metres, their labels, and scores where they are predicted."""
-
-    points: list[np.ndarray]
-    labels: np.ndarray
-    scores: np.ndarray | None = None
-
-    def above(self, threshold: float | np.ndarray) -> MapLines:
-        """The lines whose score reaches ``threshold``; all of them where there are no scores.
-
-        Args:
-            threshold: One for all, or ``(K,)`` one for each line.
-        """
-        if self.scores is None:
-            return self
-        return self.at(np.flatnonzero(np.asarray(self.scores) >= threshold))
-
-    def at(self, places: Sequence[int] | np.ndarray) -> MapLines:
-        """Some of the lines, by their places ``(k,)``."""
-        keep = np.asarray(places, dtype=np.int64)
-        scores = None if self.scores is None else np.asarray(self.scores)[keep]
-        return MapLines([self.points[k] for k in keep], np.asarray(self.labels)[keep], scores)
+from mapllava.structures import MapLines
 
 
 def thin(lines: MapLines, distance: float = NEAR) -> tuple[MapLines, int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
+from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import to_numpy
 from mapllava.visualization.camera_rows import CameraView, arrange, row_heights
@@ -17,7 +18,6 @@ from mapllava.visualization.legend import TEXT, Shown, class_table
 from mapllava.visualization.map_axes import draw_map_axes, line_collection, upright
 from mapllava.visualization.sample_picture import draw_row, header, map_size
 from mapllava.visualization.style import INK, MUTED, PAPER, Role, class_color, class_form
-from mapllava.visualization.thinning import MapLines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

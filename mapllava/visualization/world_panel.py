@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
 from mapllava.visualization.map_axes import line_collection
 from mapllava.visualization.style import CAR, INK, MUTED, PAPER, Role, class_color, class_form
-from mapllava.visualization.thinning import MapLines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mapllava.structures import ROI, MapSpec
-from mapllava.visualization import PREDICTION, TRUTH, MapLines, draw_map_axes, render
+from mapllava.structures import ROI, MapLines, MapSpec
+from mapllava.visualization import PREDICTION, TRUTH, draw_map_axes, render
 from mapllava.visualization.page import Page, one_style
 from mapllava.visualization.style import CAR, PAPER, bgr, class_color, pale
 

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.text import Text
 from picture_rig import HEIGHT
 
-from mapllava.structures import MapSpec
-from mapllava.visualization import MapLines, draw_sample, map_figure, render, sample_figure
+from mapllava.structures import MapLines, MapSpec
+from mapllava.visualization import draw_sample, map_figure, render, sample_figure
 from mapllava.visualization.page import Photograph, one_style
 from mapllava.visualization.style import PREDICTION, TRUTH, bgr, class_color, pale
 

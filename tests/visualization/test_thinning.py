@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mapllava.evaluation.sample_record import FALLBACK_SCORE as FALLBACK
-from mapllava.visualization import MapLines, thin
+from mapllava.structures import MapLines
+from mapllava.visualization import thin
 from mapllava.visualization.thinning import ScoreCut
 
 CLASSES = ("divider", "ped_crossing", "boundary")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mapllava.errors import MapLLaVAError
-from mapllava.visualization import MapLines, draw_sample, render, sample_figure, write_picture
+from mapllava.structures import MapLines
+from mapllava.visualization import draw_sample, render, sample_figure, write_picture
 
 
 @pytest.fixture(scope="module")
