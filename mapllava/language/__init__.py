@@ -1,5 +1,23 @@
 """Requests about a map: what can be asked, and exact geometry that answers."""
 
-from mapllava.language.request import Distance, Region, Request, read_request, read_requests, write_requests
+from mapllava.language.parsed import Parsed
+from mapllava.language.request import (
+    NO_REQUEST,
+    Distance,
+    Region,
+    Request,
+    read_request,
+    read_requests,
+    write_requests,
+)
 
-__all__ = ["Distance", "Region", "Request", "read_request", "read_requests", "write_requests"]
+__all__ = [
+    "NO_REQUEST",
+    "Distance",
+    "Parsed",
+    "Region",
+    "Request",
+    "read_request",
+    "read_requests",
+    "write_requests",
+]

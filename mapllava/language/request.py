@@ -4,7 +4,7 @@ The canonical text is what a parser writes and a results file holds. Examples::
 
     draw: ped_crossing, boundary; ahead; within 20 m
     count: divider; ahead left; between 5 and 15.5 m
-    lanes: ; left; at 30 m
+    lanes:; left; at 30 m
     distance: ped_crossing; ahead
 
 Three parts after the word for what is asked: classes (``all``; empty where what is asked has none), sides
@@ -34,6 +34,9 @@ UNITS = {"m": 1.0, "km": 1000.0, "ft": 0.3048, "yd": 0.9144}
 """Units of length that a request may keep, in metres."""
 
 SEPARATOR = " / "
+NO_REQUEST = "none"
+"""Canonical text of a sentence that asks nothing about the map that can be answered."""
+
 ALL = "all"
 _LENGTH = r"(\d+(?:\.\d+)?)"
 _UNIT = f"({'|'.join(UNITS)})"
@@ -182,13 +185,18 @@ def read_request(text: str, classes: Sequence[str]) -> Request:
 
 
 def read_requests(text: str, classes: Sequence[str]) -> tuple[Request, ...]:
-    """Read one or several canonical texts, with :data:`SEPARATOR` between them; see :func:`read_request`."""
+    """Read one or several canonical texts, with :data:`SEPARATOR` between them; see :func:`read_request`.
+
+    Of :data:`NO_REQUEST` there are none.
+    """
+    if text == NO_REQUEST:
+        return ()
     return tuple(read_request(each, classes) for each in text.split(SEPARATOR))
 
 
 def write_requests(requests: Sequence[Request]) -> str:
     """Inverse of :func:`read_requests`."""
-    return SEPARATOR.join(request.text for request in requests)
+    return SEPARATOR.join(request.text for request in requests) or NO_REQUEST
 
 
 def _read_distance(text: str, whole: str) -> Distance:
