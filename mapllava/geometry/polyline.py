@@ -40,6 +40,28 @@ def arc_length(points: np.ndarray) -> float:
     return float(cumulative_length(points)[-1])
 
 
+OPEN_SHARE = 0.2
+"""A ring whose ends are farther apart than this part of its length is the open line that it is."""
+
+
+def closed_ring(points: np.ndarray) -> np.ndarray | None:
+    """The ring of a line whose ends meet, or nearly do, as predicted ones: its first point closes it.
+
+    Args:
+        points: ``(n, 2)``, any unit.
+
+    Returns:
+        ``(n, 2)`` or ``(n + 1, 2)``; None for a line that is open, or has no three points.
+
+    Raises:
+        ValueError: If the shape is not ``(n >= 1, 2)``.
+    """
+    points = _checked(points)
+    ring = points if (points[0] == points[-1]).all() else np.concatenate([points, points[:1]])
+    gap = np.hypot(*(points[0] - points[-1]))
+    return ring if len(ring) >= 4 and gap <= OPEN_SHARE * arc_length(points) else None
+
+
 def ranks(counts: np.ndarray) -> np.ndarray:
     """Numbers from 0 within each of runs that lie end to end.
 

@@ -1,6 +1,7 @@
 """Requests about a map: what can be asked, and exact geometry that answers."""
 
 from mapllava.language.parsed import Parsed
+from mapllava.language.region import cut
 from mapllava.language.request import (
     NO_REQUEST,
     Distance,
@@ -17,6 +18,7 @@ __all__ = [
     "Parsed",
     "Region",
     "Request",
+    "cut",
     "read_request",
     "read_requests",
     "write_requests",

@@ -26,6 +26,7 @@ from mapllava.evaluation.sample_record import Display, SampleRecord, shown_from
 from mapllava.files import stream_text
 from mapllava.geometry.frame_change import change_lines, planar_change, to_world
 from mapllava.geometry.georeference import accuracy_at, check_ground_scale, to_wgs84
+from mapllava.geometry.polyline import closed_ring
 from mapllava.structures.frames import AREA_CLASSES, MapSpec
 
 FRAMES: dict[str, str] = {
@@ -44,8 +45,6 @@ _NOWHERE = (
 )
 _DIGITS = {"wgs84": 8, "world": 4, "ego": 4}
 """Of a coordinate: 1 mm of latitude, 0.1 mm."""
-_OPEN = 0.2
-"""An area whose ends are farther apart than this part of its length is drawn as the line it is."""
 
 
 class PlaceError(MapLLaVAError):
@@ -225,12 +224,9 @@ def geometry(points: np.ndarray, area: bool, digits: int) -> dict[str, Any]:
         A Polygon for an area that closes, else a LineString.
     """
     rounded = np.round(points, digits)
-    if area and len(points) >= 3:
-        gap = np.linalg.norm(points[0] - points[-1])
-        length = np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
-        ring = rounded if (rounded[0] == rounded[-1]).all() else np.concatenate([rounded, rounded[:1]])
-        if gap <= _OPEN * length and len(ring) >= 4:
-            return {"type": "Polygon", "coordinates": [_counter_clockwise(ring).tolist()]}
+    ring = closed_ring(rounded) if area else None
+    if ring is not None:
+        return {"type": "Polygon", "coordinates": [_counter_clockwise(ring).tolist()]}
     return {"type": "LineString", "coordinates": rounded.tolist()}
 
 
