@@ -27,6 +27,7 @@ COMMANDS = {
     "configs list": "mapllava's own configs, each with a line of what it is",
     "configs copy": "begin a config of one's own from one of them",
     "configs show": "a config as a run builds from it, and where each value comes from",
+    "get": "a small pretrained language model, as a folder that a config names",
     "plan": "what a config needs, and which settings make it fit a GPU",
     "train": "train a model",
     "test": "score a trained model, draw what it predicts",

@@ -67,3 +67,19 @@ def golden_dataset(shared_folder: Path) -> Path:
             with tarfile.open(Path(__file__).parent / "data" / "golden" / "gt" / "dataset.tar.xz") as archive:
                 archive.extractall(folder, filter="data")
     return folder / "dataset"
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """Folder of the real SmolLM2: MAPLLAVA_SMOLLM2, or weights/smollm2 of the checkout. Read it only.
+
+    Without either the test is skipped; a folder that is named must be there.
+    """
+    named = os.environ.get("MAPLLAVA_SMOLLM2")
+    folder = Path(named or Path(__file__).parents[1] / "weights" / "smollm2")
+    if not (folder / "source.json").is_file():
+        command = f"python tools/get_language_model.py smollm2 --out {folder}"
+        if named:
+            pytest.fail(f"MAPLLAVA_SMOLLM2 names {folder}, which is not finished: {command}")
+        pytest.skip(f"needs the real SmolLM2: {command}")
+    return folder

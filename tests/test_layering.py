@@ -20,6 +20,7 @@ ROOTS = {
     "resources",
     "plugins",
     "finding",
+    "published",
 }
 LOWER = {"config", "structures", "geometry", "gt_cache", "checkpoint", "language"}
 ALLOWED = {

@@ -16,6 +16,7 @@ from torch import Tensor
 from mapllava.checkpoint.folder_kinds import refuse_packed, without_config
 from mapllava.checkpoint.weight_file import damage, open_weights
 from mapllava.errors import MapLLaVAError
+from mapllava.published import command_for
 
 Shards = dict[Path, list[str] | None]
 """Weight files with their keys, where an index tells them."""
@@ -49,6 +50,9 @@ class WeightSource:
         self.is_local = Path(self.name).expanduser().is_dir()
         if Path(self.name).expanduser().is_file():
             raise MapLLaVAError(f"pretrained='{self.name}' is a file: name the model's folder that it is in")
+        maker = None if self.is_local else command_for(self.name)
+        if maker is not None:  # and the hub is not asked for it
+            raise MapLLaVAError(f"pretrained='{self.name}': no such folder here yet; it is made by {maker}")
         if self.is_local:
             self.folder = Path(self.name).expanduser()
         else:

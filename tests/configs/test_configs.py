@@ -34,6 +34,7 @@ EXPECTED_MILLIONS = {
     "stage2/synthetic_overfit.py": (3.0, 3.0),
     "stage2/synthetic_points.py": (3.0, 3.0),
     "stage2/synthetic_qformer.py": (2.7, 2.7),
+    "stage2/synthetic_smollm2.py": (137.2, 2.7),
 }
 
 
