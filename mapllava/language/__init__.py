@@ -1,7 +1,9 @@
 """Requests about a map: what can be asked, and exact geometry that answers."""
 
+from mapllava.language.answers import Answer
+from mapllava.language.execution import execute
 from mapllava.language.parsed import Parsed
-from mapllava.language.region import cut
+from mapllava.language.region import cut, outline
 from mapllava.language.request import (
     NO_REQUEST,
     Distance,
@@ -14,11 +16,14 @@ from mapllava.language.request import (
 
 __all__ = [
     "NO_REQUEST",
+    "Answer",
     "Distance",
     "Parsed",
     "Region",
     "Request",
     "cut",
+    "execute",
+    "outline",
     "read_request",
     "read_requests",
     "write_requests",

@@ -125,6 +125,14 @@ def cut(
     return kept, np.array(of, dtype=np.int64)
 
 
+def outline(region: Region, map_spec: MapSpec) -> list[np.ndarray]:
+    """Rings ``(n, 2)`` around what of the ROI lies in a region, to draw it; a hole is a ring of its own."""
+    roi = map_spec.roi
+    low, high = (roi.x_min, roi.y_min), (roi.x_max, roi.y_max)
+    corners = [low, (high[0], low[1]), high, (low[0], high[1]), low]
+    return _cut_area(np.array(corners), Shape.of(region, map_spec))
+
+
 def cut_line(points: np.ndarray, shape: Shape, area: bool = False) -> list[np.ndarray]:
     """Cut one line ``(n, 2)``; see :func:`cut`.
 
