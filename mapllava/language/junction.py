@@ -62,9 +62,10 @@ def junctions(boundaries: Sequence[np.ndarray]) -> list[Junction]:
         if len(line) < 2 or closed_ring(line) is not None:
             continue
         for place in _corners(line):
-            near = [g for g in groups if min(np.hypot(*(place - other)) for other, _ in g) < TOGETHER]
-            merged = [(place, index)] + [corner for group in near for corner in group]
-            groups = [group for group in groups if group not in near] + [merged]
+            near = [any(np.hypot(*(place - other)) < TOGETHER for other, _ in group) for group in groups]
+            merged = [(place, index)]
+            merged += [corner for group, joins in zip(groups, near, strict=True) if joins for corner in group]
+            groups = [group for group, joins in zip(groups, near, strict=True) if not joins] + [merged]
     found = []
     for group in groups:
         middle = np.mean([place for place, _ in group], axis=0)
