@@ -32,6 +32,7 @@ COMMANDS = {
     "train": "train a model",
     "test": "score a trained model, draw what it predicts",
     "predict": "draw maps from the cameras of any car: a folder, videos; --demo needs nothing",
+    "ask": "ask a predicted map: how far, how many, on which side; --demo needs nothing",
     "analyze": "draw how runs went, and compare them",
     "diagnose": "what a trained model uses, what it knows, where its gradients go",
     "rig check": "look at a rig of one's own cameras: faults, coverage, the ground in its images",

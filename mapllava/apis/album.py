@@ -12,7 +12,7 @@ import numpy as np
 
 from mapllava.datasets.map_dataset import read_entry
 from mapllava.errors import MapLLaVAError
-from mapllava.evaluation.results_file import NO_PREDICTION, MapResults, check_fits
+from mapllava.evaluation.results_file import MapResults, check_fits
 from mapllava.geometry.lens import pinhole, undistort
 from mapllava.gt_cache.schema import spec_of
 from mapllava.structures import MapLines
@@ -235,13 +235,10 @@ class Album:
     def _predictions(self, token: str) -> dict[str, MapLines]:
         found, several = {}, len(self._own_cuts()) > 1
         for name, one in self.results.items():
-            entry = one.results.get(token, NO_PREDICTION)
-            labels = np.asarray(entry["labels"], dtype=np.int64)
-            scores = np.asarray(entry["scores"], dtype=np.float64)
-            found[name] = MapLines(list(entry["points"]), labels, scores)
+            found[name] = one.lines(token)
             if several and self._asked is None:
                 own = ScoreCut.of(one.display, self.spec.classes)
-                found[name] = found[name].above(own.scores[labels])
+                found[name] = found[name].above(own.scores[found[name].labels])
         return found
 
     def _from_cache(self, token: str, cache: Mapping[str, Any]) -> ShownSample:

@@ -13,6 +13,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from mapllava.apis.asking import Parser, understand
 from mapllava.checkpoint import ModelFile, read_model_file
 from mapllava.checkpoint.model_loader import load_trained
 from mapllava.checkpoint.self_description import inference_pipeline
@@ -20,6 +21,9 @@ from mapllava.config.trusted import check_components
 from mapllava.config.walk import at
 from mapllava.datasets.transforms.resize import ResizeMultiView
 from mapllava.errors import MapLLaVAError
+from mapllava.evaluation.answering import answer, cut_map
+from mapllava.evaluation.sample_record import Display, display_from_json
+from mapllava.language import Answer, Parsed
 from mapllava.plugins import import_installed_plugins
 from mapllava.registry import SCOPE, TRANSFORMS
 from mapllava.structures import MapLines
@@ -31,6 +35,7 @@ def load_model(
     path: str | Path,
     device: str | torch.device | None = None,
     pretrained: Mapping[str, str | Path] | None = None,
+    parser: str | Path | Parser | None = None,
 ) -> MapPredictor:
     """Build a trained model from its file, ready to predict.
 
@@ -42,6 +47,8 @@ def load_model(
         device: where the model runs; the first GPU by default, or else the CPU.
         pretrained: folders of base weights that have moved, by component:
             ``{'decoder': '/weights/vicuna-7b-v1.5'}``.
+        parser: turns sentences into requests, for prompts and questions in words: a trained parser's file, or
+            what :func:`~mapllava.apis.load_parser` gave; without one they are canonical texts.
 
     Returns:
         The model in evaluation mode with its preprocessing; the unwrapped model is its ``model``.
@@ -70,7 +77,17 @@ def load_model(
         resizer = step if isinstance(step, ResizeMultiView) else getattr(step, "resizer", None)
         if isinstance(resizer, ResizeMultiView):
             resizer.refuse_turned = False
-    return MapPredictor(model, steps, file)
+    return MapPredictor(model, steps, file, parser_of(parser, device))
+
+
+def parser_of(given: str | Path | Parser | None, device: str | torch.device | None = None) -> Parser | None:
+    """A parser from its file; one that is loaded already as it is."""
+    if not isinstance(given, (str, Path)):
+        return given
+    from mapllava.apis import load_parser  # here, because it is needed for a file alone
+
+    parser: Parser = load_parser(given, device)
+    return parser
 
 
 class MapPredictor:
@@ -82,15 +99,26 @@ class MapPredictor:
         cameras: names of the cameras in the order that it was trained with; None if not known.
         num_cameras: how many it takes, where its neck has weights for each of them; None for any number.
         meta: what the file says of itself; see :mod:`mapllava.checkpoint.model_file`.
+        parser: turns sentences into requests; None where there is none.
+        display: from which score on a line is there for prompts and questions, as in pictures: the file's;
+            None takes the pictures' fallback. May be set, for instance to
+            :data:`~mapllava.evaluation.formats.geojson.ALL_LINES`.
     """
 
-    def __init__(self, model: nn.Module, pipeline: Compose, file: ModelFile) -> None:
+    def __init__(
+        self, model: nn.Module, pipeline: Compose, file: ModelFile, parser: Parser | None = None
+    ) -> None:
         self.model = model
         self.pipeline = pipeline
         self.map_spec = MapSpec.from_config(file.meta["map_spec"])
         self.cameras: list[str] | None = file.meta["cameras"]
         self.num_cameras: int | None = getattr(getattr(model, "neck", None), "num_cameras", None)
         self.meta = file.description()
+        self.parser = parser
+        known = self.meta.get("display")
+        self.display: Display | None = (
+            None if known is None else display_from_json(known, self.map_spec.classes)
+        )
 
     def predict(
         self,
@@ -98,8 +126,9 @@ class MapPredictor:
         cam2img: np.ndarray | None = None,
         lidar2cam: np.ndarray | None = None,
         lidar2img: np.ndarray | None = None,
+        prompt: str | None = None,
     ) -> MapLines:
-        """Draw the map around the car.
+        """Draw the map around the car, or the part of it that is asked for.
 
         The images go through the transforms of the model's own test data: give them as the cameras
         store them, with the matrices that belong to those pixels. A model whose ``num_cameras`` is None takes
@@ -112,6 +141,8 @@ class MapPredictor:
             lidar2cam: (N, 4, 4) metres in the map frame (``map_spec.frame``; the LiDAR's for
                 ``lidar``) to metres in the camera's, x right, y down, z forward.
             lidar2img: (N, 4, 4) in place of the other two: (x, y, z, 1) to (u d, v d, d, 1).
+            prompt: what to draw: ``crossings and kerbs within 20 m ahead``, or the canonical form of it. The
+                whole map is predicted, and cut exactly: see :meth:`cut`. None gives every line, any score.
 
         Returns:
             The lines, best first: ``points``, each (P, 2) metres in the map frame; ``labels`` (K,),
@@ -119,8 +150,70 @@ class MapPredictor:
 
         Raises:
             ValueError: if the images or matrices are of another number or shape, or incomplete.
-            MapLLaVAError: if an image cannot be read.
+            MapLLaVAError: if an image cannot be read, or the prompt is not understood or a question.
         """
+        asked = None if prompt is None else self.understand(prompt)
+        lines = self._whole_map(images, cam2img, lidar2cam, lidar2img)
+        return lines if asked is None else self.cut(lines, asked)
+
+    def ask(
+        self,
+        images: Sequence[str | Path | np.ndarray],
+        cam2img: np.ndarray | None = None,
+        lidar2cam: np.ndarray | None = None,
+        question: str = "",
+        lidar2img: np.ndarray | None = None,
+    ) -> list[Answer]:
+        """Predict the map around the car and answer from it; images and matrices as in :meth:`predict`.
+
+        Args:
+            images: N images.
+            cam2img: (N, 3, 3) pixels.
+            lidar2cam: (N, 4, 4) metres.
+            question: ``How far is the next crossing?``, or canonical: ``distance: ped_crossing; ahead``.
+            lidar2img: (N, 4, 4) in place of the other two.
+
+        Returns:
+            As :meth:`answer`.
+        """
+        asked = self.understand(question)
+        return self.answer(self._whole_map(images, cam2img, lidar2cam, lidar2img), asked)
+
+    def understand(self, text: str) -> Parsed:
+        """What a prompt or question asks; see :func:`mapllava.apis.asking.understand`."""
+        return understand(text, self.map_spec.classes, self.parser)
+
+    def answer(self, lines: MapLines, question: str | Parsed) -> list[Answer]:
+        """Answer a question from a map that :meth:`predict` gave without a prompt.
+
+        Args:
+            lines: all of the map; those below ``display`` and near-duplicates count as not there.
+            question: in words, canonical, or understood already.
+
+        Returns:
+            One for each request in the question: ``text``, ``value`` with its ``unit``, ``cited`` (places in
+            ``lines``) with their ``scores``, and whether they are high enough to be ``certain``.
+
+        Raises:
+            MapLLaVAError: if the question is not understood.
+        """
+        asked = self.understand(question) if isinstance(question, str) else question
+        return answer(lines, asked.requests, self.map_spec, self.display)
+
+    def cut(self, lines: MapLines, prompt: str | Parsed) -> MapLines:
+        """The part of a whole map that a prompt asks for, cut at the region's edges.
+
+        Args:
+            lines: all of the map; those below ``display`` and near-duplicates are left out, as in pictures.
+            prompt: in words, canonical, or understood already.
+
+        Raises:
+            MapLLaVAError: if it is not understood, or a question.
+        """
+        asked = self.understand(prompt) if isinstance(prompt, str) else prompt
+        return cut_map(lines, asked.requests, self.map_spec, self.display)
+
+    def _whole_map(self, images: Sequence[Any], cam2img: Any, lidar2cam: Any, lidar2img: Any) -> MapLines:
         images = list(images)
         self._check_images(images)
         prepared = self.prepare(images, *_matrices(len(images), cam2img, lidar2cam, lidar2img))

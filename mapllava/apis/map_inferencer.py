@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,14 @@ import torch
 from mmengine.logging import print_log
 from PIL import Image
 
+from mapllava.apis.asking import Parser
 from mapllava.apis.inference import MapPredictor, load_model
 from mapllava.apis.model_frame import ModelView, fit_notes, view_of
 from mapllava.apis.read_ahead import read_ahead
 from mapllava.datasets.rig_images import from_pillow, prepare_images
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.rig_checks import refuse_rig
+from mapllava.language import Answer, Parsed
 from mapllava.registry import INFERENCERS
 from mapllava.structures import MapLines
 from mapllava.structures.rig import Rig, RigCamera, RigSample
@@ -41,12 +43,14 @@ class RigPrediction:
         lines: Best first, metres in the model's map frame.
         lidar2ego: (4, 4) from which the frame ``lidar`` counts: the rig's LiDAR, or a virtual one.
         pinhole: ``sample`` without distortion, as the model got it.
+        prompt: What ``lines`` were cut by; None for the whole map.
     """
 
     sample: RigSample
     lines: MapLines
     lidar2ego: np.ndarray
     pinhole: RigSample
+    prompt: Parsed | None = None
 
 
 @INFERENCERS.register_module()
@@ -66,6 +70,7 @@ class MapInferencer:
         camera_names: The rig's camera names to the training's, for models with queries of their own for each
             camera.
         check: Refuse rigs that cannot be (``mapllava rig check``).
+        parser: See there; with a model file only.
 
     Attributes:
         predictor: The model with its preprocessing.
@@ -87,10 +92,13 @@ class MapInferencer:
         threads: int = 2,
         camera_names: Mapping[str, str] | None = None,
         check: bool = True,
+        parser: str | Path | Parser | None = None,
     ) -> None:
         if min(batch_size, threads) < 1:
             raise ValueError(f"batch_size={batch_size}, threads={threads}: use whole numbers from 1")
-        self.predictor = model if isinstance(model, MapPredictor) else load_model(model, device, pretrained)
+        if not isinstance(model, MapPredictor):
+            model = load_model(model, device, pretrained, parser)
+        self.predictor = model
         self.map_spec = self.predictor.map_spec
         self.batch_size, self.threads = batch_size, threads
         self.camera_names = dict(camera_names or {})
@@ -104,14 +112,16 @@ class MapInferencer:
         images: RigSample | Sequence[str | Path | np.ndarray | Image.Image],
         rig: Rig | None = None,
         channel_order: str | None = None,
+        prompt: str | Parsed | None = None,
     ) -> RigPrediction:
-        """Draw the map of one moment.
+        """Draw the map of one moment, or the part of it that is asked for.
 
         Args:
             images: A whole sample; or one image for each of the rig's cameras, in its order: paths, PIL
                 images, or (H, W, 3) uint8 arrays.
             rig: The cameras, where ``images`` is no whole sample.
             channel_order: Of arrays, ``bgr`` (OpenCV's) or ``rgb``; must be named where there are any.
+            prompt: See :meth:`~mapllava.apis.inference.MapPredictor.predict`.
 
         Raises:
             MapLLaVAError: If images and rig do not belong together, or one of them cannot be used.
@@ -125,19 +135,52 @@ class MapInferencer:
             _check_number(images, rig)
             stored = map(as_stored, images, rig.cameras, [channel_order] * len(images))
             sample = RigSample("sample", rig, tuple(stored))
-        (found,) = self.stream([sample])
+        (found,) = self.stream([sample], prompt=prompt)
         return found
+
+    def ask(
+        self,
+        images: RigSample | Sequence[str | Path | np.ndarray | Image.Image],
+        rig: Rig | None = None,
+        channel_order: str | None = None,
+        question: str | Parsed = "",
+    ) -> list[Answer]:
+        """Predict one moment and answer from it; arguments as for a prediction.
+
+        Returns:
+            As :meth:`answer`.
+        """
+        asked = self.predictor.understand(question) if isinstance(question, str) else question
+        return self.answer(self(images, rig, channel_order), asked)
+
+    def answer(self, found: RigPrediction, question: str | Parsed) -> list[Answer]:
+        """Answer a question from a prediction of a whole map, of a stream for instance.
+
+        Returns:
+            As :meth:`~mapllava.apis.inference.MapPredictor.answer`; ``cited`` are places in ``found.lines``.
+
+        Raises:
+            MapLLaVAError: If the question is not understood, or a prompt has cut the map.
+        """
+        if found.prompt is not None:
+            raise MapLLaVAError(
+                f"sample {found.sample.token}: its map is cut by the prompt '{found.prompt.canonical}', "
+                "which would make answers wrong: predict without a prompt"
+            )
+        return self.predictor.answer(found.lines, question)
 
     def stream(
         self,
         samples: Iterable[RigSample],
         on_bad: Callable[[RigSample, MapLLaVAError], None] | None = None,
+        prompt: str | Parsed | None = None,
     ) -> Iterator[RigPrediction]:
         """Predict one sample after the other, in their order; the next ones are read meanwhile.
 
         Args:
             samples: Any number of them, drawn from as needed: at most two batches are held.
             on_bad: Called with a sample that cannot be read, which is then left out. None raises its error.
+            prompt: See :meth:`~mapllava.apis.inference.MapPredictor.predict`.
 
         Yields:
             The prediction of each.
@@ -147,9 +190,14 @@ class MapInferencer:
                 predictions are not finite.
             Exception: What ``samples`` raises, after those before it.
         """
+        asked = self.predictor.understand(prompt) if isinstance(prompt, str) else prompt
         ahead = read_ahead(samples, self._prepare, 2 * self.batch_size, self.threads)
         with closing(ahead):
-            yield from self._batches(ahead, on_bad)
+            for found in self._batches(ahead, on_bad):
+                if asked is None:
+                    yield found
+                else:
+                    yield replace(found, lines=self.predictor.cut(found.lines, asked), prompt=asked)
 
     def _batches(
         self,

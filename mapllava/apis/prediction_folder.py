@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mapllava.apis.asked_pictures import asked_to_draw
 from mapllava.apis.map_inferencer import RigPrediction
 from mapllava.apis.model_frame import projections
 from mapllava.errors import MapLLaVAError
@@ -19,13 +20,36 @@ from mapllava.evaluation.formats.geojson import PlaceError, file_name, write_geo
 from mapllava.evaluation.results_writer import write_results_stream
 from mapllava.evaluation.sample_record import Display, SampleRecord
 from mapllava.files import cannot_write, remove_partial_files, safe_name
+from mapllava.language import Parsed
 from mapllava.structures import MapSpec
+from mapllava.visualization.asked import Asked
 from mapllava.visualization.draw_files import DrawJob, Workers, draw_files, reduced
 
 RESULTS, GEOJSON, PICTURES = "predictions.results.json", "map", "pictures"
 KINDS = ("png", "svg")
 _TEXTS = (RESULTS, *(file_name(GEOJSON, frame) for frame in ("wgs84", "world")))
 _WAITING = 3  # jobs per worker that wait to be drawn; bounds the memory
+
+
+def draw_job(
+    found: RigPrediction,
+    map_spec: MapSpec,
+    files: tuple[Path, ...],
+    display: Display | None = None,
+    asked: Asked | None = None,
+) -> DrawJob:
+    """What draws a prediction; see :class:`~mapllava.visualization.draw_files.DrawJob`."""
+    rig = found.pinhole.rig
+    matrices = projections(rig, found.lidar2ego, map_spec.frame)
+    images, shown = zip(*map(reduced, found.pinhole.images, matrices), strict=True)
+    meta = {
+        "map_spec": map_spec.to_config(),
+        "lidar2ego": found.lidar2ego,
+        "sample_token": found.sample.token,
+        "scene_name": found.sample.scene,
+    }
+    names = tuple(camera.name for camera in rig.cameras)
+    return DrawJob(files, meta, names, images, np.stack(shown), found.lines, display, asked)
 
 
 class PredictionFolder:
@@ -41,6 +65,7 @@ class PredictionFolder:
         display: From which score on a line is drawn; None takes the fallback of the pictures.
         pictures: Kinds of pictures of each sample, of ``KINDS``; none at all where empty.
         workers: Processes that draw; 0 draws in this one, which is sooner done for a sample or two.
+        prompt: What the maps are cut by; None for whole ones.
 
     Attributes:
         count: Samples taken so far.
@@ -55,11 +80,12 @@ class PredictionFolder:
         display: Display | None = None,
         pictures: Sequence[str] = KINDS,
         workers: int = 0,
+        prompt: Parsed | None = None,
     ) -> None:
         unknown = sorted(set(pictures) - set(KINDS))
         if unknown:
             raise MapLLaVAError(f"pictures of kind {', '.join(unknown)}: there are {', '.join(KINDS)}")
-        self.folder, self.map_spec, self.display = Path(folder), map_spec, display
+        self.folder, self.map_spec, self.display, self.prompt = Path(folder), map_spec, display, prompt
         self.kinds = tuple(pictures)
         self.count = 0
         self.files: list[Path] = []
@@ -75,7 +101,7 @@ class PredictionFolder:
         for name in _TEXTS:  # of a run that was killed
             remove_partial_files(self.folder, of=name)
         remove_partial_files(self.folder / PICTURES)
-        facts: dict[str, Any] = {"map_spec": self.map_spec, "display": self.display}
+        facts: dict[str, Any] = {"map_spec": self.map_spec, "display": self.display, "prompt": self.prompt}
         self._results = self._open.enter_context(write_results_stream(self.folder / RESULTS, **facts))
         self._geojson = self._open.enter_context(write_geojson(self.folder, GEOJSON, **facts))
         return self
@@ -123,18 +149,9 @@ class PredictionFolder:
 
     def _job(self, found: RigPrediction) -> DrawJob:
         stem = safe_name(found.sample.token, self._names)
-        rig = found.pinhole.rig
-        matrices = projections(rig, found.lidar2ego, self.map_spec.frame)
-        images, shown = zip(*map(reduced, found.pinhole.images, matrices), strict=True)
-        meta = {
-            "map_spec": self.map_spec.to_config(),
-            "lidar2ego": found.lidar2ego,
-            "sample_token": found.sample.token,
-            "scene_name": found.sample.scene,
-        }
         files = tuple(self.folder / PICTURES / f"{stem}.{kind}" for kind in self.kinds)
-        names = tuple(camera.name for camera in rig.cameras)
-        return DrawJob(files, meta, names, images, np.stack(shown), found.lines, self.display)
+        asked = None if self.prompt is None else asked_to_draw(self.prompt, self.map_spec)
+        return draw_job(found, self.map_spec, files, self.display, asked)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mapllava.apis.map_inferencer import MapInferencer
     from mapllava.apis.prediction_folder import PredictionFolder
     from mapllava.evaluation.sample_record import Display
+    from mapllava.language import Parsed
     from mapllava.sources.folder import RigInput
     from mapllava.structures.rig import RigSample
 
@@ -34,6 +35,8 @@ examples:
   %(prog)s --demo
   %(prog)s outputs/RUN/best_model.pth my_car --out maps
   %(prog)s demo data/synthetic --sample TOKEN --out maps
+  %(prog)s --demo --prompt "draw: ped_crossing, boundary; ahead; within 20 m"
+  %(prog)s best_model.pth my_car --out maps --parser parser.pth --prompt "crossings within 20 m ahead"
   %(prog)s best_model.pth my_drive --out maps --batch-size 4 --pictures png --skip-bad
   %(prog)s best_model.pth my_car --out maps --camera-names front=CAM_FRONT left=CAM_FRONT_LEFT
 """
@@ -61,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--score-thr", type=score, metavar="S", help="lowest score drawn (default: the model's own per class)"
     )
+    add(
+        "--prompt",
+        metavar="TEXT",
+        help="draw this alone: 'draw: ped_crossing; ahead', or in words with --parser: 'crossings ahead'",
+    )
     add("--skip-bad", action="store_true", help="go on behind a sample that cannot be read; status 1 then")
     add("--no-check", action="store_true", help="take a rig that `mapllava rig check` would refuse")
     source = parser.add_argument_group("input")
@@ -71,6 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--version", metavar="V", help="of a nuScenes root that holds several")
     model = parser.add_argument_group("model")
     model.add_argument("--device", help="where it runs, such as cpu or cuda:1 (default: the first GPU)")
+    model.add_argument(
+        "--parser", type=Path, metavar="FILE", help="trained parser that reads --prompt's words"
+    )
     model.add_argument("--batch-size", type=int, default=1, metavar="B", help="samples at once (default: 1)")
     model.add_argument(
         "--pretrained",
@@ -97,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
     samples = samples_of(args)
     begun = time.perf_counter()
 
+    from mapllava.apis.asking import NotUnderstoodError, refusal
     from mapllava.apis.map_inferencer import MapInferencer
     from mapllava.apis.prediction_folder import PredictionFolder
     from mapllava.plugins import import_plugins
@@ -110,18 +122,25 @@ def run(args: argparse.Namespace) -> int:
         args.batch_size,
         camera_names=pairs("--camera-names", args.camera_names),
         check=not args.no_check,
+        parser=args.parser,
     )
     display = display_of(
         inferencer.predictor.meta.get("display"), args.score_thr, inferencer.map_spec.classes
     )
+    inferencer.predictor.display = display
+    try:
+        prompt = None if args.prompt is None else inferencer.predictor.understand(args.prompt)
+    except NotUnderstoodError as error:
+        say(refusal(error.parsed, inferencer.map_spec.classes))
+        return 1
     kinds = [kind for kind in args.pictures if kind != "none"]
     bad: list[str] = []
     ended: list[str] = []
     start = time.perf_counter()
     workers = args.workers if len(samples) > 1 else 0
-    with PredictionFolder(args.out, inferencer.map_spec, display, kinds, workers) as out:
+    with PredictionFolder(args.out, inferencer.map_spec, display, kinds, workers, prompt) as out:
         given = until_it_ends(samples, ended) if args.skip_bad else samples
-        stopped = follow(inferencer, given, len(samples), out, bad if args.skip_bad else None)
+        stopped = follow(inferencer, given, len(samples), out, bad if args.skip_bad else None, prompt)
         if not out.count and (bad or ended):
             raise MapLLaVAError("\n  ".join(["no sample could be read, nothing is written:", *bad, *ended]))
     done = numbered(len(samples)) if out.count == len(samples) else f"{out.count} of {numbered(len(samples))}"
@@ -152,6 +171,7 @@ def follow(
     total: int,
     out: PredictionFolder,
     bad: list[str] | None,
+    prompt: Parsed | None = None,
 ) -> BaseException | None:
     """Predict all samples, with a bar; gives what stopped it after the first of them was done."""
     from mapllava.progress import progress_bar
@@ -164,7 +184,7 @@ def follow(
 
         skipped = [] if bad is None else bad
         try:
-            for found in inferencer.stream(samples, None if bad is None else skip):
+            for found in inferencer.stream(samples, None if bad is None else skip, prompt):
                 out.add(found)
                 advance(1)
         except (Exception, KeyboardInterrupt) as error:

@@ -6,15 +6,16 @@ Form (metres in the named frame; ``points`` is L lines of n vertices; no protoco
      "classes": ["divider", "ped_crossing", "boundary"], "split": "val", "version": "v1.0-trainval",
      "results": {"<sample_token>": {"points": [[[x, y], …], …], "labels": [0, …], "scores": [0.93, …]}}}
 
-It may say more: ``display`` (from which score on a line is shown, and why) and ``samples`` (where and when a
-sample was, its cameras and images), see :mod:`mapllava.evaluation.sample_record`. Written by
-:mod:`mapllava.evaluation.results_writer`.
+It may say more: ``display`` (from which score on a line is shown, and why), ``samples`` (where and when a
+sample was, its cameras and images), see :mod:`mapllava.evaluation.sample_record`, and ``prompt`` (``text``,
+what somebody asked to see; ``request``, how it was understood): its maps are cut by that request then, and
+hold what was drawn alone. Written by :mod:`mapllava.evaluation.results_writer`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from reprlib import repr as short
@@ -26,7 +27,9 @@ from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.sample_record import Display, SampleRecord, display_from_json, record_from_json
 from mapllava.files import read_json_object
 from mapllava.gt_cache.schema import spec_of
+from mapllava.language import Parsed, read_requests
 from mapllava.structures.frames import MapSpec
+from mapllava.structures.map_lines import MapLines
 
 FORMAT_VERSION = 1
 COMPACT: dict[str, Any] = {"indent": None, "separators": (",", ":"), "allow_nan": False}
@@ -52,6 +55,7 @@ class MapResults:
         source: The file they were read from, for errors; empty if they were made in memory.
         samples: Sample token to what else is known of it; of all samples, of some or of none.
         display: From which score on a line is shown; None if the file does not say.
+        prompt: What the maps were cut by; None for whole maps.
     """
 
     map_spec: MapSpec
@@ -61,11 +65,18 @@ class MapResults:
     source: str = ""
     samples: dict[str, SampleRecord] = field(default_factory=dict)
     display: Display | None = None
+    prompt: Parsed | None = None
 
     @property
     def name(self) -> str:
         """How errors call it: ``results file '<path>'``, or ``the results``."""
         return f"results file '{self.source}'" if self.source else "the results"
+
+    def lines(self, token: str) -> MapLines:
+        """The map of a sample; an empty one where the file has none of it."""
+        entry = self.results.get(token, NO_PREDICTION)
+        labels = np.asarray(entry["labels"], dtype=np.int64)
+        return MapLines(list(entry["points"]), labels, np.asarray(entry["scores"], dtype=np.float64))
 
 
 def load_results(path: str | Path, expected: MapSpec | None = None) -> MapResults:
@@ -118,6 +129,8 @@ def _add_what_else_is_known(results: MapResults, body: Mapping[str, Any], path: 
     try:
         if body.get("display") is not None:
             results.display = display_from_json(body["display"], results.map_spec.classes)
+        if body.get("prompt") is not None:
+            results.prompt = prompt_from_json(body["prompt"], results.map_spec.classes)
         if not isinstance(body.get("samples", {}), Mapping):
             raise ValueError(f"'samples' is {short(body['samples'])}, not an object")
     except ValueError as error:
@@ -129,6 +142,27 @@ def _add_what_else_is_known(results: MapResults, body: Mapping[str, Any], path: 
             results.samples[token] = record_from_json(record, path.parent)
         except ValueError as error:
             raise MapLLaVAError(f"results file '{path}', sample {token}: {error}; {remedy}") from error
+
+
+def prompt_to_json(prompt: Parsed) -> dict[str, str]:
+    """As it stands in a results file."""
+    return {"text": prompt.text, "request": prompt.canonical}
+
+
+def prompt_from_json(value: Any, classes: Sequence[str]) -> Parsed:
+    """Inverse of :func:`prompt_to_json`.
+
+    Raises:
+        ValueError: If a text is missing, or the request is not canonical; names the key.
+    """
+    known = value if isinstance(value, Mapping) else {}
+    text, request = known.get("text"), known.get("request")
+    if not isinstance(text, str) or not isinstance(request, str):
+        raise ValueError(f"prompt is {short(value)}, not the texts 'text' and 'request'")
+    try:
+        return Parsed(text, read_requests(request, classes), 1.0, request)
+    except MapLLaVAError as error:
+        raise ValueError(f"prompt.{error}") from error
 
 
 def _check_head(body: Mapping[str, Any], path: str | Path) -> None:

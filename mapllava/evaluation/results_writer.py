@@ -11,9 +11,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from mapllava.evaluation.results_file import COMPACT, FORMAT_VERSION, UNKNOWN, MapResults
+from mapllava.evaluation.results_file import COMPACT, FORMAT_VERSION, UNKNOWN, MapResults, prompt_to_json
 from mapllava.evaluation.sample_record import Display, SampleRecord, display_to_json, record_to_json
 from mapllava.files import cannot_write, stream_text
+from mapllava.language import Parsed
 from mapllava.structures.frames import MapSpec
 
 
@@ -31,7 +32,7 @@ def save_results(path: str | Path, results: MapResults) -> Path:
     Raises:
         ValueError: If a coordinate or score is not finite; names the sample.
     """
-    facts = (results.map_spec, results.split, results.version, results.display)
+    facts = (results.map_spec, results.split, results.version, results.display, results.prompt)
     with write_results_stream(path, *facts) as stream:
         for token, entry in results.results.items():
             stream.add(token, entry, results.samples.get(token))
@@ -45,6 +46,7 @@ def write_results_stream(
     split: str = UNKNOWN,
     version: str | None = None,
     display: Display | None = None,
+    prompt: Parsed | None = None,
 ) -> Iterator[ResultsStream]:
     """Write a results file of any length; it appears when the block ends, whole, or not at all.
 
@@ -54,6 +56,7 @@ def write_results_stream(
         split: Name of the split the samples come from.
         version: Version of the source tables; None if not known.
         display: From which score on a line is shown; None says nothing of it.
+        prompt: What the maps are cut by; None for whole ones.
 
     Yields:
         What takes the samples.
@@ -65,6 +68,8 @@ def write_results_stream(
     head.update(split=split, version=version)
     if display is not None:
         head["display"] = display_to_json(display)
+    if prompt is not None:
+        head["prompt"] = prompt_to_json(prompt)
     with stream_text(path) as write, _records_file(Path(path)) as records:
         stream = ResultsStream(Path(path), write, records)
         write(json.dumps(head, **COMPACT)[:-1] + ',"results":{')

@@ -30,14 +30,27 @@ class Display:
     Attributes:
         thresholds: Class name to score, every class.
         source: Where they come from, e.g. ``best F1 at 1.0 m on val of v1.0-trainval``.
+        certain: Class name to the score below which an answer that rests on a line is "not certain"; None
+            where nobody has measured it.
     """
 
     thresholds: Mapping[str, float]
     source: str
+    certain: Mapping[str, float] | None = None
 
 
 FALLBACK_SCORE = 0.3
 """From which score on a line is shown where no file says it."""
+
+
+FALLBACK_CERTAIN = 0.5
+"""From which score on a line is certain where no file says it."""
+
+
+def certain_from(display: Display | None, classes: Sequence[str]) -> dict[str, float]:
+    """From which score on a line of each class is certain."""
+    known = None if display is None else display.certain
+    return dict.fromkeys(classes, FALLBACK_CERTAIN) if known is None else dict(known)
 
 
 def shown_from(display: Display | None, class_name: str) -> float:
@@ -84,10 +97,12 @@ class SampleRecord:
 
 def display_to_json(display: Display) -> dict[str, Any]:
     """As it stands in a results file."""
-    return {
-        "thresholds": {name: float(value) for name, value in display.thresholds.items()},
-        "source": display.source,
-    }
+    certain = {} if display.certain is None else {"certain": _plain(display.certain)}
+    return {"thresholds": _plain(display.thresholds), "source": display.source, **certain}
+
+
+def _plain(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in scores.items()}
 
 
 def display_from_json(value: Any, classes: Sequence[str]) -> Display:
@@ -97,14 +112,20 @@ def display_from_json(value: Any, classes: Sequence[str]) -> Display:
         ValueError: If a class has no threshold, or one is not in 0..1; names the key.
     """
     _need(value, ("thresholds", "source"), "display")
-    thresholds = value["thresholds"]
-    if not isinstance(thresholds, Mapping) or set(thresholds) != set(classes):
-        wanted = ", ".join(classes)
-        raise ValueError(f"display.thresholds is {short(thresholds)}, not a score for each of {wanted}")
-    for name, score in thresholds.items():
+    thresholds = _scores(value["thresholds"], classes, "display.thresholds")
+    certain = value.get("certain")
+    if certain is not None:
+        certain = _scores(certain, classes, "display.certain")
+    return Display(thresholds, _text(value, "source", "display."), certain)
+
+
+def _scores(value: Any, classes: Sequence[str], name: str) -> dict[str, float]:
+    if not isinstance(value, Mapping) or set(value) != set(classes):
+        raise ValueError(f"{name} is {short(value)}, not a score for each of {', '.join(classes)}")
+    for key, score in value.items():
         if not _is_number(score) or not 0 <= score <= 1:
-            raise ValueError(f"display.thresholds.{name} is {short(score)}, not a score in 0..1")
-    return Display({name: float(thresholds[name]) for name in classes}, _text(value, "source", "display."))
+            raise ValueError(f"{name}.{key} is {short(score)}, not a score in 0..1")
+    return {key: float(value[key]) for key in classes}
 
 
 def record_to_json(record: SampleRecord, folder: Path) -> dict[str, Any]:

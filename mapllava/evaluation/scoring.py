@@ -178,9 +178,15 @@ def pair_with_cache(
 
     Raises:
         MapLLaVAError: If the two are about different maps, splits or versions, the results hold
-            no sample or samples that the cache does not, or a scene is not in the cache.
+            no sample or samples that the cache does not, a scene is not in the cache, or the maps are cut by
+            a prompt.
     """
     spec = check_fits(results, cache)
+    if results.prompt is not None:
+        raise MapLLaVAError(
+            f"{results.name}: its maps are cut by the prompt '{results.prompt.canonical}', and would be "
+            "scored against whole ones: predict without --prompt"
+        )
     entries = _of_scenes(cache["data_list"], scenes)
     tokens = [entry["sample_token"] for entry in entries]
     rules = get_protocol(protocol, thresholds)

@@ -17,6 +17,7 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.startup import end_with_parent
 from mapllava.structures import MapLines
+from mapllava.visualization.asked import Asked
 from mapllava.visualization.sample_picture import CameraView
 
 VIEW_WIDTH = 1024
@@ -35,6 +36,7 @@ class DrawJob:
         lidar2img: (N, 4, 4), map frame to the pixels of these images.
         lines: The prediction.
         score_thr: See there.
+        asked: What was asked of ``lines``, see there.
     """
 
     files: tuple[Path, ...]
@@ -44,6 +46,7 @@ class DrawJob:
     lidar2img: np.ndarray
     lines: MapLines
     score_thr: Any = field(default=None)
+    asked: Asked | None = None
 
 
 def draw_files(job: DrawJob) -> list[Path]:
@@ -55,7 +58,7 @@ def draw_files(job: DrawJob) -> list[Path]:
     from mapllava.visualization import sample_figure, write_picture
 
     views = [CameraView(*view) for view in zip(job.names, _pixels(job.images), job.lidar2img, strict=True)]
-    figure = sample_figure(job.meta, views, None, job.lines, score_thr=job.score_thr)
+    figure = sample_figure(job.meta, views, None, job.lines, score_thr=job.score_thr, asked=job.asked)
     return [write_picture(path, figure) for path in job.files]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,15 @@ import numpy as np
 from mapllava.evaluation.near_duplicates import NEAR
 from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
+from mapllava.visualization.asked import Asked
 from mapllava.visualization.map_axes import end_dots, line_collection
 from mapllava.visualization.style import (
     INK,
     MUTED,
     PREDICTION,
+    REGION,
+    REGION_FORM,
+    REGION_ROLE,
     TRUTH,
     LineForm,
     Role,
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from mapllava.visualization.page import Page
 
 TEXT, SMALL = 17.0, 15.0
+_KEY = ((TRUTH, "ground truth: wide, pale"), (PREDICTION, "prediction: thin, dots at its ends"))
 _ROW, _SMALL_ROW, _SWATCH = 29.0, 21.0, 44.0
 _TABLE = 360.0
 _LEAST = 11.0
@@ -43,6 +48,7 @@ class Shown:
         predictions: Name to the lines that are drawn, thinned; empty where there is none.
         cut: Which scores are drawn; None without predictions.
         left_out: Number of near-duplicates that are not drawn.
+        asked: The question that the one prediction answers; None where nothing was asked.
     """
 
     spec: MapSpec
@@ -50,11 +56,14 @@ class Shown:
     predictions: dict[str, MapLines] = field(default_factory=dict)
     cut: ScoreCut | None = None
     left_out: int = 0
+    asked: Asked | None = None
 
     def panels(self) -> list[tuple[str, list[tuple[MapLines, Role]]]]:
         """Title and layers of each map from above."""
         truth = [] if self.truth is None else [(self.truth, TRUTH)]
         named = list(self.predictions.items())
+        if self.asked is not None:
+            return [("", [layer for _, lines in named for layer in self.asked.layers(lines)])]
         if not named:
             return [("ground truth", truth)]
         if not truth or len(named) > 1:
@@ -69,6 +78,8 @@ class Shown:
 
     def on_photographs(self) -> list[tuple[MapLines, Role]]:
         """Layers on camera images: several predictions would hide each other."""
+        if self.asked is not None:
+            return self.panels()[0][1]
         layers = [] if self.truth is None else [(self.truth, TRUTH)]
         if len(self.predictions) == 1 or (self.predictions and not layers):
             layers.append((next(iter(self.predictions.values())), PREDICTION))
@@ -81,7 +92,9 @@ Block = Callable[["Page", float, float, float], float]
 
 def blocks_of(shown: Shown, meta: Mapping[str, object]) -> list[Block]:
     """The parts of the legend, in reading order."""
-    key = [role_key()] if shown.truth is not None and shown.predictions else []
+    key = [role_key(_KEY)] if shown.truth is not None and shown.predictions else []
+    if shown.asked is not None:
+        key = [role_key(shown.asked.key(), bool(shown.asked.regions))]
     return [class_table(shown), *key, notes(shown, meta)]
 
 
@@ -104,6 +117,7 @@ def class_table(shown: Shown) -> Block:
             base = top + SMALL + _ROW * (label + 1)
             form, color = class_form(shown.spec.classes, label), class_color(shown.spec.classes, label)
             roles = [TRUTH] * (shown.truth is not None) + [PREDICTION] * bool(shown.predictions)
+            roles = roles if shown.asked is None else [role for role, _ in shown.asked.key()[:1]]
             for role in roles:
                 _swatch(page, left, base - 5, color, form, role)
             page.text(fitting(words[label], size, room), (left + _SWATCH + 10, base), size)
@@ -114,16 +128,17 @@ def class_table(shown: Shown) -> Block:
     return draw
 
 
-def role_key() -> Block:
-    """How truth and prediction are told apart."""
+def role_key(rows: Sequence[tuple[Role, str]], region: bool = False) -> Block:
+    """What lines of each role are, and whether a region is outlined."""
+    looks = [(role, INK, LineForm(), words) for role, words in rows]
+    looks += [(REGION_ROLE, REGION, REGION_FORM, "region asked about")] * region
 
     def draw(page: Page, left: float, top: float, width: float) -> float:
-        rows = [(TRUTH, "ground truth: wide, pale"), (PREDICTION, "prediction: thin, dots at its ends")]
-        for number, (role, words) in enumerate(rows):
+        for number, (role, color, form, words) in enumerate(looks):
             base = top + TEXT + _ROW * number
-            _swatch(page, left, base - 5, INK, LineForm(), role)
+            _swatch(page, left, base - 5, color, form, role)
             page.text(words, (left + _SWATCH + 12, base), SMALL)
-        return top + TEXT + _ROW * (len(rows) - 1) + 8
+        return top + TEXT + _ROW * (len(looks) - 1) + 8
 
     return draw
 
@@ -169,6 +184,8 @@ def _columns(shown: Shown) -> list[tuple[str, list[str]]]:
     maps = [("truth", shown.truth)] * (shown.truth is not None)
     drawn = list(shown.predictions.values())
     maps += [("drawn" if len(drawn) == 1 else f"{k}:", lines) for k, lines in enumerate(drawn, start=1)]
+    if shown.asked is not None and shown.asked.cited is not None:
+        maps = [("cited", shown.asked.layers(drawn[0])[-1][0]), *maps]
     columns = []
     for heading, lines in maps:
         if lines is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -29,20 +30,39 @@ Box = tuple[float, float, float, float]
 
 UNITS_PER_INCH = 100.0
 _POINTS = 72.0 / UNITS_PER_INCH
-_WIDE_LETTERS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Micro Hei",
-    "Microsoft YaHei",
-    "PingFang SC",
-)
+_WIDE_LETTERS = {
+    "Noto Sans CJK SC": "NotoSansCJK",
+    "Noto Sans CJK JP": "NotoSansCJK",
+    "WenQuanYi Micro Hei": "wqy-microhei",
+    "Microsoft YaHei": "msyh",
+    "PingFang SC": "PingFang",
+}
+"""Fonts with Chinese letters, and how their files' names begin."""
 
 
 @lru_cache(maxsize=1)
 def _families() -> tuple[str, ...]:
     """Matplotlib's own font, and one for Chinese names where the machine has it."""
     known = set(font_manager.get_font_names())
+    if not known & set(_WIDE_LETTERS):  # Matplotlib's list is kept between runs, and older than a new font
+        for path in font_manager.findSystemFonts():
+            if Path(path).name.startswith(tuple(_WIDE_LETTERS.values())):
+                font_manager.fontManager.addfont(path)
+        known = set(font_manager.get_font_names())
     return ("DejaVu Sans", *[name for name in _WIDE_LETTERS if name in known][:1])
+
+
+def without_glyphs(text: str) -> str:
+    """Letters of a text that no font of the pictures has, which would be boxes; each once."""
+    fonts = [
+        font_manager.get_font(font_manager.findfont(font_manager.FontProperties(family=[name])))
+        for name in _families()
+    ]
+    return "".join(
+        letter
+        for letter in dict.fromkeys(text)
+        if not letter.isspace() and not any(font.get_char_index(ord(letter)) for font in fonts)
+    )
 
 
 @contextmanager
@@ -62,16 +82,16 @@ def text_width(text: str, size: float, bold: bool = False) -> float:
     return float(text_to_path.get_text_width_height_descent(text, font, False)[0])
 
 
-def wrap(text: str, size: float, width: float) -> list[str]:
+def wrap(text: str, size: float, width: float, bold: bool = False) -> list[str]:
     """Lines of a text that are no wider than ``width``; a word that is too long is broken."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if text_width(longer, size) <= width:
+        if text_width(longer, size, bold) <= width:
             lines[-1] = longer
             continue
-        while text_width(word, size) > width and len(word) > 1:
-            fits = max(1, int(len(word) * width / text_width(word, size)) - 1)
+        while text_width(word, size, bold) > width and len(word) > 1:
+            fits = max(1, int(len(word) * width / text_width(word, size, bold)) - 1)
             lines.append(word[:fits])
             word = word[fits:]
         lines.append(word)

@@ -10,11 +10,22 @@ import numpy as np
 from mapllava.evaluation.near_duplicates import NEAR
 from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
+from mapllava.visualization.asked import Asked, draw_regions
 from mapllava.visualization.camera_overlay import camera_lines
 from mapllava.visualization.camera_rows import CameraView, arrange, row_heights
 from mapllava.visualization.legend import Shown, blocks_of
 from mapllava.visualization.map_axes import draw_map_axes, line_collection
-from mapllava.visualization.style import INK, MUTED, PAPER, Role, class_color, class_form
+from mapllava.visualization.style import (
+    INK,
+    MUTED,
+    PAPER,
+    REGION,
+    REGION_FORM,
+    REGION_ROLE,
+    Role,
+    class_color,
+    class_form,
+)
 from mapllava.visualization.thinning import ScoreCut
 
 if TYPE_CHECKING:
@@ -57,6 +68,7 @@ def sample_figure(
     score_thr: Any = None,
     score: str = "",
     width: int = 1600,
+    asked: Asked | None = None,
 ) -> Figure:
     """Lay out a sample: cameras that look ahead above those that look back, maps between or beside them.
 
@@ -70,13 +82,19 @@ def sample_figure(
             None takes 0.3 and says so. Near-duplicates are thinned (:func:`thin`).
         score: Written in the header, e.g. ``'mAP 62.1 (val, epoch 24)'``.
         width: Pixels; everything is drawn in proportion.
+        asked: What was asked of the one ``prediction``, which is drawn as it is given then: cut and thinned
+            before. Question and answer stand in place of the sample's name.
 
     Returns:
         Matplotlib's figure, for :func:`render` or :func:`write_picture`.
     """
     from mapllava.visualization.page import one_style
 
-    shown = what_is_shown(MapSpec.from_config(meta["map_spec"]), ground_truth, prediction, score_thr)
+    spec = MapSpec.from_config(meta["map_spec"])
+    if asked is not None and isinstance(prediction, MapLines):
+        shown = Shown(spec, None, {"": prediction}, ScoreCut.of(score_thr, spec.classes), 0, asked)
+    else:
+        shown = what_is_shown(spec, ground_truth, prediction, score_thr)
     with one_style():
         layout = _beside if len(shown.panels()) == 1 and views else _stacked
         return layout(shown, meta, views, score, width)
@@ -125,7 +143,7 @@ def _stacked(
     gap = min(40.0, (room - size[0] * len(panels)) / max(len(panels) - 1, 1))
     used = (size[0] + gap) * len(panels) - gap
     room, paper = (room, _WIDTH) if rows else (used, _WIDTH - room + used)
-    head, draw_head = header(meta, score, paper)
+    head, draw_head = shown.asked.header(paper, _MARGIN) if shown.asked else header(meta, score, paper)
     middle = max(size[1], _LEGEND) + 2 * _GAP
     tall = head + sum(heights) + _GAP * len(rows) + middle + (_MARGIN - _GAP if rows else 0)
     page = Page(paper, tall, round(width * paper / _WIDTH))
@@ -151,7 +169,7 @@ def _draw_maps(page: Page, shown: Shown, meta: Mapping[str, Any], box: Box, step
         bottom = block(page, left, bottom, _SIDE - 40) + 22
     wide = map_size(shown.spec, step, height)[0]
     for number, panel in enumerate(shown.panels()):
-        draw_panel(page, shown.spec, panel, (left + side + number * step, top, wide, height))
+        draw_panel(page, shown.spec, panel, (left + side + number * step, top, wide, height), shown.asked)
 
 
 def _beside(
@@ -160,7 +178,7 @@ def _beside(
     """One map, as high as the cameras beside it and the legend under them."""
     from mapllava.visualization.page import Page
 
-    head, draw_head = header(meta, score, _WIDTH)
+    head, draw_head = shown.asked.header(_WIDTH, _MARGIN) if shown.asked else header(meta, score, _WIDTH)
     rows, _ = arrange(views, shown.spec.frame)
     strip = 150.0
     inner = _WIDTH - 2 * _MARGIN - 20
@@ -173,7 +191,7 @@ def _beside(
         low, high = (tall, high) if size[1] < cameras and size[1] >= tall - 1 else (low, tall)
     page = Page(_WIDTH, head + max(size[1], cameras) + _MARGIN, width)
     draw_head(page)
-    draw_panel(page, shown.spec, shown.panels()[0], (_MARGIN, head, *size))
+    draw_panel(page, shown.spec, shown.panels()[0], (_MARGIN, head, *size), shown.asked)
     left, y = _MARGIN + size[0] + 20, head
     for row, height in zip(rows, heights, strict=True):
         draw_row(page, row, (left, y, inner - size[0], height), shown, meta)
@@ -192,11 +210,16 @@ def map_size(spec: MapSpec, room: float, height: float) -> tuple[float, float]:
     return across * scale + _LEFT + _RIGHT, along * scale + _TOP + _BOTTOM
 
 
-def draw_panel(page: Page, spec: MapSpec, panel: tuple[str, Any], box: Box) -> None:
+def draw_panel(
+    page: Page, spec: MapSpec, panel: tuple[str, Any], box: Box, asked: Asked | None = None
+) -> None:
     """Draw a map with its numbers and title into a box of :func:`map_size`; ``panel`` is title and layers."""
     left, top, width, height = box
     inside = (left + _LEFT, top + _TOP, width - _LEFT - _RIGHT, height - _TOP - _BOTTOM)
-    draw_map_axes(page.axes(inside), spec, panel[1], panel[0])
+    ax = page.axes(inside)
+    draw_map_axes(ax, spec, panel[1], panel[0])
+    if asked is not None:
+        draw_regions(ax, spec, asked.regions)
 
 
 def header(meta: Mapping[str, Any], score: str, width: float) -> tuple[float, Any]:
@@ -242,16 +265,18 @@ def _draw_camera(page: Page, view: CameraView, box: Box, shown: Shown, meta: Map
     left, top, width, height = box = page.photograph(view.image, box)
     size = (view.image.shape[1], view.image.shape[0])
     scale = np.array([width / size[0], height / size[1]])
+
+    def runs_of(lines: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        runs = camera_lines(lines, view.lidar2img, meta["lidar2ego"], shown.spec, size)
+        # pixel centres are whole numbers, a pixel's corner lies half a one before it
+        return [[(run + 0.5) * scale + (left, top) for run in found] for found in runs]
+
+    for found in runs_of(shown.asked.regions if shown.asked else ()):
+        page.add(line_collection(found, REGION, REGION_FORM, REGION_ROLE), box)
     for lines, role in shown.on_photographs():
-        runs = camera_lines(lines.points, view.lidar2img, meta["lidar2ego"], shown.spec, size)
+        runs = runs_of(lines.points)
         for label in np.unique(lines.labels).tolist():
-            # pixel centres are whole numbers, a pixel's corner lies half a one before it
-            mine = [
-                (run + 0.5) * scale + (left, top)
-                for of, found in zip(lines.labels, runs, strict=True)
-                for run in found
-                if of == label
-            ]
+            mine = [run for of, found in zip(lines.labels, runs, strict=True) for run in found if of == label]
             if mine:
                 _draw_runs(page, mine, label, shown.spec.classes, role, box)
     name = fitting(view.label, 15.0, width - 20)
@@ -264,8 +289,9 @@ def _draw_runs(
 ) -> None:
     """Lines on a photograph, lifted off it by an outline: dark under pale truth, white under predictions."""
     form, color = class_form(classes, label), class_color(classes, label)
-    outline, rim = (INK, 0.6) if role.tint else (PAPER, 0.8)
-    page.add(line_collection(runs, outline, form, role, rim), box)
+    if role.outline is not None:
+        outline, rim = role.outline
+        page.add(line_collection(runs, outline, form, role, rim), box)
     page.add(line_collection(runs, color, form, role), box)
 
 

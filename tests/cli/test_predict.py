@@ -84,6 +84,31 @@ def test_a_folder_with_something_in_it_is_left_alone_unless_forced(predicted, dr
     assert set(results.display.thresholds.values()) == {0.5}
 
 
+def test_a_prompt_draws_its_part_alone_and_is_named_in_the_files(drive, tmp_path, capsys):
+    words = [
+        "predict",
+        "demo",
+        str(drive / "a"),
+        "--rig",
+        str(drive / "rig.json"),
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    prompt = "draw: boundary; ahead; within 20 m"
+    assert main([*words, "--pictures", "png", "--prompt", prompt]) == 0
+    results = load_results(tmp_path / "o" / "predictions.results.json")
+    assert (results.prompt.text, results.prompt.canonical) == (prompt, prompt)
+    (lines,) = (results.lines(token) for token in results.results)
+    assert set(lines.labels) == {2}
+    assert min(float(line[:, 1].min()) for line in lines.points) >= 0
+    body = json.loads((tmp_path / "o" / "map.local.geojson").read_text())
+    assert body["mapllava"]["prompt"] == {"text": prompt, "request": prompt}
+    assert len(body["features"]) == len(lines.points)
+    assert len(list((tmp_path / "o" / "pictures").iterdir())) == 1
+    assert main([*words, "--force", "--prompt", "count: boundary"]) == 2
+    assert "is a question, which draws no map" in capsys.readouterr().err
+
+
 def broken(drive, folder):
     shutil.copytree(drive, folder)
     path = folder / "b" / "own_1.jpg"

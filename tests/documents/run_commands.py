@@ -112,7 +112,7 @@ SKIPPED: list[tuple[str, str]] = [
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|tensorboard|bash tools/dist_train\.sh|"
     r"mapllava (--help|COMMAND --help|analyze|browse|city|configs (copy|list|show)|diagnose|doctor|eval|plan|"
-    r"predict|report|rig (check|export)|test|train|video|"
+    r"ask|predict|report|rig (check|export)|test|train|video|"
     r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|geojson|results|to-hf))|"
     r"python docs/draw_architecture\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"

@@ -22,11 +22,13 @@ import numpy as np
 
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.near_duplicates import NEAR, without_near_duplicates
+from mapllava.evaluation.results_file import prompt_to_json
 from mapllava.evaluation.sample_record import Display, SampleRecord, shown_from
 from mapllava.files import stream_text
 from mapllava.geometry.frame_change import change_lines, planar_change, to_world
 from mapllava.geometry.georeference import accuracy_at, check_ground_scale, to_wgs84
 from mapllava.geometry.polyline import closed_ring
+from mapllava.language import Parsed
 from mapllava.structures.frames import AREA_CLASSES, MapSpec
 
 FRAMES: dict[str, str] = {
@@ -65,7 +67,12 @@ def file_name(stem: str, frame: str) -> str:
 
 @contextmanager
 def write_geojson(
-    folder: str | Path, stem: str, map_spec: MapSpec, display: Display | None = None, frame: str | None = None
+    folder: str | Path,
+    stem: str,
+    map_spec: MapSpec,
+    display: Display | None = None,
+    frame: str | None = None,
+    prompt: Parsed | None = None,
 ) -> Iterator[GeoJSONStream]:
     """Write a GeoJSON of any length; it appears when the block ends, whole, or not at all.
 
@@ -76,6 +83,7 @@ def write_geojson(
         display: Lines below its thresholds are left out, and near-duplicates as in the pictures; None takes
             the fallback. Where every threshold is 0, as of :data:`ALL_LINES`, all lines are kept.
         frame: One of :data:`FRAMES`; None lets the first sample decide.
+        prompt: What the maps are cut by, which holds what is drawn already; None for whole ones.
 
     Yields:
         What takes the samples; afterwards its ``path`` is the file, None if there was no sample.
@@ -84,12 +92,15 @@ def write_geojson(
         MapLLaVAError: If the file cannot be written; names it.
     """
     with ExitStack() as stack:
-        stream = GeoJSONStream(map_spec, display, frame)
+        stream = GeoJSONStream(map_spec, display, frame, whole=prompt is None)
 
         def start(frame: str) -> Callable[[str], None]:
             stream.path = Path(folder) / file_name(stem, frame)
             write = stack.enter_context(stream_text(stream.path))
-            write(json.dumps(_head(stem, frame, display, map_spec.classes), ensure_ascii=False)[:-1])
+            head = _head(stem, frame, display, map_spec.classes)
+            if prompt is not None:
+                head["mapllava"]["prompt"] = prompt_to_json(prompt)
+            write(json.dumps(head, ensure_ascii=False)[:-1])
             write(', "features": [')
             return write
 
@@ -111,7 +122,9 @@ class GeoJSONStream:
 
     start: Callable[[str], Callable[[str], None]]
 
-    def __init__(self, map_spec: MapSpec, display: Display | None, frame: str | None) -> None:
+    def __init__(
+        self, map_spec: MapSpec, display: Display | None, frame: str | None, whole: bool = True
+    ) -> None:
         self.path: Path | None = None
         self.frame = frame
         self.num_lines = 0
@@ -119,7 +132,7 @@ class GeoJSONStream:
         self.accuracy: float | None = None
         self._spec = map_spec
         self._least = [shown_from(display, name) for name in map_spec.classes]
-        self._near = NEAR if any(self._least) else 0.0
+        self._near = NEAR if any(self._least) and whole else 0.0
         self._write: Callable[[str], None] | None = None
 
     def add(

@@ -110,7 +110,7 @@ def save_geojson(
         raise MapLLaVAError("ground truth is wanted, but no GT cache is given: say --cache")
     truth = {e["sample_token"]: e["polylines"] for e in cache["data_list"]} if ground_truth and cache else {}
     shown = display or results.display
-    with write_geojson(path.parent, stem, results.map_spec, shown, frame) as stream:
+    with write_geojson(path.parent, stem, results.map_spec, shown, frame, results.prompt) as stream:
         for token, entry in results.results.items():
             stream.add(token, entry, records[token], truth.get(token, ()))
     return SavedGeoJSON(path, frame, stream.num_lines, tuple(sorted(stream.locations)), stream.accuracy)
