@@ -13,7 +13,8 @@ QUICK = {
     "metric.py": ["--samples", "4", "--naive-samples", "1", "--val-samples", "5", "--rounds", "1"],
     "matching.py": ["--batch", "1", "--layers", "1", "--queries", "6", "--elements", "3", "--rounds", "1"],
 }
-NAMES = ["gt_cache.py", "matching.py", "metric.py", "model.py", "pipeline.py", "seeds.py"]
+NAMES = ["gt_cache.py", "language_model.py", "matching.py", "metric.py", "model.py", "pipeline.py"]
+NAMES += ["seeds.py"]
 
 
 def run(name, *options, cwd):
