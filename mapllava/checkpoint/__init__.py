@@ -9,6 +9,7 @@ from mapllava.checkpoint.key_tables import (
     CLIP_VISION,
     LLAVA_TOWER,
     KeyTable,
+    causal_table,
     decoder_table,
 )
 from mapllava.checkpoint.loading import LoadReport, load_tensor, load_weights, parameters_on_meta
@@ -29,6 +30,7 @@ __all__ = [
     "ModelFile",
     "PackedLayer",
     "WeightSource",
+    "causal_table",
     "check_fit",
     "count_parameters",
     "decoder_table",

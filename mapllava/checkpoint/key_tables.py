@@ -127,6 +127,22 @@ def causal_prefix(model_type: str) -> str:
     return model_class.base_model_prefix or "model"
 
 
+VOCABULARY_HEAD = "lm_head."
+
+
+def causal_table(model_type: str = "llama") -> KeyTable:
+    """Table of a decoder-only language model with its vocabulary head; layouts as :func:`decoder_table`.
+
+    Args:
+        model_type: the family, as transformers calls it.
+    """
+    prefix = f"{causal_prefix(model_type)}."
+    head = rf"(model\.)?(language_model\.)?{re.escape(VOCABULARY_HEAD)}"
+    rules = decoder_table(model_type).rules
+    kept = [(pattern, None if target is None else prefix) for pattern, target in rules if pattern != head]
+    return KeyTable("language model with its vocabulary head", ((head, VOCABULARY_HEAD), *kept))
+
+
 def decoder_table(model_type: str = "llama") -> KeyTable:
     """Table of a decoder-only language model, alone or inside BLIP-2 or LLaVA.
 
@@ -144,7 +160,7 @@ def decoder_table(model_type: str = "llama") -> KeyTable:
             # buffers that older versions saved
             (r"(.*\.)?rotary_emb\.inv_freq$", None),
             (r"(.*\.)?(attn|attention)\.masked_bias$", None),
-            (r"(model\.)?(language_model\.)?lm_head\.", None),
+            (rf"(model\.)?(language_model\.)?{re.escape(VOCABULARY_HEAD)}", None),
             (r"(model\.)?(vision_tower|multi_modal_projector|mm_projector|image_newline)(\.|$)", None),
             *_dropped(name for name in _BLIP2_PARTS[:-4] if name != "language_model."),
             (rf"language_model\.{prefix}\.", ""),

@@ -86,6 +86,9 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
             no place, or shapes differ; the keys are listed.
     """
     targets = dict(module.state_dict(keep_vars=True))
+    # a tensor that config.json ties to another need not be in the files, and is the other's where it is
+    tied: dict[str, str] = dict(getattr(module, "all_tied_weights_keys", None) or {})
+    copies: dict[str, Tensor] = {}
     report = LoadReport(table.component, source.name)
     found: set[str] = set()
     unexpected: list[str] = []
@@ -103,6 +106,8 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
             unexpected.append(key)
         elif name in found:
             twice.append(key)
+        elif name in tied:
+            copies[name] = read()
         else:
             tensor = read()
             misfit = _misfit(tensor, targets[name])
@@ -112,11 +117,16 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
             _place(module, name, targets[name], tensor)
             found.add(name)
             report.loaded.append(name)
+    if tied:
+        module.tie_weights()  # type: ignore[operator]
+    filled = module.state_dict(keep_vars=True)
+    untied = [name for name, copy in copies.items() if not _same(copy, filled[name])]
     problems = {
-        "missing in the files": [name for name in targets if name not in found],
+        "missing in the files": [name for name in targets if name not in found and name not in tied],
         "in the files but unknown here": unexpected,
         "in the files under two names": twice,
         "of another shape, type or content": mismatched,
+        "other than the tensor that config.json ties them to (tie_word_embeddings)": untied,
     }
     if any(problems.values()):
         raise MapLLaVAError(
@@ -153,6 +163,12 @@ def _misfit(tensor: Tensor, target: Tensor) -> str | None:
     if tensor.is_floating_point() and not tensor.is_meta and not _is_finite(tensor):
         return "with NaN or infinity in it"
     return None
+
+
+def _same(tensor: Tensor, other: Tensor) -> bool:
+    if tensor.is_meta or other.is_meta:
+        return tensor.shape == other.shape
+    return torch.equal(tensor.to(device=other.device, dtype=other.dtype), other)
 
 
 def _is_finite(tensor: Tensor) -> bool:

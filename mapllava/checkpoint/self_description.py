@@ -59,8 +59,9 @@ def check_prompt(model: nn.Module, saved: Any) -> None:
 
 
 def _prompt(model: nn.Module) -> dict[str, Any] | None:
-    describe = getattr(getattr(model, "decoder", None), "describe_prompt", None)
-    return None if describe is None else describe()
+    """Of the part that reads one: a map model's decoder, a parser's language model."""
+    reading = (getattr(part, "describe_prompt", None) for part in model.children())
+    return next((describe() for describe in reading if describe is not None), None)
 
 
 def inference_pipeline(config: Mapping[str, Any]) -> list[Any]:

@@ -1,6 +1,6 @@
 """Models: every component registers itself when this package is imported by the registry."""
 
-from mapllava.models import decoders, heads, losses, necks, task_modules, tokenizers, vision_encoders
+from mapllava.models import decoders, heads, losses, necks, parsers, task_modules, tokenizers, vision_encoders
 from mapllava.models.data_preprocessor import MapDataPreprocessor
 from mapllava.models.map_llava import MapLLaVA
 from mapllava.models.map_queries import InstanceMapQueries, PointMapQueries
@@ -14,6 +14,7 @@ __all__ = [
     "heads",
     "losses",
     "necks",
+    "parsers",
     "task_modules",
     "tokenizers",
     "vision_encoders",

@@ -26,6 +26,6 @@ words for classes, sides and other things that no training pair has. Slips of th
 and stops come in all parts alike, but never in a number, a unit or a held-out word.
 """
 
-from mapllava.language.wording.pairs import PAIR_KINDS, PARTS, Pair, sample_pairs, word
+from mapllava.language.wording.pairs import PAIR_KINDS, PARTS, Pair, sample_pair, sample_pairs, word
 
-__all__ = ["PAIR_KINDS", "PARTS", "Pair", "sample_pairs", "word"]
+__all__ = ["PAIR_KINDS", "PARTS", "Pair", "sample_pair", "sample_pairs", "word"]

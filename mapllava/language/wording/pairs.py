@@ -63,16 +63,18 @@ def sample_pairs(seed: int, count: int, language: str, part: str, classes: Seque
     Raises:
         MapLLaVAError: If an argument is not one of these.
     """
+    return [sample_pair(seed, index, language, part, classes) for index in range(count)]
+
+
+def sample_pair(seed: int, index: int, language: str, part: str, classes: Sequence[str]) -> Pair:
+    """One of :func:`sample_pairs`, by its index."""
     _check(language, part, classes, (*LANGUAGES, "both"))
     spoken = LANGUAGES if language == "both" else (language,)
-    pairs = []
-    for index in range(count):
-        tongue = spoken[index % len(spoken)]
-        kind = PAIR_KINDS[index // len(spoken) % len(PAIR_KINDS)]
-        rng = random.Random(f"{seed} {part} {tongue} {index}")
-        text, canonical = _sample(Writer(tongue, part, tuple(classes), rng), kind)
-        pairs.append(Pair(text, canonical, kind, tongue, part))
-    return pairs
+    tongue = spoken[index % len(spoken)]
+    kind = PAIR_KINDS[index // len(spoken) % len(PAIR_KINDS)]
+    rng = random.Random(f"{seed} {part} {tongue} {index}")
+    text, canonical = _sample(Writer(tongue, part, tuple(classes), rng), kind)
+    return Pair(text, canonical, kind, tongue, part)
 
 
 def word(

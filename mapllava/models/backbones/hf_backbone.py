@@ -70,7 +70,14 @@ class HFBackbone:
         self.dtype = resolve_dtype(dtype)
         self.lora, self.quantization = lora, quantization
 
-    def build(self, model_class: Any, config: Any, table: KeyTable, attention: str = "sdpa") -> Any:
+    def build(
+        self,
+        model_class: Any,
+        config: Any,
+        table: KeyTable,
+        attention: str = "sdpa",
+        adapter: str = "default",
+    ) -> Any:
         """The model: constructed, filled with one copy of the weights in memory, and frozen as asked.
 
         Args:
@@ -78,6 +85,7 @@ class HFBackbone:
             config: its config; without dropout afterwards where the model is frozen.
             table: key table of the files.
             attention: transformers' name of the attention.
+            adapter: what the weights of ``lora`` are called.
 
         Returns:
             the model; a filled one has its ``LoadReport`` in the attribute ``load_report``.
@@ -99,7 +107,7 @@ class HFBackbone:
         if self.frozen:
             model.requires_grad_(False)
             if self.lora is not None:
-                add_lora(model, self.lora, type(model).__name__)
+                add_lora(model, self.lora, type(model).__name__, adapter)
             keep_frozen(model, model.training)
         return model
 

@@ -57,10 +57,10 @@ def check_trainability(
 
 
 def quantize_(backbone: nn.Module, quantization: Mapping[str, Any]) -> None:
-    """Store the weights of all linear layers of a backbone in 4 or 8 bits, layer by layer.
+    """Store the weights of the linear layers of a backbone in 4 or 8 bits, layer by layer.
 
     Weights are packed on the device they are on; those on the meta device when the loader brings
-    them. Embeddings, norms, convolutions and biases stay as they are.
+    them. Embeddings, vocabulary head, norms, convolutions and biases stay as they are.
 
     Args:
         backbone: changed in place.
@@ -72,7 +72,7 @@ def quantize_(backbone: nn.Module, quantization: Mapping[str, Any]) -> None:
     _require("bitsandbytes", "quant", "quantization")
     from mapllava.models.backbones.quantized_linear import Int8Linear, NF4Linear
 
-    linears = [(name, module) for name, module in backbone.named_modules() if type(module) is nn.Linear]
+    linears = [(name, module) for name, module in _linears(backbone) if type(module) is nn.Linear]
     for name, linear in linears:
         if quantization["bits"] == 4:
             chosen = quantization.get("compute_dtype")
@@ -85,7 +85,7 @@ def quantize_(backbone: nn.Module, quantization: Mapping[str, Any]) -> None:
     setattr(backbone, f"is_loaded_in_{quantization['bits']}bit", True)  # what peft looks for
 
 
-def add_lora(backbone: nn.Module, lora: Mapping[str, Any], component: str) -> None:
+def add_lora(backbone: nn.Module, lora: Mapping[str, Any], component: str, adapter: str = "default") -> None:
     """Freeze a backbone and add low-rank adapters, in float32 and the only thing that trains.
 
     The second matrix of an adapter starts at zero, so that nothing changes at first.
@@ -96,6 +96,7 @@ def add_lora(backbone: nn.Module, lora: Mapping[str, Any], component: str) -> No
         backbone: changed in place.
         lora: as checked by :func:`check_trainability`.
         component: what a message calls it.
+        adapter: what its weights are called, ``….lora_A.<adapter>.weight``, so that a base may have several.
 
     Raises:
         MapLLaVAError: if peft is not installed, or a target matches no linear layer.
@@ -110,7 +111,7 @@ def add_lora(backbone: nn.Module, lora: Mapping[str, Any], component: str) -> No
         bias="none",
     )
     backbone.requires_grad_(False)
-    peft.inject_adapter_in_model(config, backbone)
+    peft.inject_adapter_in_model(config, backbone, adapter_name=adapter)
     # peft gives adapters the base's dtype; small updates of bfloat16 weights would be rounded away
     for name, parameter in backbone.named_parameters():
         if parameter.requires_grad and "lora_" in name:
@@ -166,7 +167,7 @@ def _check_quantization(component: str, quantization: Mapping[str, Any]) -> None
 
 def _targets(backbone: nn.Module, wanted: str | list[str], component: str) -> list[str]:
     """Full names of the linear layers that the targets mean."""
-    linears = [name for name, module in backbone.named_modules() if isinstance(module, nn.Linear)]
+    linears = [name for name, _ in _linears(backbone)]
     if isinstance(wanted, str):
         return linears
     matches = {target: [name for name in linears if f".{name}".endswith(f".{target}")] for target in wanted}
@@ -178,6 +179,13 @@ def _targets(backbone: nn.Module, wanted: str | list[str], component: str) -> li
             f"{', '.join(endings)}"
         )
     return sorted({name for names in matches.values() for name in names})
+
+
+def _linears(backbone: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Linear layers and their names; a vocabulary head is none: it stays as it is, and perhaps tied."""
+    head = getattr(backbone, "get_output_embeddings", lambda: None)()
+    found = [(name, each) for name, each in backbone.named_modules() if isinstance(each, nn.Linear)]
+    return [(name, each) for name, each in found if each is not head]
 
 
 def _require(module: str, extra: str, setting: str) -> Any:

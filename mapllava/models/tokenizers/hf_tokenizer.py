@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class HFTokenizer:
         )
         self.bos_token_id = self._bos(stated.get("bos_token"))
         self.unk_token_id = self.vocabulary.tokens.get(stated.get("unk_token") or "", self.vocabulary.unk)
+        self.eos_token_id = self.vocabulary.tokens.get(stated.get("eos_token") or "", self.vocabulary.eos)
         self.vocab_size = max(self.vocabulary.tokens.values(), default=-1) + 1
         self.base_vocab_size = self.vocabulary.base_size
 
@@ -74,6 +76,10 @@ class HFTokenizer:
                 "belongs to another model or was converted wrongly; copy both again, or remove it"
             )
         return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special ones left out; bytes that are no UTF-8 become U+FFFD."""
+        return self.vocabulary.decode([int(index) for index in ids])
 
     def describe(self) -> dict[str, Any]:
         """Identity, for a file that holds the ids it made; ``hash`` is SHA-256 over the vocabulary."""

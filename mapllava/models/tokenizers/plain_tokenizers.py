@@ -17,6 +17,7 @@ class ByteTokenizer:
     """
 
     bos_token_id = 1
+    eos_token_id = 2
     unk_token_id = None
     vocab_size = base_vocab_size = 259
     _offset = 3
@@ -24,6 +25,11 @@ class ByteTokenizer:
     def __call__(self, text: str) -> list[int]:
         """Ids of ``text``, without BOS."""
         return [byte + self._offset for byte in text.encode("utf-8")]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, special ones left out; bytes that are no UTF-8 become U+FFFD."""
+        known = [index - self._offset for index in ids if self._offset <= index < self.vocab_size]
+        return bytes(known).decode("utf-8", errors="replace")
 
     def describe(self) -> dict[str, Any]:
         """Identity, for a file that holds the ids it made."""

@@ -29,20 +29,24 @@ class Vocabulary:
     Attributes:
         kind: the library's name of it, for people.
         encode: text to ids, no special token added.
+        decode: ids to text, special tokens left out.
         tokens: token to id.
         base_size: number of ids without added tokens.
         bos: what the file itself puts first or calls BOS, or None.
         unk: id of what it does not know, or None.
+        eos: what the file itself ends a text with, or None.
         special: texts that have an id of their own.
     """
 
     kind: str
     encode: Callable[[str], list[int]]
+    decode: Callable[[list[int]], str]
     tokens: dict[str, int]
     base_size: int
     bos: int | None
     unk: int | None
     special: frozenset[str]
+    eos: int | None = None
 
 
 def vocabulary_file(folder: Path) -> Path | None:
@@ -100,11 +104,13 @@ def read_sentencepiece(file: Path) -> Vocabulary:
     return Vocabulary(
         kind="SentencePiece",
         encode=model.encode,
+        decode=model.decode,
         tokens=pieces,
         base_size=len(pieces),
         bos=model.bos_id() if model.bos_id() >= 0 else None,
         unk=model.unk_id() if model.unk_id() >= 0 else None,
         special=frozenset(special),
+        eos=model.eos_id() if model.eos_id() >= 0 else None,
     )
 
 
@@ -131,6 +137,7 @@ def _read_json(file: Path) -> Vocabulary:
     return Vocabulary(
         kind=f"{type(tokenizer.model).__name__} of {JSON}",
         encode=encode,
+        decode=tokenizer.decode,
         tokens=tokenizer.get_vocab(with_added_tokens=True),
         base_size=tokenizer.get_vocab_size(with_added_tokens=False),
         bos=framed[0] if begins and begins[0] == 1 else None,
@@ -155,11 +162,13 @@ def _read_converted(folder: Path, name: str) -> Vocabulary:
     return Vocabulary(
         kind=type(tokenizer).__name__,
         encode=lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"]),
+        decode=lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True)),
         tokens=tokenizer.get_vocab(),
         base_size=tokenizer.vocab_size,
         bos=tokenizer.bos_token_id,
         unk=tokenizer.unk_token_id,
         special=frozenset(tokenizer.all_special_tokens),
+        eos=tokenizer.eos_token_id,
     )
 
 

@@ -1,0 +1,174 @@
+"""A decoder-only language model that writes: with its vocabulary head, tied where its config ties it.
+
+Shapes: B texts, L tokens of the longest prompt and target together, T of the longest target, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mapllava.checkpoint import causal_table
+from mapllava.errors import MapLLaVAError
+from mapllava.models.backbones.hf_backbone import HFBackbone, keep_frozen, takes_backbone
+from mapllava.models.decoders.llm_map_decoder import language_config
+from mapllava.models.prompt import Prompt
+from mapllava.registry import MODELS
+
+ADAPTER = "ask"
+"""What its LoRA weights are called, so that another's may lie beside them on one base."""
+
+
+@MODELS.register_module()
+class LanguageModel(BaseModule):
+    """Writes a text after a prompt.
+
+    Prompts are padded on the left, so that all targets end in one column; padding takes no position.
+
+    Args:
+        prompt: a prompt as it will be asked, checked against the tokenizer (given by the parser).
+        tokenizer: see :class:`~mapllava.models.decoders.LLMMapDecoder`.
+        **backbone: the language model, see :class:`~mapllava.models.backbones.hf_backbone.HFBackbone`; the
+            weights of its ``lora`` are called ``ask``.
+
+    Raises:
+        MapLLaVAError: as :class:`HFBackbone`, also where the files lack the vocabulary head of a model that
+            does not tie it; as :class:`~mapllava.models.prompt.Prompt`; if nothing says how a text ends.
+    """
+
+    @takes_backbone
+    def __init__(self, prompt: str, tokenizer: dict | None = None, **backbone: Any) -> None:
+        from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+        super().__init__()
+        hf = HFBackbone(type(self).__name__, **backbone)
+        config = language_config(hf.source, hf.architecture)
+        self.prompt = Prompt(prompt, tokenizer, config, hf.source)
+        self.eos_token_id = _eos(self.prompt, config)
+        if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+            raise MapLLaVAError(
+                f"LanguageModel: transformers has no {config.model_type} with vocabulary head"
+            )
+        model_class = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        self.backbone = hf.build(model_class, config, causal_table(config.model_type), adapter=ADAPTER)
+        self.base_weights = hf.describe()
+        self.frozen = hf.frozen
+
+    def train(self, mode: bool = True) -> LanguageModel:
+        """Set the mode of everything but a frozen language model."""
+        super().train(mode)
+        if self.frozen:
+            keep_frozen(self.backbone, mode)
+        return self
+
+    def describe_prompt(self) -> dict[str, Any]:
+        """Prompt and tokenizer in plain values, for a file that describes the model."""
+        return self.prompt.describe()
+
+    def target_loss(self, prompts: Sequence[str], targets: Sequence[str]) -> Tensor:
+        """Cross entropy of the targets and the end after them, nothing of the prompts.
+
+        Args:
+            prompts: B texts.
+            targets: B texts.
+
+        Returns:
+            (B,) float32, nats per token.
+        """
+        asked = [self.prompt.ids(text) for text in prompts]
+        wanted = [[*self.prompt.tokenizer(text), self.eos_token_id] for text in targets]
+        rows = [one + two for one, two in zip(asked, wanted, strict=True)]
+        ids, mask = self._padded(rows)
+        longest = max(map(len, wanted))
+        logits = self._logits(ids, mask, longest + 1)[:, :-1]  # (B, T, V), the one before predicts the next
+        place = torch.arange(longest, device=ids.device)
+        lengths = torch.tensor([len(each) for each in wanted], device=ids.device)
+        counted = place >= longest - lengths[:, None]  # (B, T)
+        loss = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), ids[:, -longest:].flatten(), reduction="none"
+        )
+        return (loss.view_as(counted) * counted).sum(1) / lengths
+
+    @torch.inference_mode()
+    def write(
+        self, prompts: Sequence[str], allowed: Callable[[list[int]], list[int]], limit: int
+    ) -> list[tuple[list[int], Tensor]]:
+        """Write greedily after every prompt, by transformers' own ``generate`` with its key-value cache.
+
+        Args:
+            prompts: B texts.
+            allowed: from the ids written so far to those that may follow.
+            limit: tokens at most.
+
+        Returns:
+            for every prompt the ids written, the end's last (it lacks where the limit came first), and (n,)
+            the probability that the model, not held to ``allowed``, gave each.
+        """
+        from transformers import GenerationConfig
+
+        ids, mask = self._padded([self.prompt.ids(text) for text in prompts])
+        begin, end = ids.shape[1], self.eos_token_id
+
+        def follow(_: int, row: Tensor) -> list[int]:
+            written = row[begin:].tolist()
+            return [end] if end in written else allowed(written)
+
+        config = GenerationConfig(
+            do_sample=False,
+            max_new_tokens=limit,
+            eos_token_id=end,
+            pad_token_id=end,
+            use_cache=True,
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        made = self.backbone.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=config,
+            prefix_allowed_tokens_fn=follow,
+        )
+        new = made.sequences[:, begin:]  # (B, n)
+        likely = torch.stack([step.float().log_softmax(-1) for step in made.logits], dim=1)  # (B, n, V)
+        chances = likely.gather(2, new[..., None]).squeeze(2).exp()
+        found = []
+        for row, chance in zip(new.tolist(), chances, strict=True):
+            length = row.index(end) + 1 if end in row else len(row)
+            found.append((row[:length], chance[:length]))
+        return found
+
+    def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
+        """Ids and mask (B, L), padding on the left; which id it is does not matter."""
+        device = self.backbone.get_input_embeddings().weight.device
+        longest = max(map(len, rows))
+        ids = torch.tensor([[self.eos_token_id] * (longest - len(row)) + row for row in rows], device=device)
+        mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=device)
+        return ids, mask
+
+    def _logits(self, ids: Tensor, mask: Tensor, keep: int) -> Tensor:
+        """Logits (B, keep, V) of the last places; those of the prompt are never made."""
+        positions = (mask.cumsum(1) - 1).clamp_min(0)
+        return self.backbone(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=False,
+            logits_to_keep=min(keep, ids.shape[1]),
+        ).logits
+
+
+def _eos(prompt: Prompt, config: Any) -> int:
+    """What a text ends with: by the tokenizer's files, or else the model's config."""
+    found = getattr(prompt.tokenizer, "eos_token_id", None)
+    if found is None:
+        found = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    if found is None or not 0 <= found < prompt.vocab_size:
+        raise MapLLaVAError(
+            f"LanguageModel: neither tokenizer nor config.json names an end of text (found {found}): the "
+            "folder of a language model has eos_token in tokenizer_config.json"
+        )
+    return int(found)
