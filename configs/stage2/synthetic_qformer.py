@@ -2,6 +2,7 @@
 _base_ = ["./synthetic.py"]
 
 model = dict(
+    map_queries=dict(scene=None),  # its scene tokens have no place on the ground
     neck=dict(
         _delete_=True,
         type="QFormerNeck",

@@ -8,8 +8,9 @@ from typing import Any
 from mapllava.config.walk import ARCHITECTURE, DATALOADERS, at, dicts, walk
 from mapllava.registry import MODELS, SCOPE, is_a, registered
 
-# component -> argument -> its place below the component, and the type of a part made on the way there
-_MOVED = {
+# component -> argument -> its place below the component, and the type of a part made on the way there, if any
+_MOVED: dict[str, dict[str, tuple[str, str | None]]] = {
+    "BEVQFormerNeck": {"token_stride": ("tokens.stride", None)},
     "VectorMapHead": {
         "assigner": ("criterion.assigner", "MapCriterion"),
         "losses": ("criterion.losses", "MapCriterion"),
@@ -46,7 +47,7 @@ def bring_up_to_date(config: Any) -> Any:
     for _, node in dicts(config):
         for argument, (place, kind) in _of(node.get("type")).items():
             part, _, name = place.partition(".")
-            target = node.get(part, {"type": kind})
+            target = node.get(part, {} if kind is None else {"type": kind})
             if argument in node and isinstance(target, dict) and name not in target:
                 node[part] = {**target, name: node.pop(argument)}
     _move_prompt(config)
@@ -77,7 +78,7 @@ def _tokenizes(node: Any) -> bool:
     return isinstance(node, dict) and node.get("type") in ("TokenizePrompt", f"{SCOPE}.TokenizePrompt")
 
 
-def _of(kind: Any) -> dict[str, tuple[str, str]]:
+def _of(kind: Any) -> dict[str, tuple[str, str | None]]:
     """What moved of a component or a plug-in's subclass of it; not what the latter takes itself."""
     moved = next((places for name, places in _MOVED.items() if is_a(MODELS, kind, name)), {})
     found = registered(MODELS, kind) if moved else None

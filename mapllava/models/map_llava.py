@@ -81,7 +81,7 @@ class MapLLaVA(BaseModel):
         check_attributes(self.neck, {"embed_dims": 1, "bev_dims": 0})
         self.decoder = MODELS.build(dict(decoder, in_channels=self.neck.embed_dims))
         check_attributes(self.decoder, {"embed_dims": 1})
-        self.map_queries = MODELS.build(dict(map_queries, embed_dims=self.decoder.embed_dims))
+        self.map_queries = MODELS.build(self._layout(map_queries))
         check_map_queries(self.map_queries, self.decoder.embed_dims)
         self.head = MODELS.build(
             dict(
@@ -92,9 +92,27 @@ class MapLLaVA(BaseModel):
                 map_spec=self.map_spec,
             )
         )
+        if getattr(self.map_queries, "scene", None) is not None and not hasattr(self.head, "references"):
+            raise MapLLaVAError(
+                f"model.map_queries.scene: {type(self.head).__name__} has no references (I, P, 2), where "
+                "queries would read the scene: give it some, or set model.map_queries.scene=None"
+            )
         summary = weight_summary(self)
         if summary:
             print_log(f"\n{summary}", logger="current")
+
+    def _layout(self, map_queries: dict) -> dict:
+        """Config of the map queries with what neck and decoder tell of themselves."""
+        config = dict(map_queries, embed_dims=self.decoder.embed_dims)
+        if config.get("scene") is None:
+            return config
+        grid = getattr(self.neck, "token_shape", None)
+        if grid is None:
+            raise MapLLaVAError(
+                f"model.map_queries.scene: the scene tokens of {type(self.neck).__name__} have no place on "
+                "the ground (token_shape): use BEVQFormerNeck, or set model.map_queries.scene=None"
+            )
+        return {**config, "scene": dict(config["scene"], in_channels=self.neck.embed_dims, grid=grid)}
 
     def init_weights(self) -> None:
         """Apply the parts' ``init_cfg``, once; everything else starts as it was built or loaded."""
@@ -195,7 +213,10 @@ class MapLLaVA(BaseModel):
             out: what the neck gave.
             prompts: B texts, see :func:`~mapllava.structures.map_data_sample.prompts_of`.
         """
-        hidden = self.decoder(out.scene_tokens, self.map_queries, prompts)
+        queries = self.map_queries
+        if getattr(queries, "scene", None) is not None:
+            queries = queries.of_scene(out.scene_tokens, self.head.references.sigmoid())
+        hidden = self.decoder(out.scene_tokens, queries, prompts)
         shape = (len(out.scene_tokens), self.map_queries.num_tokens, self.decoder.embed_dims)
         check_tensor(self.decoder, "decoded queries", hidden, shape, out.scene_tokens)
         instances, points = check_split(self.map_queries, self.map_queries.split(hidden), hidden)

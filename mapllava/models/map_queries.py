@@ -10,13 +10,14 @@ Shapes: B batch, I instances, P points of an instance, Q = query tokens, D chann
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mapllava.models.scene_seeds import SceneSeeds
 from mapllava.registry import MODELS
 
 INIT_STD = 0.02  # the scale of a language model's token embeddings
@@ -33,12 +34,26 @@ class BaseMapQueries(BaseModule):
         num_instances: I.
         num_point_tokens: point tokens per instance, 0 for none.
         embed_dims: D, given by the detector.
+        scene: what queries know of the scene, ``dict(seed_points=…, octaves=…)``, see
+            :class:`~mapllava.models.scene_seeds.SceneSeeds`; None for nothing.
+
+    Attributes:
+        scene_places: embedding of the scene tokens' places (S, D), which decoders add to them; None without.
 
     Raises:
         ValueError: if ``num_instances`` is not positive or ``num_point_tokens`` negative.
+        MapLLaVAError: if ``scene`` is not valid.
     """
 
-    def __init__(self, num_instances: int, num_point_tokens: int, embed_dims: int) -> None:
+    scene_places: Tensor | None = None
+
+    def __init__(
+        self,
+        num_instances: int,
+        num_point_tokens: int,
+        embed_dims: int,
+        scene: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__()
         if num_instances < 1 or num_point_tokens < 0:
             raise ValueError(
@@ -50,7 +65,19 @@ class BaseMapQueries(BaseModule):
         self.embed_dims = embed_dims
         self.instances = nn.Parameter(torch.empty(num_instances, embed_dims))
         nn.init.normal_(self.instances, std=INIT_STD)
+        self.scene = None if scene is None else SceneSeeds(embed_dims=embed_dims, **scene)
         self._masks: dict[tuple[str, int, torch.device], Any] = {}
+
+    def of_scene(self, scene_tokens: Tensor, references: Tensor) -> BaseMapQueries | QueriesOfScene:
+        """The queries as a decoder takes them, with what they know of this batch's scenes.
+
+        Args:
+            scene_tokens: (B, S, C) of the neck.
+            references: (I, P, 2) in [0, 1] over the ROI, where the queries stand.
+        """
+        if self.scene is None:
+            return self
+        return QueriesOfScene(self, self.scene(scene_tokens, references), self.scene.scene_places())
 
     @property
     def num_tokens(self) -> int:
@@ -152,6 +179,44 @@ class BaseMapQueries(BaseModule):
         return self._masks[key]
 
 
+class QueriesOfScene:
+    """Map queries of one batch: a layout, and what :class:`~mapllava.models.scene_seeds.SceneSeeds` adds.
+
+    Args:
+        layout: content, tokens and mask.
+        seeds: (B, I, D), added to an instance's token and those of its points.
+        scene_places: (S, D), or None.
+    """
+
+    def __init__(self, layout: BaseMapQueries, seeds: Tensor, scene_places: Tensor | None) -> None:
+        self.layout, self.seeds, self.scene_places = layout, seeds, scene_places
+
+    @property
+    def num_tokens(self) -> int:
+        """Q, the number of query tokens."""
+        return self.layout.num_tokens
+
+    def __call__(self, batch_size: int) -> Tensor:
+        """Query tokens (B, Q, D)."""
+        return self.layout(batch_size) + self.seeds.repeat_interleave(1 + self.layout.num_point_tokens, dim=1)
+
+    def attention_mask(self, prefix_len: int, device: torch.device | str = "cpu") -> Tensor:
+        """See :meth:`BaseMapQueries.attention_mask`."""
+        return self.layout.attention_mask(prefix_len, device)
+
+    def block_mask(
+        self, prefix_len: int, device: torch.device | str = "cpu", padding: Tensor | None = None
+    ) -> Any:
+        """See :meth:`BaseMapQueries.block_mask`."""
+        return self.layout.block_mask(prefix_len, device, padding)
+
+
+def with_places(tokens: Tensor, queries: Any) -> Tensor:
+    """Scene tokens (B, S, D) with the embedding of their places (S, D), if the queries have one."""
+    places = getattr(queries, "scene_places", None)
+    return tokens if places is None else tokens + places
+
+
 def beside_padding(row: Tensor, column: Tensor, padding: Tensor) -> Tensor:
     """Whether a token may attend to another given padding, which is connected to itself only.
 
@@ -173,10 +238,13 @@ class InstanceMapQueries(BaseMapQueries):
     Args:
         num_instances: I.
         embed_dims: D, given by the detector.
+        scene: see :class:`BaseMapQueries`.
     """
 
-    def __init__(self, embed_dims: int, num_instances: int = 50) -> None:
-        super().__init__(num_instances, 0, embed_dims)
+    def __init__(
+        self, embed_dims: int, num_instances: int = 50, scene: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(num_instances, 0, embed_dims, scene)
 
     def forward(self, batch_size: int) -> Tensor:
         """Query tokens (B, I, D)."""
@@ -196,10 +264,17 @@ class PointMapQueries(BaseMapQueries):
         num_instances: I.
         num_points: P.
         embed_dims: D, given by the detector.
+        scene: see :class:`BaseMapQueries`.
     """
 
-    def __init__(self, embed_dims: int, num_instances: int = 50, num_points: int = 20) -> None:
-        super().__init__(num_instances, num_points, embed_dims)
+    def __init__(
+        self,
+        embed_dims: int,
+        num_instances: int = 50,
+        num_points: int = 20,
+        scene: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(num_instances, num_points, embed_dims, scene)
         if num_points < 2:
             raise ValueError(f"num_points={num_points}: a polyline needs at least two points")
         self.points = nn.Parameter(torch.empty(num_points, embed_dims))

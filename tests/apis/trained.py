@@ -38,7 +38,7 @@ def train_tiny(folder: Path, city: Path, city_cache: dict[str, Path], **options:
         "model.neck.qformer.pretrained": str(blip2),
         "model.decoder.pretrained": str(vicuna),
         "model.neck.cell": 5.0,
-        "model.neck.token_stride": 3,
+        "model.neck.tokens.stride": 3,
         "train_cfg.max_epochs": 1,
         "train_dataloader.batch_size": 12,  # the city's 12 samples: one step
         "train_dataloader.dataset.pipeline.2.prob": 0.0,

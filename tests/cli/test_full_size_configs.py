@@ -45,7 +45,7 @@ def options(weights, city, city_cache):
         changes: dict[str, object] = {
             "model.vision_encoder.pretrained": str(weights[vision]),
             "model.neck.cell": 5.0,
-            "model.neck.token_stride": [3, 3],  # a list in the config
+            "model.neck.tokens.stride": [3, 3],  # a list in the config
             "model.map_queries.num_instances": 20,
             "model.head.num_layers": 2,
             "train_cfg.max_epochs": 1,

@@ -31,7 +31,7 @@ WRONG = [
     ("model.head.num_points", 0, "VectorMapHead.num_points is 0"),
     ("model.vision_encoder.embed_dims", 0, "ConvVisionEncoder.embed_dims is 0"),
     ("model.neck.bev_dims", 0, "BEVQFormerNeck.bev_dims is 0"),
-    ("model.neck.token_stride", 0, "BEVQFormerNeck.token_stride is 0"),
+    ("model.neck.tokens.stride", 0, "BEVQFormerNeck.tokens.stride is 0"),
     ("model.neck.dilations", [0], "BEVQFormerNeck.dilations is [0]"),
     ("model.neck.attention.pool", 0, "BEVQFormerNeck.attention.pool is 0"),
     ("model.neck.attention.radius", -6.0, "BEVQFormerNeck.radius is -6.0"),

@@ -36,7 +36,7 @@ DEMO = "DEMO_TRAIN_SCENES=4 DEMO_VAL_SCENES=2 DEMO_SAMPLES=2 DEMO_IMAGE_SIZE=320
 CACHES = "data/synthetic/gt_cache/gt_cache_v1.0-trainval"
 MODEL = "outputs/RUN/best_model.pth"
 FULL = (
-    "model.neck.cell=5.0 model.neck.token_stride=[3,3] model.head.num_layers=2 train_cfg.max_epochs=1 "
+    "model.neck.cell=5.0 model.neck.tokens.stride=[3,3] model.head.num_layers=2 train_cfg.max_epochs=1 "
     "train_dataloader.num_workers=1 val_dataloader.num_workers=1 test_dataloader.num_workers=1"
 )
 WEIGHTS = (

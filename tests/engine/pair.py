@@ -153,7 +153,7 @@ def pair_model(blip2: Path, dilations: tuple[int, ...] = ()) -> dict:
             bev_dims=12,
             cell=2.0,
             heights=[-1.8],
-            token_stride=4,
+            tokens=dict(stride=4),
             dilations=list(dilations),  # BEV convolutions, each with a BatchNorm
             attention=dict(radius=6.0, pool=1),
             loss_bev=dict(bce=1.0, dice=1.0),

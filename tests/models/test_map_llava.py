@@ -29,7 +29,7 @@ NECKS = {
         bev_dims=12,
         cell=2.0,
         heights=[-1.8],
-        token_stride=4,
+        tokens=dict(stride=4),
         dilations=[1],
         attention=dict(radius=6.0, pool=1),
         loss_bev=dict(bce=1.0, dice=1.0),
@@ -37,6 +37,7 @@ NECKS = {
     ),
     "qformer": dict(type="QFormerNeck", num_cameras=2, num_queries=4, qformer=QFORMER),
 }
+NECKS["own cells"] = {**NECKS["bev"], "tokens": dict(stride=4, skip=True, probe=0.3)}
 DECODERS = {
     "plain": dict(type="TransformerMapDecoder", embed_dims=24, num_layers=1, num_heads=2),
     "llm": dict(
@@ -61,9 +62,11 @@ QUERIES = {
     "instances": dict(type="InstanceMapQueries", num_instances=6),
     "points": dict(type="PointMapQueries", num_instances=6, num_points=P),
 }
+SCENE = dict(seed_points=3, octaves=2)
+QUERIES |= {f"seeded {name}": {**layout, "scene": SCENE} for name, layout in QUERIES.items()}
 
 
-def make(neck="bev", decoder="plain", queries="instances") -> MapLLaVA:
+def make(neck="bev", decoder="plain", queries="instances", direct=False) -> MapLLaVA:
     torch.manual_seed(0)
     costs = [dict(type="FocalClassCost"), dict(type="OrderedPointsL1Cost")]
     layer = dict(
@@ -97,6 +100,7 @@ def make(neck="bev", decoder="plain", queries="instances") -> MapLLaVA:
                 ),
             ),
             max_predictions=9,
+            direct=direct,
         ),
         map_spec=SPEC,
     )
@@ -130,12 +134,16 @@ def batch(cameras) -> tuple[dict[str, torch.Tensor], list[MapDataSample]]:
         ("bev", "llm", "points"),
         ("qformer", "plain", "points"),
         ("qformer", "llm", "instances"),
+        ("own cells", "plain", "seeded points"),
+        ("own cells", "llm", "seeded instances"),
     ],
 )
 def test_every_trainable_parameter_gets_a_gradient(neck, decoder, queries, batch):
-    model = make(neck, decoder, queries)
+    direct = queries.startswith("seeded")
+    model = make(neck, decoder, queries, direct)
     # moves start at zero and hide what lies before them
-    for move in (model.head.point_branch, *(layer.point_branch for layer in model.head.layers)):
+    first = model.head.direct if direct else model.head.point_branch
+    for move in (first, *(layer.point_branch for layer in model.head.layers)):
         torch.nn.init.normal_(move[-1].weight, std=0.1)
     inputs, samples = batch
     losses = model(inputs, samples, mode="loss")
@@ -207,3 +215,25 @@ def test_predictions_that_are_not_finite_are_no_map(batch):
     inputs["img"][1] = float("nan")
     with pytest.raises(MapLLaVAError, match=r"predictions are not finite; samples: at -3\.0\. "):
         model(inputs, samples, mode="predict")
+
+
+@pytest.mark.parametrize("decoder", ["plain", "llm"])
+@pytest.mark.parametrize(("queries", "differ"), [("instances", False), ("seeded instances", True)])
+def test_seeded_queries_know_their_scene_before_the_first_layer(decoder, queries, differ, batch, monkeypatch):
+    model, given = make("own cells", decoder, queries).eval(), []
+    decode = model.decoder.forward
+
+    def look(scene_tokens, layout, prompts):
+        given.append(layout(len(scene_tokens)))
+        return decode(scene_tokens, layout, prompts)
+
+    monkeypatch.setattr(model.decoder, "forward", look)
+    with torch.no_grad():
+        model(batch[0], batch[1], mode="tensor")
+    first, second = given[0]
+    assert (not torch.allclose(first, second)) == differ
+
+
+def test_seeds_need_scene_tokens_with_a_place():
+    with pytest.raises(MapLLaVAError, match="QFormerNeck have no place on the ground"):
+        make("qformer", queries="seeded instances")

@@ -28,14 +28,17 @@ bev_qformer_neck = dict(
     cell=0.625,  # 96 x 48 cells
     # metres: where to look above the ground, and z of the ground in each map frame
     heights=dict(above_ground=[0.0, 0.84, 1.84], ground=dict(lidar=-1.84, ego=0.0)),
-    token_stride=[3, 2],  # 32 x 24 queries, 1.875 m along the car x 1.25 m across
+    # 32 x 24 queries, 1.875 m along the car x 1.25 m across
+    tokens=dict(stride=[3, 2], skip=True, probe=0.3),
     dilations=[1, 2, 4, 2, 1],
     attention=dict(radius=6.0, pool=1),
     loss_bev=dict(bce=40.0, dice=10.0),
     qformer=qformer,
 )
-point_queries = dict(type="PointMapQueries", num_instances=50)  # and the head's 20 points each: 1,050 tokens
-instance_queries = dict(type="InstanceMapQueries", num_instances=50)
+scene = dict(seed_points=5, octaves=5)  # what queries know of the scene; None with `qformer_neck`
+# and the head's 20 points each: 1,050 tokens
+point_queries = dict(type="PointMapQueries", num_instances=50, scene=scene)
+instance_queries = dict(type="InstanceMapQueries", num_instances=50, scene=scene)
 
 model = dict(
     type="MapLLaVA",
@@ -69,6 +72,7 @@ model = dict(
         frozen=True,
         gradient_checkpointing=True,
         dtype="bfloat16",
+        scale="embeddings",
         architecture=dict(
             model_type="llama",
             vocab_size=32000,
@@ -81,6 +85,7 @@ model = dict(
         ),
     ),
     head=dict(
+        direct=True,
         num_layers=6,
         layer=dict(
             type="RefinementLayer",

@@ -17,7 +17,7 @@ model = dict(
         bev_dims=64,
         cell=1.0,
         heights=dict(above_ground=[0.0, 0.84], ground=dict(lidar=-1.84, ego=0.0)),
-        token_stride=5,
+        tokens=dict(stride=5, skip=True, probe=0.3),
         dilations=[1, 1, 2, 2, 1],
         attention=dict(radius=6.0, pool=4),
         loss_bev=dict(bce=40.0, dice=10.0),
@@ -34,11 +34,12 @@ model = dict(
             ),
         ),
     ),
-    map_queries=dict(type="InstanceMapQueries", num_instances=50),
+    map_queries=dict(type="InstanceMapQueries", num_instances=50, scene=dict(seed_points=5, octaves=5)),
     decoder=dict(
         type="LLMMapDecoder",
         prompt="Draw the map around the car.",
         frozen=False,
+        scale="embeddings",
         architecture=dict(
             model_type="llama",
             vocab_size=259,  # of bytes, which are the tokens of a language model without files
@@ -51,6 +52,7 @@ model = dict(
         ),
     ),
     head=dict(
+        direct=True,
         num_layers=3,
         layer=dict(
             type="RefinementLayer",

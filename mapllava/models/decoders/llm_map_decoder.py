@@ -19,11 +19,12 @@ from mapllava.errors import MapLLaVAError
 from mapllava.models.backbones.hf_backbone import HFBackbone, keep_frozen, takes_backbone
 from mapllava.models.backbones.hf_config import RANDOM_STD, config_of, configure
 from mapllava.models.decoders.decoder_only import decoder_only
-from mapllava.models.map_queries import BaseMapQueries, beside_padding
+from mapllava.models.map_queries import BaseMapQueries, QueriesOfScene, beside_padding, with_places
 from mapllava.models.prompt import Prompt
 from mapllava.registry import MODELS
 
 _ATTENTION = {"sdpa": "sdpa", "flex": "flex_attention"}  # ours to transformers' names
+_SCALES = ("embeddings", "initializer_range")
 _OLD_ROPE_KEYS = {"rope_theta", "rope_scaling"}  # of config.json before transformers 5
 
 
@@ -31,9 +32,8 @@ _OLD_ROPE_KEYS = {"rope_theta", "rope_scaling"}  # of config.json before transfo
 class LLMMapDecoder(BaseModule):
     """Reads ``[BOS][prompt][scene tokens][map queries]`` and returns the decoded queries.
 
-    Scene tokens are normalised, projected and brought to the scale of the token embeddings
-    (``initializer_range``, 0.02 for LLaMA), so that projected tokens, prompt and map queries
-    (which start at 0.02 too) enter the first layer at one scale. The projection itself keeps PyTorch's
+    Scene tokens are normalised, projected and, with the map queries, brought to the scale of the token
+    embeddings, so that all of them enter the first layer at one scale. The projection itself keeps PyTorch's
     initial scale: at 0.02 / sqrt(D) weights, one step of Adam would change it beyond recognition.
 
     Args:
@@ -43,6 +43,11 @@ class LLMMapDecoder(BaseModule):
             ``ByteTokenizer`` for a model built from ``architecture``.
         attention: ``sdpa``, or ``flex`` for FlexAttention with the same rules as a block mask, which
             trains on a GPU only.
+        scale: ``embeddings``, the root mean square of the language model's token embeddings; one from scratch
+            starts with embeddings of scale 1 and weights of standard deviation 1 / sqrt(D) then, so that its
+            layers do something from the first step on (at 0.02 and few channels they hardly do). Or
+            ``initializer_range``, 0.02 for LLaMA, with map queries as they are: how models of versions up to
+            0.1 were trained.
         **backbone: the language model (LLaMA, Vicuna, Qwen, OPT, …), see
             :class:`~mapllava.models.backbones.hf_backbone.HFBackbone`. ``pretrained`` may be a BLIP-2 or
             LLaVA that holds one; ``architecture`` has the config's ``model_type``.
@@ -60,22 +65,40 @@ class LLMMapDecoder(BaseModule):
         prompt: str | None = None,
         tokenizer: dict | None = None,
         attention: str = "sdpa",
+        scale: str = "initializer_range",
         **backbone: Any,
     ) -> None:
         super().__init__()
+        if scale not in _SCALES:
+            raise ValueError(f"scale '{scale}' is not one of {', '.join(_SCALES)}")
         if attention not in _ATTENTION:
             raise ValueError(f"attention '{attention}' is not one of {', '.join(_ATTENTION)}")
         self.attention = attention
         hf = HFBackbone(type(self).__name__, **backbone)
         config = language_config(hf.source, hf.architecture)
+        from_scratch = scale == "embeddings" and hf.source is None
+        if from_scratch and "initializer_range" not in hf.architecture:
+            config.initializer_range = config.hidden_size**-0.5
         self.prompt = Prompt(prompt, tokenizer, config, hf.source)  # checked before gigabytes are read
         self.backbone = build_language_model(hf, config, _ATTENTION[attention])
         self.base_weights = hf.describe()
         self.frozen = hf.frozen
         self.embed_dims: int = config.hidden_size
         self.project = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, self.embed_dims))
-        self.scale = float(getattr(self.backbone.config, "initializer_range", RANDOM_STD))
+        if from_scratch:
+            nn.init.normal_(self.backbone.get_input_embeddings().weight)
+        self.scale, self.query_scale = self._scales(scale, from_scratch)
         self._told = False
+
+    def _scales(self, scale: str, from_scratch: bool) -> tuple[float, float]:
+        """What projected scene tokens and map queries are multiplied by."""
+        own = float(getattr(self.backbone.config, "initializer_range", RANDOM_STD))
+        if scale == "initializer_range":
+            return own, 1.0
+        embeddings = self.backbone.get_input_embeddings().weight
+        if not from_scratch and not embeddings.is_meta:  # the meta device knows no values
+            own = float(embeddings.detach().float().square().mean().sqrt())
+        return (1.0, 1.0) if from_scratch else (own, own)
 
     @classmethod
     def open(cls, pretrained: str | None, architecture: dict | None) -> tuple[WeightSource | None, Any]:
@@ -108,7 +131,10 @@ class LLMMapDecoder(BaseModule):
         return self.prompt.describe()
 
     def forward(
-        self, scene_tokens: Tensor, queries: BaseMapQueries, prompts: Sequence[str | None] | None = None
+        self,
+        scene_tokens: Tensor,
+        queries: BaseMapQueries | QueriesOfScene,
+        prompts: Sequence[str | None] | None = None,
     ) -> Tensor:
         """Decode the map queries.
 
@@ -127,8 +153,9 @@ class LLMMapDecoder(BaseModule):
         """
         ids, padding = self.prompt.batch(prompts, len(scene_tokens), scene_tokens.device)
         prompt = self.backbone.get_input_embeddings()(ids)  # (B, T, D)
-        tokens = queries(len(scene_tokens))
-        parts = [prompt, self.project(scene_tokens) * self.scale, tokens]
+        scene = with_places(self.project(scene_tokens), queries)
+        tokens = queries(len(scene_tokens)) * self.query_scale
+        parts = [prompt, scene * self.scale, tokens]
         embeddings = torch.cat([part.to(prompt.dtype) for part in parts], dim=1)  # (B, T + S + Q, D)
         length = embeddings.shape[1]
         self._check_length(ids.shape[1], scene_tokens.shape[1], length)
@@ -152,7 +179,7 @@ class LLMMapDecoder(BaseModule):
             return
         said = (
             f"the language model has {most} positions, and gets {length} tokens ({prompt} of the prompt, "
-            f"{scene} of the scene, {length - prompt - scene} map queries): raise model.neck.token_stride, "
+            f"{scene} of the scene, {length - prompt - scene} map queries): raise model.neck.tokens.stride, "
             "or lower model.map_queries.num_instances"
         )
         if getattr(config, "rope_parameters", None) is None:
@@ -162,7 +189,11 @@ class LLMMapDecoder(BaseModule):
             print_log(said, logger="current", level=logging.WARNING)
 
     def _mask(
-        self, queries: BaseMapQueries, embeddings: Tensor, prefix_len: int, padding: Tensor | None
+        self,
+        queries: BaseMapQueries | QueriesOfScene,
+        embeddings: Tensor,
+        prefix_len: int,
+        padding: Tensor | None,
     ) -> Any:
         """Which token may attend to which, in the form that the attention takes."""
         device = embeddings.device

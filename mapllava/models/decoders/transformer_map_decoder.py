@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mapllava.config.mistake import check_heads, check_sizes
-from mapllava.models.map_queries import BaseMapQueries
+from mapllava.models.map_queries import BaseMapQueries, QueriesOfScene, with_places
 from mapllava.registry import MODELS
 
 
@@ -106,7 +106,10 @@ class TransformerMapDecoder(BaseModule):
         self.norm = nn.LayerNorm(embed_dims)
 
     def forward(
-        self, scene_tokens: Tensor, queries: BaseMapQueries, prompts: Sequence[str | None] | None = None
+        self,
+        scene_tokens: Tensor,
+        queries: BaseMapQueries | QueriesOfScene,
+        prompts: Sequence[str | None] | None = None,
     ) -> Tensor:
         """Decode the map queries.
 
@@ -118,7 +121,7 @@ class TransformerMapDecoder(BaseModule):
         Returns:
             (B, Q, D).
         """
-        scene = self.project(scene_tokens)
+        scene = with_places(self.project(scene_tokens), queries)
         mask = queries.attention_mask(0, scene.device)  # (Q, Q): scene tokens are cross-attended by all
         x = queries(len(scene))
         for layer in self.layers:

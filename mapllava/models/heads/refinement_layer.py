@@ -17,28 +17,23 @@ from torch.nn import functional as F
 
 from mapllava.config.mistake import check_heads, check_sizes
 from mapllava.models.look_up import bilinear_corners, gather_rows
+from mapllava.models.position_embedding import sine_position_embedding
 from mapllava.models.precision import full_precision
 from mapllava.registry import MODELS
 
 
-def sine_position_embedding(points: Tensor, num_frequencies: int) -> Tensor:
-    """Sines and cosines of points in [0, 1] at F octave frequencies, (..., 2) to (..., 4 * F), float32."""
-    frequency = math.pi * 2.0 ** torch.arange(num_frequencies, device=points.device, dtype=torch.float32)
-    phase = (points.float().unsqueeze(-1) * frequency).flatten(-2)
-    return torch.cat([phase.sin(), phase.cos()], dim=-1)
-
-
-def mlp(in_dims: int, hidden: int, out_dims: int) -> nn.Sequential:
-    """Two linear layers around a ReLU."""
-    return nn.Sequential(nn.Linear(in_dims, hidden), nn.ReLU(), nn.Linear(hidden, out_dims))
+def mlp(in_dims: int, hidden: int, out_dims: int, still: bool = False) -> nn.Sequential:
+    """Two linear layers around a ReLU; ``still``: they give 0 at first."""
+    first, last = nn.Linear(in_dims, hidden), nn.Linear(hidden, out_dims)
+    if still:
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+    return nn.Sequential(first, nn.ReLU(), last)
 
 
 def point_branch(point_dims: int) -> nn.Sequential:
     """Point content (..., E) to the move of its reference (..., 2); at first no reference moves."""
-    last = nn.Linear(point_dims, 2)
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(point_dims, point_dims), nn.ReLU(), last)
+    return mlp(point_dims, point_dims, 2, still=True)
 
 
 @MODELS.register_module()

@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from mapllava.config.mistake import check_sizes
-from mapllava.models.heads.refinement_layer import point_branch
+from mapllava.models.heads.refinement_layer import mlp, point_branch
 from mapllava.models.losses.reduction import avg_factor
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
@@ -54,6 +54,9 @@ class VectorMapHead(BaseModule):
         layer: config of one refinement layer, with its ``embed_dims`` and ``point_dims``.
         criterion: config of matching and losses.
         max_predictions: elements kept per sample, the best of all (instance, class) scores.
+        direct: let the first prediction move all points of an instance at once, by a small network on the
+            instance; without, each point moves by its own content, which no point of the scene has reached
+            yet.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class VectorMapHead(BaseModule):
         layer: dict,
         criterion: dict,
         max_predictions: int,
+        direct: bool = False,
     ) -> None:
         super().__init__()
         check_sizes("VectorMapHead", num_points=num_points, max_predictions=max_predictions)
@@ -75,11 +79,15 @@ class VectorMapHead(BaseModule):
         dims, point_dims = layer["embed_dims"], layer["point_dims"]
         num_classes = len(map_spec.classes)
         self.reduce = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, dims))
-        self.reduce_points = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, point_dims))
-        self.expand = nn.Parameter(torch.empty(num_points, point_dims))
-        nn.init.normal_(self.expand, std=0.1)
+        if num_layers or not direct:  # else nothing would read the points' content
+            self.reduce_points = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, point_dims))
+            self.expand = nn.Parameter(torch.empty(num_points, point_dims))
+            nn.init.normal_(self.expand, std=0.1)
         self.references = nn.Parameter(self._first_references(num_instances))
-        self.point_branch = point_branch(point_dims)
+        if direct:
+            self.direct = mlp(dims, dims, 2 * num_points, still=True)
+        else:
+            self.point_branch = point_branch(point_dims)
         shared = dict(layer, bev_dims=bev_dims, num_points=num_points)
         self.layers = nn.ModuleList(MODELS.build(shared) for _ in range(num_layers))
         self.class_embed = nn.ModuleList(_class_embed(dims, num_classes) for _ in range(1 + num_layers))
@@ -115,13 +123,13 @@ class VectorMapHead(BaseModule):
         Returns:
             logits (L, B, I, n_classes) and points (L, B, I, P, 2) in [0, 1], float32.
         """
-        content = self.expand.expand(*instances.shape[:2], -1, -1)
-        if points is not None:
-            content = content + self.reduce_points(points)
-        else:
-            content = content + self.reduce_points(instances).unsqueeze(2)
         state = self.reduce(instances)
-        moved = self.references.float() + self.point_branch(content).float()
+        content = self._point_content(instances, points) if hasattr(self, "expand") else None
+        if hasattr(self, "direct"):
+            move = self.direct(state).unflatten(-1, (self.num_points, 2))
+        else:
+            move = self.point_branch(content)
+        moved = self.references.float() + move.float()
         all_points = [moved.sigmoid()]
         all_logits = [self.class_embed[0](state).float()]
         for layer, class_embed in zip(self.layers, self.class_embed[1:], strict=True):
@@ -132,6 +140,11 @@ class VectorMapHead(BaseModule):
             all_points.append(moved.sigmoid())
             all_logits.append(class_embed(state).float())
         return torch.stack(all_logits), torch.stack(all_points)
+
+    def _point_content(self, instances: Tensor, points: Tensor | None) -> Tensor:
+        """Content of the points (B, I, P, E): of their own queries, or else of their instance's."""
+        given = self.reduce_points(instances).unsqueeze(2) if points is None else self.reduce_points(points)
+        return self.expand + given
 
     def loss(
         self, logits: Tensor, points: Tensor, data_samples: Sequence[MapDataSample], bev: Tensor | None = None

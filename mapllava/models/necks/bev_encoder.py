@@ -98,12 +98,18 @@ class BEVEncoder(BaseModule):
         # (B, Y*X, bev_dims) transposed is (B, bev_dims, Y, X) in channels-last memory, without a copy
         return self.blocks(F.relu(cells).transpose(1, 2).unflatten(2, (rows, cols)))
 
-    def segmentation_loss(self, logits: Tensor, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
+    def segmentation_loss(
+        self, logits: Tensor, data_samples: Sequence[MapDataSample], name: str = "bev"
+    ) -> dict[str, Tensor]:
         """Binary cross-entropy and Dice of the BEV map's segmentation, of each sample and class.
 
         Args:
             logits: (B, n_classes, Y, X).
             data_samples: B, with ``gt_bev`` (n_classes, Y, X) of this encoder's grid.
+            name: in the losses' names.
+
+        Returns:
+            Scalars ``loss_<name>_bce`` and ``loss_<name>_dice``.
 
         Raises:
             MapLLaVAError: if ``gt_bev`` has another grid.
@@ -122,6 +128,6 @@ class BEVEncoder(BaseModule):
         size = (probability + target).sum((2, 3))
         dice = (1 - (2 * overlap + 1) / (size + 1)).mean()
         return {
-            "loss_bev_bce": self.loss_weights["bce"] * bce,
-            "loss_bev_dice": self.loss_weights["dice"] * dice,
+            f"loss_{name}_bce": self.loss_weights["bce"] * bce,
+            f"loss_{name}_dice": self.loss_weights["dice"] * dice,
         }

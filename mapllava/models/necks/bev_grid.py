@@ -64,7 +64,7 @@ def stride_per_axis(token_stride: int | Sequence[int], map_spec: MapSpec) -> tup
     strides = list(token_stride) if isinstance(token_stride, Sequence) else [token_stride] * 2
     if len(strides) != 2 or any(int(stride) != stride or stride < 1 for stride in strides):
         raise MapLLaVAError(
-            f"neck.token_stride={token_stride!r} must be one or two whole numbers from 1: BEV cells per "
+            f"neck.tokens.stride={token_stride!r} must be one or two whole numbers from 1: BEV cells per "
             "query along the car and across it"
         )
     along, across = map(int, strides)

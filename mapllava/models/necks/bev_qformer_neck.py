@@ -7,12 +7,14 @@ S scene tokens (a coarser grid on the ground), D token channels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mapllava.config.mistake import check_names, check_sizes
+from mapllava.errors import MapLLaVAError
 from mapllava.models.camera import Cameras
 from mapllava.models.losses.settings import check_numbers
 from mapllava.models.necks.base import MapNeck, NeckOutput
@@ -41,7 +43,11 @@ class BEVQFormerNeck(BEVEncoder, MapNeck):
         cell: size of a BEV cell in metres.
         heights: heights at which a cell reads the images, ``dict(above_ground=[…], ground=…)``: metres
             above the ground, and the ground's z in each map frame, ``{frame: metres}``.
-        token_stride: BEV cells per query along both axes, or (along the car, across it).
+        tokens: ``dict(stride=…, skip=…, probe=…)``. ``stride``: BEV cells per query along both axes, or
+            (along the car, across it). ``skip``: add to a scene token what a convolution makes of its own
+            BEV cells, so that what lies there need not go through the Q-Former. ``probe``: weight, over that
+            of the BEV map's segmentation, of a loss by which every scene token segments its own cells; 0 for
+            none.
         dilations: dilation of each BEV convolution.
         attention: ``dict(radius=…, pool=…)``: metres around its place within which a query may
             read patches, and the patches per side averaged into one before it does.
@@ -56,24 +62,40 @@ class BEVQFormerNeck(BEVEncoder, MapNeck):
         bev_dims: int,
         cell: float,
         heights: Mapping | Sequence[float],
-        token_stride: int | Sequence[int],
+        tokens: Mapping[str, Any],
         dilations: Sequence[int],
         attention: dict[str, float],
         loss_bev: dict[str, float],
     ) -> None:
         super().__init__(in_channels, map_spec, bev_dims, cell, heights, dilations, loss_bev)
-        check_sizes("BEVQFormerNeck", token_stride=token_stride)
+        check_names("BEVQFormerNeck.tokens", tokens, ("stride", "skip", "probe"))
+        check_sizes("BEVQFormerNeck.tokens", stride=tokens.get("stride", 0))
+        self.probe_weight = float(tokens.get("probe", 0.0))
+        check_numbers(self, probe=self.probe_weight)
         check_names("BEVQFormerNeck.attention", attention, ("radius", "pool"))
         check_sizes("BEVQFormerNeck.attention", pool=int(attention["pool"]))
         check_numbers(self, radius=attention["radius"])
         self.attention_radius, self.attention_pool = float(attention["radius"]), int(attention["pool"])
-        strides = stride_per_axis(token_stride, map_spec)
+        strides = self.strides = stride_per_axis(tokens["stride"], map_spec)
         self.token_shape = (-(-self.shape[0] // strides[0]), -(-self.shape[1] // strides[1]))
         self.register_buffer("token_places", cell_centres(map_spec, self.token_shape), persistent=False)
         self.qformer = MODELS.build(dict(qformer, encoder_dims=in_channels))
         self.embed_dims = self.qformer.embed_dims
         self.to_query = nn.Linear(bev_dims, self.embed_dims)
         self.query_tokens = nn.Parameter(self.qformer.initial_queries(len(self.token_places)))
+        if (tokens.get("skip") or self.probe_weight) and any(
+            count % stride for count, stride in zip(self.shape, strides, strict=True)
+        ):
+            raise MapLLaVAError(
+                f"neck.tokens.stride: tokens of {strides[0]} x {strides[1]} cells do not divide the BEV "
+                f"map's {self.shape[0]} x {self.shape[1]}, and skip and probe need whole tokens: choose "
+                "strides that do, or another neck.cell"
+            )
+        if tokens.get("skip"):
+            self.skip = nn.Conv2d(bev_dims, self.embed_dims, strides, stride=strides)
+            self.skip_norm = nn.LayerNorm(self.embed_dims)
+        if self.probe_weight:
+            self.probe = nn.Linear(self.embed_dims, len(map_spec.classes) * strides[0] * strides[1])
 
     def forward(self, feats: Tensor, grid: tuple[int, int], cameras: Cameras) -> NeckOutput:
         """Patch features (B, N, P, C) to scene tokens (B, S, D) and a BEV map (B, C_bev, Y, X)."""
@@ -82,7 +104,15 @@ class BEVQFormerNeck(BEVEncoder, MapNeck):
         queries = self.to_query(pooled) + self.query_tokens
         coarse, coarse_grid = self._pool(feats, grid)
         tokens = self.qformer(queries, coarse, self.visible_patches(coarse_grid, cameras))
+        if hasattr(self, "skip"):
+            tokens = tokens + self.skip_norm(self.skip(bev).flatten(2).transpose(1, 2))
         return NeckOutput(tokens, bev, {"segmentation": self.segment(bev)})
+
+    def _probed(self, tokens: Tensor) -> Tensor:
+        """Class logits of the cells (B, n_classes, Y, X), each by the scene token that it belongs to."""
+        # Tokens of y x x cells: (B, Y/y, X/x, n_classes, y, x) to (B, n_classes, Y/y, y, X/x, x)
+        grid = self.probe(tokens).unflatten(1, self.token_shape).unflatten(-1, (-1, *self.strides))
+        return grid.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
     def _pool(self, feats: Tensor, grid: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
         """Average patches (B, N, P, C) over squares: (B, N*P', C) and their grid."""
@@ -106,5 +136,13 @@ class BEVQFormerNeck(BEVEncoder, MapNeck):
         return mask | ~mask.any(-1, keepdim=True)
 
     def loss(self, out: NeckOutput, data_samples: Sequence[MapDataSample]) -> dict[str, Tensor]:
-        """The BEV encoder's segmentation loss, scalars ``loss_bev_bce`` and ``loss_bev_dice``."""
-        return self.segmentation_loss(out.extras["segmentation"], data_samples)
+        """Segmentation losses of the BEV map, and of the scene tokens where they are probed.
+
+        Returns:
+            Scalars ``loss_bev_bce`` and ``loss_bev_dice``; ``loss_probe_bce`` and ``loss_probe_dice``.
+        """
+        losses = self.segmentation_loss(out.extras["segmentation"], data_samples)
+        if self.probe_weight:
+            probed = self.segmentation_loss(self._probed(out.scene_tokens), data_samples, "probe")
+            losses |= {name: self.probe_weight * loss for name, loss in probed.items()}
+        return losses

@@ -33,7 +33,7 @@ NECKS = {
         "bev_dims": 8,
         "cell": 3.0,
         "heights": [-1.8],
-        "token_stride": 5,
+        "tokens": {"stride": 5},
         "dilations": [1],
         "attention": {"radius": 6.0, "pool": 2},
         "loss_bev": {"bce": 1.0, "dice": 1.0},

@@ -75,7 +75,7 @@ def tiny(name: str, folders: dict[str, str], lora: bool) -> Config:
             qformer.pretrained = folders["blip2"]
         else:
             qformer.architecture.update(SMALL)
-        model.neck.update(cell=5.0, token_stride=3)
+        model.neck.update(cell=5.0, tokens=dict(stride=3, skip=True, probe=0.3))
         if model.decoder.type == "LLMMapDecoder":
             model.decoder.pretrained = folders["llama"]
         else:

@@ -17,6 +17,7 @@ from tests.models.decoders.causal import CausalQueries
 from tests.models.decoders.words import IDS, WORDS
 
 ARCHITECTURE = {**TINY_LLAMA, "model_type": "llama"}
+PLAIN = {**WORDS, "architecture": ARCHITECTURE}
 D, S, C = 32, 6, 10
 PROMPT = torch.tensor([IDS])
 
@@ -137,6 +138,33 @@ def test_scene_tokens_arrive_at_the_scale_of_token_embeddings(llama, scene):
     spread = (decoder.project(scene * 50 + 3) * decoder.scale).std()
     words = decoder.backbone.get_input_embeddings().weight.std()
     assert 0.3 < float((spread / words).detach()) < 1.5
+
+
+def test_at_the_embeddings_scale_scene_and_queries_have_their_rms(llama, scene):
+    decoder = LLMMapDecoder(C, **WORDS, pretrained=str(llama), scale="embeddings")
+    words = reference(llama).get_input_embeddings().weight.square().mean().sqrt()
+    assert decoder.scale == decoder.query_scale == pytest.approx(float(words.detach()), rel=1e-5)
+
+
+def test_from_scratch_the_embeddings_have_scale_1_and_layers_do_something(scene):
+    torch.manual_seed(0)
+    decoder = LLMMapDecoder(C, **PLAIN, scale="embeddings")
+    assert decoder.scale == decoder.query_scale == 1.0
+    assert float(decoder.backbone.get_input_embeddings().weight.std()) == pytest.approx(1, abs=0.05)
+    weights = [p for n, p in decoder.backbone.named_parameters() if n.endswith("proj.weight")]
+    for weight in weights:
+        assert float(weight.std()) == pytest.approx(D**-0.5, rel=0.15)
+
+
+def test_from_scratch_a_given_initializer_range_holds():
+    architecture = {**PLAIN["architecture"], "initializer_range": 0.5}
+    decoder = LLMMapDecoder(C, **{**PLAIN, "architecture": architecture}, scale="embeddings")
+    assert float(decoder.backbone.layers[0].mlp.up_proj.weight.std()) == pytest.approx(0.5, rel=0.1)
+
+
+def test_a_scale_that_is_none_is_refused(llama):
+    with pytest.raises(ValueError, match="scale 'big' is not one of embeddings, initializer_range"):
+        LLMMapDecoder(C, **WORDS, pretrained=str(llama), scale="big")
 
 
 def test_low_precision_backbone_takes_and_gives_full_precision(llama, scene):

@@ -14,7 +14,9 @@ from mapllava.structures.map_data_sample import MapDataSample
 P, INSTANCES, CLASSES = 6, 12, 3
 
 
-def make(bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None, **more: dict) -> VectorMapHead:
+def make(
+    bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None, direct: bool = False, **more: dict
+) -> VectorMapHead:
     torch.manual_seed(0)
     layer = dict(
         type="RefinementLayer",
@@ -40,6 +42,7 @@ def make(bev_dims: int = 8, num_layers: int = 3, spec: MapSpec | None = None, **
         layer=layer,
         criterion=dict(type="MapCriterion", assigner=assigner, losses=losses | more),
         max_predictions=10,
+        direct=direct,
     )
 
 
@@ -235,3 +238,33 @@ def test_predictions_are_metres_best_first():
     assert result.points[0, 0].tolist() == [15.0, -30.0]
     assert result.bboxes[0].tolist() == [15.0, -30.0, 15.0, -30.0]
     assert (result.scores[:-1] >= result.scores[1:]).all()
+
+
+class TestDirect:
+    """The first prediction, moved by a network on the instance."""
+
+    def test_at_first_no_reference_moves_and_every_point_can(self):
+        head = make(direct=True)
+        instances = torch.randn(1, INSTANCES, 20)
+        still = head(instances, None, torch.randn(1, 8, 10, 5))[1][0, 0]
+        assert torch.allclose(still, head.references.sigmoid())
+        torch.nn.init.normal_(head.direct[-1].weight)
+        moved = head(instances, None, torch.randn(1, 8, 10, 5))[1][0, 0] - head.references.sigmoid()
+        assert (moved.abs().amax(-1) > 0).all()
+
+    def test_an_instance_moves_its_own_points_only(self):
+        head = make(direct=True)
+        torch.nn.init.normal_(head.direct[-1].weight)
+        instances, bev = torch.randn(1, INSTANCES, 20), torch.randn(1, 8, 10, 5)
+        before = head(instances, None, bev)[1][0, 0]
+        instances[:, 1] = torch.randn(20)
+        changed = (before != head(instances, None, bev)[1][0, 0]).flatten(1).any(1)
+        assert changed.nonzero().tolist() == [[1]]
+
+    @pytest.mark.parametrize("num_layers", [0, 2])
+    def test_every_parameter_learns(self, num_layers):
+        head = make(direct=True, num_layers=num_layers)
+        bev = torch.randn(1, 8, 10, 5) if num_layers else None
+        logits, points = head(torch.randn(1, INSTANCES, 20), None, bev)
+        (logits.sum() + (points * torch.randn_like(points)).sum()).backward()
+        assert not [name for name, p in head.named_parameters() if p.grad is None]

@@ -39,7 +39,7 @@ def make(**changes) -> BEVQFormerNeck:
         bev_dims=12,
         cell=2.0,
         heights=dict(above_ground=[0.0, 0.8], ground=dict(lidar=-1.8, ego=0.0)),
-        token_stride=4,
+        tokens=dict(stride=4),
         dilations=[1],
         attention=dict(radius=6.0, pool=1),
         loss_bev=dict(bce=1.0, dice=1.0),
@@ -141,7 +141,7 @@ def test_another_grid_is_refused(feats, cameras):
 
 
 def test_a_stride_per_axis(feats, cameras):
-    neck = make(token_stride=(4, 2))
+    neck = make(tokens=dict(stride=(4, 2)))
     assert neck.token_shape == (4, 4)
     assert run(neck, feats, cameras()).scene_tokens.shape == (1, 16, 16)
 
@@ -171,11 +171,11 @@ def test_a_rig_moved_into_the_ego_frame_reads_the_same_features(cameras):
 
 
 def test_a_stride_is_along_the_car_and_across_it_in_either_frame():
-    lidar, ego = make(token_stride=(4, 2)), make(map_spec=EGO, token_stride=(4, 2))
+    lidar, ego = make(tokens=dict(stride=(4, 2))), make(map_spec=EGO, tokens=dict(stride=(4, 2)))
     assert lidar.token_shape == (4, 4)  # y is forward: 16 cells in fours, x across: 8 cells in twos
     assert ego.token_shape == (4, 4)
-    assert make(token_stride=(8, 1)).token_shape == (2, 8)
-    assert make(map_spec=EGO, token_stride=(8, 1)).token_shape == (8, 2)
+    assert make(tokens=dict(stride=(8, 1))).token_shape == (2, 8)
+    assert make(map_spec=EGO, tokens=dict(stride=(8, 1))).token_shape == (8, 2)
 
 
 @pytest.mark.parametrize(
@@ -198,15 +198,15 @@ def test_a_plain_list_is_of_the_lidar_frame():
 
 @pytest.mark.parametrize("stride", [0, -2, (3, 0), (1, 2, 3), 2.5])
 def test_strides_that_are_none_are_refused(stride):
-    with pytest.raises(MapLLaVAError, match="token_stride"):
-        make(token_stride=stride)
+    with pytest.raises(MapLLaVAError, match=r"tokens\.stride"):
+        make(tokens=dict(stride=stride))
 
 
 def test_a_stride_that_does_not_divide_the_grid_leaves_no_cell_out(feats, cameras):
-    neck = make(token_stride=(5, 3))
+    neck = make(tokens=dict(stride=(5, 3)))
     assert neck.token_shape == (4, 3)
     assert run(neck, feats, cameras()).scene_tokens.shape == (1, 12, 16)
-    assert make(token_stride=99).token_shape == (1, 1)
+    assert make(tokens=dict(stride=99)).token_shape == (1, 1)
 
 
 class TestWithBlip2sWeights:
@@ -250,3 +250,48 @@ class TestWithBlip2sWeights:
             ).last_hidden_state
         assert 0 < int(mask.sum()) < mask.numel()
         assert (ours - theirs).abs().max() <= 1e-5
+
+
+class TestTokensOfTheirOwnCells:
+    """Skip and probe: a scene token and the cells of the BEV map that are its own."""
+
+    def test_the_skip_hands_a_token_its_own_cells_and_no_others(self, feats, cameras, monkeypatch):
+        neck = make(tokens=dict(stride=(4, 2), skip=True))
+        bev = torch.randn(1, 12, *neck.shape)
+        monkeypatch.setattr(neck, "encode_bev", lambda *_: bev)
+        monkeypatch.setattr(neck.qformer, "forward", lambda queries, *_: torch.zeros_like(queries))
+        before = run(neck, feats, cameras()).scene_tokens
+        bev[:, :, 9, 5] += 1  # of the token in row 9 // 4 and column 5 // 2
+        moved = (before != run(neck, feats, cameras()).scene_tokens).any(-1)[0].unflatten(0, neck.token_shape)
+        assert moved.nonzero().tolist() == [[2, 2]]
+
+    def test_the_probe_paints_a_tokens_own_cells(self):
+        neck = make(tokens=dict(stride=(4, 2), probe=0.5))
+        tokens = torch.zeros(1, neck.token_shape[0] * neck.token_shape[1], 16)
+        before = neck._probed(tokens)
+        tokens[:, 2 * neck.token_shape[1] + 1] += 1
+        painted = (before != neck._probed(tokens)).any(1)[0]
+        assert before.shape == (1, len(SPEC.classes), *neck.shape)
+        assert painted[8:12, 2:4].all()
+        assert painted.sum() == 8
+
+    def test_the_probes_weight_is_over_that_of_the_bev_loss(self, feats, cameras):
+        neck = make(tokens=dict(stride=(4, 2), probe=0.5))
+        sample = MapDataSample(gt_bev=PixelData(data=torch.zeros(len(SPEC.classes), *neck.shape)))
+        with torch.no_grad():
+            neck.probe.weight.zero_(), neck.probe.bias.zero_()
+            neck.segment.weight.zero_(), neck.segment.bias.zero_()
+        losses = neck.loss(run(neck, feats, cameras()), [sample])
+        for kind in ("bce", "dice"):
+            assert float(losses[f"loss_probe_{kind}"].detach()) == pytest.approx(
+                0.5 * float(losses[f"loss_bev_{kind}"].detach())
+            )
+
+    def test_without_them_there_is_no_such_loss(self, feats, cameras):
+        sample = MapDataSample(gt_bev=PixelData(data=torch.zeros(len(SPEC.classes), *make().shape)))
+        assert set(make().loss(run(make(), feats, cameras()), [sample])) == {"loss_bev_bce", "loss_bev_dice"}
+
+    @pytest.mark.parametrize("what", [dict(skip=True), dict(probe=0.3)])
+    def test_tokens_that_do_not_divide_the_map_are_refused(self, what):
+        with pytest.raises(MapLLaVAError, match="5 x 3 cells do not divide the BEV map's 16 x 8"):
+            make(tokens=dict(stride=(5, 3), **what))
