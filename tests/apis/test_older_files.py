@@ -70,8 +70,21 @@ OLDER = {"class_embed": "classify", "head.point_branch": "head.place", "point_br
          "position_embed": "encode"}  # fmt: skip
 
 
-def test_a_file_of_an_older_head_loads(trained, predictor, sample, tmp_path):
+def before_direct(content):
+    """Heads moved their first points by the points' own content."""
+    state, head = content["state_dict"], content["meta"]["full_config"]["model"]["head"]
+    head["direct"] = False
+    for name in [name for name in state if name.startswith("head.direct.")]:
+        del state[name]
+    dims = head["layer"]["point_dims"]
+    for layer, rows in (("0", dims), ("2", 2)):
+        state[f"head.point_branch.{layer}.weight"] = torch.linspace(-1, 1, rows * dims).view(rows, dims)
+        state[f"head.point_branch.{layer}.bias"] = torch.zeros(rows)
+
+
+def test_a_file_of_an_older_head_loads(trained, sample, tmp_path):
     def before_the_criterion(content):
+        before_direct(content)
         state = content["state_dict"]
         for name in [name for name in state if name.startswith("head.")]:
             older = functools.reduce(lambda text, pair: text.replace(*pair), OLDER.items(), name)
@@ -81,6 +94,9 @@ def test_a_file_of_an_older_head_loads(trained, predictor, sample, tmp_path):
         head.update({name: head["criterion"][name] for name in ("assigner", "losses")})
         del head["criterion"]
 
-    again = mapllava.load_model(edited(trained, tmp_path / "m.pth", before_the_criterion), "cpu")
+    older, newer = (
+        mapllava.load_model(edited(trained, tmp_path / f"{change.__name__}.pth", change), "cpu")
+        for change in (before_the_criterion, before_direct)
+    )
     arguments = (sample["img_paths"], sample["cam2img"], sample["lidar2cam"])
-    same(again.predict(*arguments), predictor.predict(*arguments))
+    same(older.predict(*arguments), newer.predict(*arguments))

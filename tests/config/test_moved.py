@@ -115,3 +115,9 @@ def test_a_run_folders_config_is_brought_up_to_date_and_a_users_is_not(tmp_path,
         "criterion": CRITERION,
     }
     assert read_config(tmp_path / "mine" / "mine.py").model == old["model"]
+
+
+def test_the_stride_of_scene_tokens_goes_to_the_tokens():
+    older = {"model": {"neck": {"type": "BEVQFormerNeck", "token_stride": [3, 2]}}}
+    newer = {"model": {"neck": {"type": "BEVQFormerNeck", "tokens": {"stride": [3, 2]}}}}
+    assert bring_up_to_date(older) == newer

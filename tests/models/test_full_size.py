@@ -23,7 +23,7 @@ model = dict({line})
     "line",
     [
         "",
-        "neck=dict(_delete_=True, **_base_.qformer_neck)",
+        "neck=dict(_delete_=True, **_base_.qformer_neck), map_queries=dict(scene=None)",
         "map_queries=dict(_delete_=True, **_base_.point_queries)",
     ],
     ids=["as shipped", "QFormerNeck", "PointMapQueries"],

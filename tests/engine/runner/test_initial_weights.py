@@ -80,6 +80,8 @@ def tiny(name: str, folders: dict[str, str], lora: bool) -> Config:
             model.decoder.pretrained = folders["llama"]
         else:
             model.decoder.update(embed_dims=32, num_layers=1)
+    if "smollm2" in name:
+        model.decoder.pretrained = folders["llama"]
     if lora:
         adapt = {"frozen": True, "lora": LORA}
         parts = [qformer, *(model[key] for key in ("vision_encoder", "decoder") if "frozen" in model[key])]
