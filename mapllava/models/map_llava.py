@@ -213,13 +213,24 @@ class MapLLaVA(BaseModel):
             out: what the neck gave.
             prompts: B texts, see :func:`~mapllava.structures.map_data_sample.prompts_of`.
         """
+        instances, points = self.decode_queries(out, prompts)
+        return check_layers(
+            self.head, self.head(instances, points, out.bev), instances, len(self.map_spec.classes)
+        )
+
+    def decode_queries(
+        self, out: NeckOutput, prompts: Sequence[str | None] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Scene tokens to decoded instances (B, I, D), and points (B, I, P, D) where the layout has some.
+
+        Args:
+            out: what the neck gave.
+            prompts: B texts, see :func:`~mapllava.structures.map_data_sample.prompts_of`.
+        """
         queries = self.map_queries
         if getattr(queries, "scene", None) is not None:
             queries = queries.of_scene(out.scene_tokens, self.head.references.sigmoid())
         hidden = self.decoder(out.scene_tokens, queries, prompts)
         shape = (len(out.scene_tokens), self.map_queries.num_tokens, self.decoder.embed_dims)
         check_tensor(self.decoder, "decoded queries", hidden, shape, out.scene_tokens)
-        instances, points = check_split(self.map_queries, self.map_queries.split(hidden), hidden)
-        return check_layers(
-            self.head, self.head(instances, points, out.bev), instances, len(self.map_spec.classes)
-        )
+        return check_split(self.map_queries, self.map_queries.split(hidden), hidden)

@@ -3,8 +3,8 @@
 #
 # Either neck hands on 768 scene tokens, and either layout of queries fits it. Used is what learned better on
 # the synthetic city; a leaf's `model` takes the other layout of queries with one line,
-# `map_queries=dict(_delete_=True, **_base_.point_queries)`, and the other neck, whose scene tokens have no place
-# on the ground, with two: `neck=dict(_delete_=True, **_base_.qformer_neck), map_queries=dict(scene=None)`
+# `map_queries=dict(_delete_=True, **_base_.point_queries)`, and the other neck, whose scene tokens have no
+# place, with two: `neck=dict(_delete_=True, **_base_.qformer_neck)`, `map_queries=dict(scene=None)`
 _base_ = ["./vector_map_head.py"]
 
 blip2 = "Salesforce/blip2-opt-2.7b"

@@ -25,10 +25,12 @@ PARTS: dict[str, str] = {
     "zero-scene-tokens": "the decoder reads zeros instead of scene tokens",
     "zero-bev": "the head reads zeros instead of the BEV map",
     "zero-both": "zeros for both: queries and prompt alone",
+    "no-refinement": "the decoder's own prediction, before the head's layers refine it",
 }
-"""Ablations of what the neck hands on; the last two only where it gives a BEV map."""
+"""Ablations of what the neck hands on; those of the BEV map only where it gives one. The last takes away what
+comes behind the decoder."""
 
-WHOLE = "none"
+WHOLE, OWN = "none", "no-refinement"
 
 
 def ablated_outputs(
@@ -98,10 +100,15 @@ class Ablations:
         every = [(WHOLE, out), *ablated_outputs(self.model, inputs, out, foreign)]
         prompts = prompts_of(samples)
         for name, handed_on in every:
-            predicted = self.model.decode(handed_on, prompts)
-            for token, found in zip(tokens, self.model.head.predict(*predicted), strict=True):
-                arrays = {key: to_numpy(found[key]) for key in ("points", "labels", "scores")}
-                self._predictions[name].append({"sample_token": token, **arrays})
+            logits, points = self.model.decode(handed_on, prompts)
+            self._keep(name, tokens, logits, points)
+            if name == WHOLE:
+                self._keep(OWN, tokens, logits[:1], points[:1])
+
+    def _keep(self, name: str, tokens: Sequence[str], logits: Tensor, points: Tensor) -> None:
+        for token, found in zip(tokens, self.model.head.predict(logits, points), strict=True):
+            arrays = {key: to_numpy(found[key]) for key in ("points", "labels", "scores")}
+            self._predictions[name].append({"sample_token": token, **arrays})
 
     def result(self, split: str, seed: int = 0) -> dict[str, Any]:
         """Scores of the model as it is and under every ablation.

@@ -109,8 +109,7 @@ class Diagnosis:
         with torch.no_grad():
             with self.attention if "attention" in self.sections else nullcontext():
                 out = self.model.extract_features(inputs)
-            hidden = self.model.decoder(out.scene_tokens, self.model.map_queries, prompts_of(samples))
-            instances, points = self.model.map_queries.split(hidden)
+            instances, points = self.model.decode_queries(out, prompts_of(samples))
         if "ablations" in self.sections:
             self.ablations.update(inputs, out, samples, foreign)
         if "rank" in self.sections:
