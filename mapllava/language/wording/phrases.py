@@ -17,7 +17,7 @@ CLASS_SLOTS = ("things", "thing", "a_thing", "either")
 more."""
 
 PLACE_SLOTS = ("where", "place")
-"""A region, which may be none; a region that must be something."""
+"""A region, which may be none; a region that must be something. ``{d}`` is a length alone."""
 
 _SLOT = re.compile(r"\{(\w+?)(\d?)\}(的?)")
 _WORDS_FOR_NUMBERS, _NAMED_ALL, _VAGUE, _MISSPELT = 0.35, 0.3, 0.25, 0.04
@@ -56,7 +56,7 @@ class Speaker:
 
         def fill(match: re.Match) -> str:
             name, digit, particle = match.groups()
-            if int(digit or 1) != index + 1:
+            if int(digit or 1) != index + 1 or name == "d":
                 return match.group()
             phrase = self.place(region) if name in PLACE_SLOTS else self.things(words, name)
             return phrase + particle if phrase else ""
@@ -109,21 +109,30 @@ class Speaker:
     def place(self, region: Region) -> str:
         """Where: ``on the left within 20 m``; of no region, nothing or words that restrict nothing."""
         sides, distance = " ".join(region.sides), region.distance
-        side = self.choose(f"side {sides}")
-        if self.language == "en" and not self.held_out and self.rng.random() < _MISSPELT:
-            side = misspell(side, self.rng)
         if not sides and distance is None:
             return self.choose("anywhere") if self.rng.random() < _VAGUE else ""
         if distance is None:
-            return side
+            return self.side(sides)
+        if distance.relation == "at" and {"left", "right"} & set(region.sides):
+            *along, across = region.sides
+            pattern = self.choose("quarter at" if along else "across at")
+            pattern = pattern.replace("{along}", self.side(" ".join(along)))
+            return self.lengths(pattern.replace("{across}", self.side(across)), distance)
         together = sections(self.language).get(f"{sides} {distance.relation}")
         if not sides:
             pattern = self.choose(distance.relation)
         elif together is not None and not self.held_out and self.rng.random() < 0.6:
             pattern = pick(self.rng, together.known)
         else:
-            pattern = self.choose(f"side {distance.relation}").replace("{side}", side)
+            pattern = self.choose(f"side {distance.relation}").replace("{side}", self.side(sides))
         return self.lengths(pattern, distance)
+
+    def side(self, sides: str) -> str:
+        """One side or a quarter, in words."""
+        said = self.choose(f"side {sides}")
+        if self.language == "en" and not self.held_out and self.rng.random() < _MISSPELT:
+            return misspell(said, self.rng)
+        return said
 
     def lengths(self, pattern: str, distance: Distance) -> str:
         """Put lengths for ``{d}`` and, of two, the smaller for ``{a}``, with a unit or without."""

@@ -67,12 +67,16 @@ def _region(rng: random.Random, kind: str, said: tuple[str, ...], somewhere: boo
             sides = tuple(side for side in sides if side in ("ahead", "behind"))
         if not sides and sided:
             continue
-        distance = _distance(rng, kind) if rng.random() < 0.55 else None
+        distance = sample_distance(rng, kind) if rng.random() < 0.55 else None
+        if distance is not None and distance.relation == "at" and sides and not along:
+            # "20 m on the left" would be 20 m across the road; "at" is along it.
+            sides = sides if {"ahead", "behind"} & set(sides) else (pick(rng, ("ahead", "behind")), *sides)
         if sides or distance is not None or not somewhere:
             return Region((*said, *sides), distance)
 
 
-def _distance(rng: random.Random, kind: str) -> Distance:
+def sample_distance(rng: random.Random, kind: str) -> Distance:
+    """A distance that may be asked for with this kind."""
     relation = pick(rng, ("within", "within", "between", "at"))
     if kind == "lanes":
         relation = "at"

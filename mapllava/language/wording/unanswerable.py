@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mapllava.language.request import KINDS, WITHOUT_CLASSES, Region, Request
+from mapllava.language.request import KINDS, WITHOUT_CLASSES, Distance, Region, Request
 from mapllava.language.wording.noise import pick
 from mapllava.language.wording.phrases import CLASS_SLOTS, slots
-from mapllava.language.wording.sampling import sample_request
+from mapllava.language.wording.sampling import sample_distance, sample_request
 from mapllava.language.wording.tables import Template, sections, templates
 from mapllava.language.wording.writer import Writer, tidy
 
@@ -27,7 +27,11 @@ def sample(writer: Writer) -> str:
         other = _about_other_things(writer, clauses=False)
         return writer.join([answerable, other] if writer.rng.random() < 0.5 else [other, answerable])
     template = pick(writer.rng, _templates(writer, ("none",)))
-    return writer.finish(writer.wrap(writer.fill(template, [_request(writer, template)])))
+    text = writer.fill(template, [_request(writer, template)])
+    if "{d}" in text:
+        within = Distance("within", sample_distance(writer.rng, "draw").values[:1])
+        text = writer.speaker.lengths(text, within)
+    return writer.finish(writer.wrap(text))
 
 
 def other_things(language: str, classes: tuple[str, ...], held_out: bool) -> list[str]:
