@@ -11,7 +11,8 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 EXTRAS ?= dev,tensorboard
 
-TEST_WORKERS ?= 2
+# more than two cores need: some tests wait for processes of their own
+TEST_WORKERS ?= 3
 READY := $(VENV)/.mapllava-ready
 BIN := $(VENV)/bin
 
