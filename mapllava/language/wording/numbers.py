@@ -8,8 +8,11 @@ _ONES = (
 )  # fmt: skip
 _TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _DIGITS = "零一二三四五六七八九"
-MOST = 1000
-"""Words are known for numbers below this."""
+
+
+def has_words(value: float) -> bool:
+    """Whether there are words for a number."""
+    return value < 1000
 
 
 def digits(value: float) -> str:
@@ -21,7 +24,7 @@ def english(value: float, style: int = 0) -> str:
     """``a hundred and five``; ``two and a half``; ``fifteen point two five``.
 
     Args:
-        value: From 0, below :data:`MOST`, with at most two digits behind the point.
+        value: Such that :func:`has_words`.
         style: 0 or 1: ``a hundred and five`` and ``two and a half``, or ``one hundred five`` and
             ``two point five``.
     """

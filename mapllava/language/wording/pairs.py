@@ -98,6 +98,8 @@ def word(
     """
     _check(language, part, classes, LANGUAGES)
     asked = (requests,) if isinstance(requests, Request) else tuple(requests)
+    if not 1 <= len(asked) <= 3:
+        raise MapLLaVAError(f"{len(asked)} requests: a sentence asks one to three requests")
     read_requests(write_requests(asked), classes)
     return Writer(language, part, tuple(classes), rng).word(asked)
 

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from mapllava.language.request import Distance, Region
 from mapllava.language.wording import numbers
@@ -23,9 +24,11 @@ _SLOT = re.compile(r"\{(\w+?)(\d?)\}(的?)")
 _WORDS_FOR_NUMBERS, _NAMED_ALL, _VAGUE, _MISSPELT = 0.35, 0.3, 0.25, 0.04
 
 
-def slots(text: str, index: int) -> set[str]:
+@cache
+def slots(text: str, index: int) -> frozenset[str]:
     """Names of the slots of one request, of a text such as ``Show {things1} and {things2}``."""
-    return {name for name, digit, _ in _SLOT.findall(text) if int(digit or 1) == index + 1}
+    found = _SLOT.findall(text)
+    return frozenset(name for name, digit, _ in found if int(digit or 1) == index + 1)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Speaker:
 
     def class_words(self, names: Sequence[str]) -> list[str]:
         """``singular | plural`` of each class, in any order; of all, one general word or each class."""
-        if not names and (len(self.classes) == 1 or self.rng.random() < _NAMED_ALL):
+        if not names and (self.held_out or len(self.classes) == 1 or self.rng.random() < _NAMED_ALL):
             names = self.classes
         shuffled = sorted((self.rng.random(), name) for name in names)
         return [self.one_class(name) for _, name in shuffled] or [self.choose("class")]
@@ -136,9 +139,11 @@ class Speaker:
 
     def lengths(self, pattern: str, distance: Distance) -> str:
         """Put lengths for ``{d}`` and, of two, the smaller for ``{a}``, with a unit or without."""
-        in_words = self.rng.random() < _WORDS_FOR_NUMBERS and distance.values[-1] < numbers.MOST
         style = 1 if " next " in pattern else int(self.rng.random() * 2)
         unit = self.choose(f"unit {distance.unit}")
+        in_words = self.rng.random() < _WORDS_FOR_NUMBERS and numbers.has_words(distance.values[-1])
+        if self.language == "zh" and unit.isascii():
+            in_words = False
         *smaller, last = distance.values
         for value in smaller:
             alone = self.rng.random() < 0.75
@@ -159,9 +164,8 @@ class Speaker:
         return f"{numbers.english(value, style)} {one if value == 1 or not more else more[0]}".strip()
 
     def _length_in_chinese(self, value: float, unit: str, in_words: bool, style: int) -> str:
-        hanzi = bool(unit) and not unit.isascii()
-        if not in_words or (unit and not hanzi):
+        if not in_words:
             return f"{numbers.digits(value)}{' ' if self.rng.random() < 0.15 else ''}{unit}".strip()
-        if hanzi and value % 1 == 0.5 and style == 0:
+        if unit and value % 1 == 0.5 and style == 0:
             return f"半{unit}" if value < 1 else f"{numbers.chinese(int(value))}{unit}半"
         return numbers.chinese(value, style) + unit
