@@ -50,15 +50,20 @@ def answer(
         lines: All of a sample, as the model or a results file gives them.
         requests: As :func:`~mapllava.language.read_requests` or a parser gives them.
         map_spec: Frame, region and classes of the map.
-        display: See :func:`shown_places`; its ``certain``, or the fallback, says which lines are certain.
+        display: See :func:`shown_places`; its ``certain``, or the fallback, and its ``possible`` say which
+            lines are in doubt.
 
     Returns:
         One for each request; ``cited`` are places in ``lines``.
     """
     places = shown_places(lines, map_spec.classes, display)
     there = lines.at(places)
-    certain = certain_from(display, map_spec.classes)
-    found = [execute(request, there, map_spec, certain) for request in requests]
+    certain, nearly = certain_from(display, map_spec.classes), None
+    if lines.scores is not None and display is not None and display.possible is not None:
+        least = {name: min(score, shown_from(display, name)) for name, score in display.possible.items()}
+        more = shown_places(lines, map_spec.classes, replace(display, thresholds=least))
+        nearly = lines.at(np.setdiff1d(more, places))  # what is shown has the higher scores and stays
+    found = [execute(request, there, map_spec, certain, nearly) for request in requests]
     return [replace(one, cited=tuple(int(places[k]) for k in one.cited)) for one in found]
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from mapllava.evaluation.certainty import doubt_of_matches
 from mapllava.evaluation.functional import best_f1
 from mapllava.evaluation.functional.matches import Matches
 from mapllava.evaluation.sample_record import FALLBACK_SCORE, Display
@@ -37,7 +38,8 @@ def display_of_matches(matches: Matches, where: str, distance: float = 1.0) -> D
         distance: Metres within which a line counts as found; the protocol's nearest to it is taken.
 
     Returns:
-        The cuts; a class of which nothing was found has ``FALLBACK_SCORE``, and ``source`` says so.
+        The cuts; a class of which nothing was found has ``FALLBACK_SCORE``, and ``source`` says so. With
+        them the scores that leave a line in doubt.
     """
     limits = np.asarray(matches.protocol.thresholds, dtype=np.float64)
     row = int(np.abs(limits - distance).argmin())
@@ -50,7 +52,8 @@ def display_of_matches(matches: Matches, where: str, distance: float = 1.0) -> D
     source = f"best F1 at {limits[row]:g} m on {where}"
     if unknown:
         source += f"; {FALLBACK_SCORE:g} for {', '.join(unknown)}, of which nothing was found"
-    return Display(cuts, source)
+    doubt = doubt_of_matches(matches, distance)
+    return Display(cuts, source, doubt.certain, doubt.possible)
 
 
 THESE = ", these samples themselves"

@@ -30,13 +30,15 @@ class Display:
     Attributes:
         thresholds: Class name to score, every class.
         source: Where they come from, e.g. ``best F1 at 1.0 m on val of v1.0-trainval``.
-        certain: Class name to the score below which an answer that rests on a line is "not certain"; None
-            where nobody has measured it.
+        certain: Class name to the score below which a line that is shown is in doubt; None where nobody has
+            measured it. Both as :func:`~mapllava.evaluation.certainty.doubt_of_matches` gives them.
+        possible: Class name to the score from which on a line that is not shown is in doubt; None likewise.
     """
 
     thresholds: Mapping[str, float]
     source: str
     certain: Mapping[str, float] | None = None
+    possible: Mapping[str, float] | None = None
 
 
 FALLBACK_SCORE = 0.3
@@ -97,8 +99,9 @@ class SampleRecord:
 
 def display_to_json(display: Display) -> dict[str, Any]:
     """As it stands in a results file."""
-    certain = {} if display.certain is None else {"certain": _plain(display.certain)}
-    return {"thresholds": _plain(display.thresholds), "source": display.source, **certain}
+    measured = {"certain": display.certain, "possible": display.possible}
+    doubt = {key: _plain(scores) for key, scores in measured.items() if scores is not None}
+    return {"thresholds": _plain(display.thresholds), "source": display.source, **doubt}
 
 
 def _plain(scores: Mapping[str, float]) -> dict[str, float]:
@@ -113,10 +116,9 @@ def display_from_json(value: Any, classes: Sequence[str]) -> Display:
     """
     _need(value, ("thresholds", "source"), "display")
     thresholds = _scores(value["thresholds"], classes, "display.thresholds")
-    certain = value.get("certain")
-    if certain is not None:
-        certain = _scores(certain, classes, "display.certain")
-    return Display(thresholds, _text(value, "source", "display."), certain)
+    doubt = {key: value[key] for key in ("certain", "possible") if value.get(key) is not None}
+    doubt = {key: _scores(scores, classes, f"display.{key}") for key, scores in doubt.items()}
+    return Display(thresholds, _text(value, "source", "display."), **doubt)
 
 
 def _scores(value: Any, classes: Sequence[str], name: str) -> dict[str, float]:

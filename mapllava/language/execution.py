@@ -47,7 +47,11 @@ SAME = 1.0
 
 
 def execute(
-    request: Request, lines: MapLines, map_spec: MapSpec, certainty: Mapping[str, float] | None = None
+    request: Request,
+    lines: MapLines,
+    map_spec: MapSpec,
+    certainty: Mapping[str, float] | None = None,
+    nearly: MapLines | None = None,
 ) -> Answer:
     """Answer a request.
 
@@ -58,24 +62,30 @@ def execute(
         request: What is asked.
         lines: K lines; the answer cites them by their places.
         map_spec: Of the lines.
-        certainty: Class to the score below which its lines are not certain, as held-out data told. The answer
-            is certain where it stays the same without them. None takes all as certain.
+        certainty: Class to the score below which its lines are in doubt, as held-out data told; None takes
+            all as certain.
+        nearly: Lines that are not shown, and may be there all the same.
+
+    Returns:
+        What is said of ``lines``; certain where it would be the same without those in doubt, and with those
+        of ``nearly`` besides.
 
     Raises:
         MapLLaVAError: If the map's classes cannot answer it.
     """
-    found = _ANSWERS[request.kind](_View(request, lines, map_spec))
+    found = _answer(request, lines, map_spec)
     cited = tuple(sorted({int(index) for index in found.cited}))
-    scores = np.ones(len(lines.points)) if lines.scores is None else np.asarray(lines.scores)
-    certain = True
-    if certainty is not None and lines.scores is not None:
+    scores = _scores(lines)
+    others = []
+    if certainty is not None:
         least = np.array([certainty.get(name, 0.0) for name in map_spec.classes])
         sure = scores >= least[np.asarray(lines.labels, dtype=np.int64)]
-        if request.kind in ("draw", "describe"):
-            certain = bool(sure[list(cited)].all())
-        elif not sure.all():
-            without = _ANSWERS[request.kind](_View(request, lines.at(np.flatnonzero(sure)), map_spec))
-            certain = found.agrees(without)
+        others += [] if sure.all() else [lines.at(np.flatnonzero(sure))]
+    if nearly is not None and nearly.points:
+        labels = np.concatenate([lines.labels, nearly.labels])
+        both = np.concatenate([scores, _scores(nearly)])
+        others.append(MapLines([*lines.points, *nearly.points], labels, both))
+    certain = all(found.agrees(_answer(request, other, map_spec)) for other in others)
     return Answer(
         request,
         found.value,
@@ -87,6 +97,11 @@ def execute(
         found.facts,
         tuple(map_spec.classes),
     )
+
+
+def _scores(lines: MapLines) -> np.ndarray:
+    """``(K,)``, 1 where there are none."""
+    return np.ones(len(lines.points)) if lines.scores is None else np.asarray(lines.scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +161,10 @@ class _View:
     def name_of(self, index: int) -> str:
         """Name of a line's class."""
         return self.map_spec.classes[int(self.lines.labels[index])]
+
+
+def _answer(request: Request, lines: MapLines, map_spec: MapSpec) -> _Found:
+    return _ANSWERS[request.kind](_View(request, lines, map_spec))
 
 
 def nearest_point(points: np.ndarray, area: bool = False) -> np.ndarray:

@@ -51,6 +51,16 @@ def test_what_rests_on_an_unsure_line_is_not_certain():
     assert (sure.value, sure.certain) == (True, True)
 
 
+def test_what_a_line_that_is_nearly_shown_would_change_is_not_certain():
+    sure = dict.fromkeys(SPEC.classes, 0.1)
+    for boundary, certain in ((0.5, False), (0.58, True)):
+        possible = {"divider": 0.3, "ped_crossing": 0.3, "boundary": boundary}
+        display = Display(DISPLAY.thresholds, "test", sure, possible)
+        right, left = answer(LINES, asked("exists: boundary; right / count: divider"), SPEC, display)
+        assert (right.value, right.cited, right.certain) == (False, (), certain)
+        assert (left.value, left.certain) == (2, True)
+
+
 def test_a_cut_map_ends_at_the_region_and_has_nothing_twice():
     prompt = asked("draw: divider; ahead; within 20 m / draw: all; ahead; within 20 m")
     part = cut_map(LINES, prompt, SPEC, DISPLAY)

@@ -167,6 +167,23 @@ def test_an_answer_is_certain_where_it_stays_without_the_doubtful_lines():
     assert doubtful.text_in("zh") == "有，前方有人行横道。（不确定）"
 
 
+def test_an_answer_is_certain_where_it_stays_with_what_is_nearly_shown():
+    lines, _ = street()
+    lines.scores = np.full(len(lines.points), 0.9)
+    nearly = MapLines([ring(-6.5, 4, 7.5, 6)], np.array([1]), np.array([0.2]))
+
+    def certain(text):
+        return execute(read_request(text, SPEC.classes), lines, SPEC, None, nearly).certain
+
+    assert not certain("count: ped_crossing")
+    assert not certain("distance: ped_crossing; ahead")
+    assert not certain("exists: ped_crossing; ahead; within 8 m")
+    assert certain("exists: ped_crossing; ahead")
+    assert certain("count: ped_crossing; behind")
+    answer = execute(read_request("count: ped_crossing", SPEC.classes), lines, SPEC, None, nearly)
+    assert (answer.value, answer.cited) == (2, (6, 7))
+
+
 def test_an_empty_map_answers_everything():
     for text, *_ in ANSWERS:
         answer = ask(text, MapLines([], np.array([])))
