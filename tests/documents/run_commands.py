@@ -96,6 +96,7 @@ SMALL: list[tuple[str, str]] = [
     (r"\bother\.results\.json\b", "old.json"),
     (r"\bFOLDER\b", "folder"),
     (r"\bDIR\b", "drawn"),
+    (r"--per-kind 100", "--per-kind 6"),
     (r" --scenes scene-0003 scene-0012", " --scenes scene-0003"),
 ]
 SKIPPED: list[tuple[str, str]] = [
@@ -106,14 +107,13 @@ SKIPPED: list[tuple[str, str]] = [
     (r"--device cuda --peak-tflops", "needs a GPU"),
     (r"^mapllava (analyze|city|eval|test|cache create)$", "named in a sentence; others have the rest"),
     (r"^(mapllava get|python tools/get_language_model\.py)", "downloads; tests/cli/test_get.py has it"),
-    (r"outputs/PARSER/", "needs a trained parser; tests/cli/test_ask.py has a stand-in"),
     (r"--print-completion", "writes into the home folder; tests/cli/test_completion.py has it"),
 ]
 # What was seen to run; a command of another kind wants a decision first.
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|tensorboard|bash tools/dist_train\.sh|"
     r"mapllava (--help|COMMAND --help|analyze|browse|city|configs (copy|list|show)|diagnose|doctor|eval|plan|"
-    r"ask|predict|report|rig (check|export)|test|train|video|"
+    r"ask|predict|questions (answer|create|score)|report|rig (check|export)|test|train|video|"
     r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|geojson|results|to-hf))|"
     r"python docs/draw_architecture\.py|"
     r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
@@ -123,7 +123,7 @@ RUNS = (
 # A second or two each, and no training behind them: the tests run these too.
 QUICK = (
     r"^python tools/(gt_cache.py (verify|lint|diff)|eval_results.py|convert_results.py)|"
-    r"mapllava (eval|convert results|cache (verify|lint|diff))\b"
+    r"mapllava (eval|questions|convert results|cache (verify|lint|diff))\b"
 )
 SLOW = (
     r"^(make|bash|mapllava (train|plan)|[A-Z_]+=|python (benchmarks|tools/(plan|train)))"  # these come last
