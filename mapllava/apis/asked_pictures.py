@@ -43,11 +43,11 @@ def picture_of_answer(
         The lines that are there, or the part of them that was to be drawn; and what was asked of them.
     """
     cited = {place for one in answers for place in one.cited}
-    said = " ".join(one.text_in(language) for one in answers)
+    said = "\n".join(one.text_in(language) for one in answers)
     notes = [*_canonical(question), *cited_words(lines, sorted(cited), map_spec)]
     asked = Asked(
         _written(question.text, question.canonical),
-        _written(said, " ".join(one.text for one in answers)),
+        _written(said, "\n".join(one.text for one in answers)),
         regions=tuple(outlines(question.requests, map_spec)),
         note="; ".join(notes),
     )

@@ -145,7 +145,13 @@ class MapInferencer:
         channel_order: str | None = None,
         question: str | Parsed = "",
     ) -> list[Answer]:
-        """Predict one moment and answer from it; arguments as for a prediction.
+        """Predict one moment and answer from it.
+
+        Args:
+            images: A whole sample, or one image for each camera: paths, PIL images or (H, W, 3) uint8 arrays.
+            rig: As for a prediction.
+            channel_order: Likewise.
+            question: In words, canonical, or understood already.
 
         Returns:
             As :meth:`answer`.

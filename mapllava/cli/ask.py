@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mapllava.apis.answers_file import Answered, Draw
     from mapllava.apis.asking import Parser
     from mapllava.apis.map_inferencer import MapInferencer, RigPrediction
+    from mapllava.evaluation.results_file import MapResults
     from mapllava.language import Answer, Parsed
     from mapllava.structures import MapLines
 
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--language", choices=("en", "zh"), help="of the answers (default: each question's own)")
     add("--out", type=Path, metavar="DIR", help="folder for answers.json and a picture of each answer")
     add("--force", action="store_true", help="write into a folder that holds something")
+    add("--cache", type=Path, metavar="FILE", help="GT cache, for pictures of a results file without cameras")
     add("--json", action="store_true", help="what answers.json would hold, on the standard output")
     add(
         "--score-thr",
@@ -161,11 +163,7 @@ def ask_results(args: argparse.Namespace) -> int:
     from mapllava.evaluation.results_file import load_results
 
     results = load_results(args.input)
-    if results.prompt is not None:
-        raise MapLLaVAError(
-            f"{results.name}: its maps are cut by the prompt '{results.prompt.canonical}', which would make "
-            "answers wrong: predict without --prompt"
-        )
+    results.refuse_part("answers would be about that part alone")
     if args.sample is not None and args.sample not in results.results:
         some = ", ".join(list(results.results)[:3])
         raise MapLLaVAError(f"{results.name} has no sample '{args.sample}', but {some}")
@@ -181,15 +179,23 @@ def ask_results(args: argparse.Namespace) -> int:
     asked = Answered(results.map_spec, display, args.language, args.out)
     questions = understood(args, asked, parser)
     if questions:
-        answer_all(args, asked, questions, read(results, tokens, args.out is not None))
+        answer_all(args, asked, questions, read(args, results, tokens))
     return finish(args, asked, str(args.input))
 
 
-def read(results: Any, tokens: list[str], drawn: bool) -> Iterator[Moment]:
-    """The maps of a results file, with what draws each, where the file says what was seen."""
-    from mapllava.apis.album import Album
+def read(args: argparse.Namespace, results: MapResults, tokens: list[str]) -> Iterator[Moment]:
+    """The maps of a results file, with what draws each, where the file or a cache says what was seen."""
+    from mapllava.cli.looking import open_album, warn
 
-    album = Album(None, {"": results}) if drawn and results.samples else None
+    album = None
+    if args.out is not None and (results.samples or args.cache):
+        album = open_album([args.input], args.cache, None)
+    elif args.out is not None:
+        warn(
+            f"{results.name} says nothing of cameras: no pictures without the GT cache of its split, --cache"
+        )
+
+    seen = frozenset() if album is None else frozenset(album.tokens)
 
     def draw(sample: Any, lines: MapLines, asked: Any, path: Path) -> None:
         from mapllava.visualization import sample_figure, write_picture
@@ -199,8 +205,7 @@ def read(results: Any, tokens: list[str], drawn: bool) -> Iterator[Moment]:
         )
 
     for token in tokens:
-        known = album is not None and token in results.samples
-        sample = next(iter(album.samples([token]))) if album is not None and known else None
+        sample = next(iter(album.samples([token]))) if album is not None and token in seen else None
         yield token, results.lines(token), None if sample is None else partial(draw, sample)
 
 

@@ -72,6 +72,18 @@ class MapResults:
         """How errors call it: ``results file '<path>'``, or ``the results``."""
         return f"results file '{self.source}'" if self.source else "the results"
 
+    def refuse_part(self, wrong: str) -> None:
+        """Say what is ``wrong`` with using maps that a prompt has cut as whole ones.
+
+        Raises:
+            MapLLaVAError: If a prompt has cut them.
+        """
+        if self.prompt is not None:
+            raise MapLLaVAError(
+                f"{self.name}: its maps are cut by the prompt '{self.prompt.canonical}', and {wrong}: "
+                "predict without --prompt"
+            )
+
     def lines(self, token: str) -> MapLines:
         """The map of a sample; an empty one where the file has none of it."""
         entry = self.results.get(token, NO_PREDICTION)

@@ -182,11 +182,7 @@ def pair_with_cache(
             a prompt.
     """
     spec = check_fits(results, cache)
-    if results.prompt is not None:
-        raise MapLLaVAError(
-            f"{results.name}: its maps are cut by the prompt '{results.prompt.canonical}', and would be "
-            "scored against whole ones: predict without --prompt"
-        )
+    results.refuse_part("would be scored against whole ones")
     entries = _of_scenes(cache["data_list"], scenes)
     tokens = [entry["sample_token"] for entry in entries]
     rules = get_protocol(protocol, thresholds)

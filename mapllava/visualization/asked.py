@@ -33,7 +33,7 @@ class Asked:
 
     Attributes:
         question: In the user's words.
-        answer: A sentence; empty where the picture itself is the answer.
+        answer: A sentence, or several in lines of their own; empty where the picture itself is the answer.
         cited: Places of the lines that the answer rests on; None where all are drawn alike.
         regions: Rings ``(n, 2)`` around what was asked about, metres in the map's frame; none for all of it.
         note: What else is to be said, small.
@@ -68,7 +68,8 @@ class Asked:
         rows = [
             (line, size, color, bold)
             for text, size, color, bold in looks
-            for line in (wrap(text, size, room, bold) if text else [])
+            for sentence in text.splitlines()
+            for line in wrap(sentence, size, room, bold)
         ]
         bases = list(margin + np.cumsum([1.3 * size for _, size, *_ in rows]) - 6)
 
@@ -80,7 +81,7 @@ class Asked:
 
 
 def draw_regions(ax: Any, map_spec: MapSpec, regions: tuple[np.ndarray, ...]) -> None:
-    """Outline regions on a map's axes."""
+    """Outline regions, rings ``(n, 2)`` in metres of the map's frame, on a map's axes."""
     if regions:
         rings = [upright(ring, map_spec) for ring in regions]
         ax.add_collection(line_collection(rings, REGION, REGION_FORM, REGION_ROLE), autolim=False)

@@ -69,7 +69,7 @@ def draw_layer(ax: Any, map_spec: MapSpec, lines: MapLines, role: Role) -> None:
             continue
         form, color = class_form(map_spec.classes, label), class_color(map_spec.classes, label)
         rings = [line for line in mine if _is_ring(line)]
-        if rings and form.fill and name in AREA_CLASSES:
+        if rings and form.fill and role.fill and name in AREA_CLASSES:
             _fill(ax, rings, color, form, role)
         collection = line_collection(mine, color, form, role)
         ax.add_collection(collection, autolim=False)

@@ -73,6 +73,7 @@ class Role:
         ends: Diameter of the dots at the ends of open lines and at the first vertex of closed ones,
             points; 0 for none.
         order: Later ones lie above.
+        fill: Whether areas are tinted or hatched.
         outline: What lifts lines off a photograph: its colour and the points on every side; None for nothing.
     """
 
@@ -81,6 +82,7 @@ class Role:
     tint: float = 0.0
     ends: float = 0.0
     order: int = 2
+    fill: bool = True
     outline: tuple[Color, float] | None = (PAPER, 0.8)
 
 
@@ -88,7 +90,7 @@ TRUTH = Role("ground truth", width=5.4, tint=0.55, order=2, outline=(INK, 0.6))
 PREDICTION = Role("prediction", width=1.7, ends=4.6, order=4)
 CITED = Role("cited", width=3.4, ends=6.4, order=4)
 """Lines that an answer rests on."""
-FADED = Role("not cited", width=1.2, tint=0.68, order=3, outline=None)
+FADED = Role("not cited", width=1.2, tint=0.68, order=3, fill=False, outline=None)
 """The others beside them."""
 REGION: Color = "#7a4fb5"
 REGION_ROLE, REGION_FORM = Role("region", width=1.6, order=3, outline=None), LineForm(dash=(5.0, 3.0))

@@ -124,4 +124,6 @@ def test_a_cut_map_is_not_asked(results, tmp_path, capsys):
     path = save_results(tmp_path / "cut.json", whole)
     assert load_results(path).prompt == whole.prompt
     assert main(["ask", str(path), "count: all"]) == 2
-    assert "its maps are cut by the prompt 'draw: all; ahead'" in capsys.readouterr().err
+    assert (
+        "its maps are cut by the prompt 'draw: all; ahead', and answers would be" in capsys.readouterr().err
+    )

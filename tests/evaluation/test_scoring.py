@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from mapllava.evaluation.scoring import (
     prepare_ground_truth,
     read_scene_names,
 )
+from mapllava.language import Parsed
 from mapllava.structures import ROI, MapSpec, Polyline
 
 
@@ -107,6 +109,12 @@ def test_pairing_narrows_the_interval():
     two = evaluated(MapResults(MapSpec(), "val", blurred), num_draws=300)
     paired = np.ptp(compare(one, two).interval["mAP"])
     assert paired < 0.7 * np.ptp(one.interval()["mAP"])
+
+
+def test_a_map_that_a_prompt_has_cut_is_not_scored_against_whole_ones():
+    part = replace(predicted(0.1), prompt=Parsed("ahead", (), 1.0, "draw: all; ahead"))
+    with pytest.raises(MapLLaVAError, match="cut by the prompt 'draw: all; ahead', and would be scored"):
+        evaluated(part)
 
 
 def test_only_the_wanted_scenes_count():

@@ -162,6 +162,8 @@ def arrange(results: MapResults, kind: str, cache: Mapping[str, Any]) -> MapResu
     if kind not in KINDS:
         raise MapLLaVAError(f"unknown kind of results file {kind!r}: use one of {', '.join(KINDS)}")
     check_fits(results, cache)
+    if kind != "mapllava":
+        results.refuse_part(f"files of {kind} cannot say so")
     maps, meta = results.results, cache["metainfo"]
     if kind == "maptr":
         entries = sorted(cache["data_list"], key=lambda entry: entry["timestamp"])
