@@ -201,13 +201,13 @@ class QueriesOfScene:
         return self.layout(batch_size) + self.seeds.repeat_interleave(1 + self.layout.num_point_tokens, dim=1)
 
     def attention_mask(self, prefix_len: int, device: torch.device | str = "cpu") -> Tensor:
-        """See :meth:`BaseMapQueries.attention_mask`."""
+        """Which token may attend to which, (L, L) bool, as the layout says."""
         return self.layout.attention_mask(prefix_len, device)
 
     def block_mask(
         self, prefix_len: int, device: torch.device | str = "cpu", padding: Tensor | None = None
     ) -> Any:
-        """See :meth:`BaseMapQueries.block_mask`."""
+        """The same rules as FlexAttention's ``BlockMask``; ``padding`` is (B,), as in the layout."""
         return self.layout.block_mask(prefix_len, device, padding)
 
 

@@ -139,7 +139,8 @@ class BEVQFormerNeck(BEVEncoder, MapNeck):
         """Segmentation losses of the BEV map, and of the scene tokens where they are probed.
 
         Returns:
-            Scalars ``loss_bev_bce`` and ``loss_bev_dice``; ``loss_probe_bce`` and ``loss_probe_dice``.
+            By name, scalars: ``loss_bev_bce`` and ``loss_bev_dice``; ``loss_probe_bce`` and
+            ``loss_probe_dice``.
         """
         losses = self.segmentation_loss(out.extras["segmentation"], data_samples)
         if self.probe_weight:
