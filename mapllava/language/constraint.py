@@ -8,9 +8,9 @@ before the point and :data:`DECIMALS` behind it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import combinations
-from typing import NamedTuple
 
 from mapllava.errors import MapLLaVAError
 from mapllava.language.request import (
@@ -38,7 +38,8 @@ _PARTS = 10**DECIMALS
 _LENGTHS = {"within": (1.0,), "between": (1.0, 2.0), "at": (1.0,)}
 
 
-class _Place(NamedTuple):
+@dataclass(frozen=True)
+class _Place:
     """A place in the text between two of its parts.
 
     Attributes:
@@ -156,17 +157,17 @@ class RequestConstraint:
         """``all``, or some of the classes, never every one."""
         count, last = place.named
         if not count:
-            yield ALL, place._replace(part="sides")
+            yield ALL, replace(place, part="sides")
         if count + 1 < len(self.classes):
             for index in range(last + 1, len(self.classes)):
-                named = place._replace(named=(count + 1, index))
+                named = replace(place, named=(count + 1, index))
                 name = ", " * bool(count) + self.classes[index]
                 yield name, named
         if count:
-            yield "", place._replace(part="sides", named=(0, -1))
+            yield "", replace(place, part="sides", named=(0, -1))
 
     def _regions(self, place: _Place) -> Iterator[tuple[str, _Place]]:
-        behind = place._replace(part="distance", named=(0, -1))
+        behind = replace(place, part="distance", named=(0, -1))
         yield "", behind
         yield from ((f"; {sides}", behind) for sides in self._sides[place.kind])
 
@@ -184,7 +185,7 @@ def _digits(place: _Place) -> Iterator[tuple[str, _Place]]:
     for character in "0123456789.":
         longer = written + character
         if _is_begun(longer) and _largest(longer) > place.above and not (first and _value(longer) == most):
-            yield character, place._replace(written=longer)
+            yield character, replace(place, written=longer)
     if _is_whole(written) and _value(written) > place.above:
         behind = _Place("unit", place.requests)
         if first:
