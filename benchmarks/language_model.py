@@ -102,7 +102,7 @@ def parse_args() -> argparse.Namespace:
     add("--model", type=Path, default=Path("mapllava/demo/model.pth"), help="gives the frozen encoders")
     add("--language-model", type=Path, default=FOLDER, help="its folder (default: %(default)s)")
     add("--work-dir", type=Path, default=Path("outputs/language_model"), help="runs and BEV maps")
-    add("--cfg-options", nargs="+", default=[], help="handed on to every run")
+    add("--cfg-options", nargs="+", default=[], help="handed on to every drawing run")
     return made.parse_args()
 
 
@@ -127,7 +127,7 @@ def shuffled(folder: Path, out: Path, seed: int) -> Path:
 
 def options_of(arm: Arm, part: str, seed: int, args: argparse.Namespace) -> list[str]:
     """``--cfg-options`` of a run of an arm."""
-    options = [*arm.options, *args.cfg_options]
+    options = list(arm.options)
     if not arm.pretrained:
         return options
     if not args.language_model.is_dir():
@@ -141,7 +141,7 @@ def options_of(arm: Arm, part: str, seed: int, args: argparse.Namespace) -> list
 
 def draw(arm: Arm, seed: int, args: argparse.Namespace) -> dict[str, float]:
     """Figures of one drawing run, which is made if it is not there."""
-    options = options_of(arm, DECODER, seed, args)
+    options = [*options_of(arm, DECODER, seed, args), *args.cfg_options]
     cfg = resolve(load_config(arm.config, read_options(options), []))
     told = repr([cfg.model.to_dict(), cfg.optim_wrapper, args.features.name, args.steps, args.batch])
     name = f"{arm.config}_{args.steps}x{args.batch}_{hashlib.sha256(told.encode()).hexdigest()[:10]}"

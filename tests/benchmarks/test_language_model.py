@@ -135,7 +135,7 @@ def test_the_table_pairs_seeds_and_gives_students_intervals(modules, capsys, mon
 
 def test_without_the_folder_the_command_is_named(modules, tmp_path):
     language_model = modules["language_model"]
-    args = argparse.Namespace(cfg_options=[], language_model=tmp_path / "none", work_dir=tmp_path)
+    args = argparse.Namespace(language_model=tmp_path / "none", work_dir=tmp_path)
     with pytest.raises(MapLLaVAError, match=r"get_language_model\.py smollm2"):
         language_model.options_of(language_model.DRAWING["smollm2"], "model.decoder", 0, args)
     assert language_model.options_of(language_model.DRAWING["plain"], "model.decoder", 0, args) == []
