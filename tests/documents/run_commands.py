@@ -107,6 +107,10 @@ SKIPPED: list[tuple[str, str]] = [
     (r"--device cuda --peak-tflops", "needs a GPU"),
     (r"^mapllava (analyze|city|eval|test|cache create)$", "named in a sentence; others have the rest"),
     (r"^(mapllava get|python tools/get_language_model\.py)", "downloads; tests/cli/test_get.py has it"),
+    (
+        r"^python benchmarks/language_model\.py",
+        "hours; tests/benchmarks/test_language_model.py has its parts",
+    ),
     (r"--print-completion", "writes into the home folder; tests/cli/test_completion.py has it"),
 ]
 # What was seen to run; a command of another kind wants a decision first.
