@@ -109,7 +109,7 @@ SKIPPED: list[tuple[str, str]] = [
     (r"^(mapllava get|python tools/get_language_model\.py)", "downloads; tests/cli/test_get.py has it"),
     (
         r"^python benchmarks/language_model\.py",
-        "hours; tests/benchmarks/test_language_model.py has its parts",
+        "hours; tests/benchmarks has its parts",
     ),
     (r"--print-completion", "writes into the home folder; tests/cli/test_completion.py has it"),
 ]
