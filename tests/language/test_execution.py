@@ -77,7 +77,7 @@ ANSWERS = [
     ("lanes:; behind right; at 10 m", 2, {"own divider", "right divider", "right kerb"},
      "2 lanes lie to the right of the car's own lane 10 m behind."),
     ("junction:", True, {"right kerb", "far kerb"},
-     "Yes, there is a junction, about 20 m away."),
+     "Yes, there is a junction, about 18 m away."),
     ("junction:; behind", False, set(), "No, the lines show no junction behind."),
     ("describe:; ahead; within 12 m", 6,
      {"left kerb", "right kerb", "left divider", "own divider", "right divider", "crossing"},
@@ -117,6 +117,15 @@ def test_a_mirrored_street_answers_a_mirrored_request(text):
     answer, other = ask(text, lines), ask(words, mirrored)
     assert other.cited == answer.cited
     assert other.value == swap.get(answer.value, answer.value)
+
+
+@pytest.mark.parametrize("text", [case[0] for case in ANSWERS])
+def test_what_is_cited_gives_the_answer_alone(text):
+    lines, _ = street()
+    answer = ask(text, lines)
+    again = ask(text, lines.at(answer.cited))
+    assert (again.value, again.text) == (answer.value, answer.text)
+    assert again.cited == tuple(range(len(answer.cited)))
 
 
 def test_draw_gives_the_cut_map():
@@ -209,7 +218,7 @@ CHINESE = {
     "side: ped_crossing; behind": "后方最近的人行横道在正后方，距车20.0米。",
     "lanes:": "车旁共有4条车道（含本车道）：左侧1条，右侧2条。",
     "lanes:; left; at 20 m": "前方20米处本车道左侧没有车道。",
-    "junction:": "有，有路口，距车约20米。",
+    "junction:": "有，有路口，距车约18米。",
     "describe:; ahead; within 12 m": "前方12米内地图上：3条车道分隔线（最近的距车1.0米），"
     "1条人行横道（距车10.0米），2条道路边界（最近的距车6.5米）；车旁共4条车道（含本车道）；没有路口。",
 }

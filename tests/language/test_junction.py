@@ -36,6 +36,14 @@ def test_one_corner_is_enough_whichever_way_it_runs(which):
         assert found.kerbs == (0,)
 
 
+def test_a_kerb_that_bends_on_its_way_to_the_corner():
+    kerb = np.concatenate(
+        [[[2.0, 30], [-5, 12], [-2, -4], [0, -20]], arc(-6, -23, 6.5, 0, -90), [[-15, -29.5]]]
+    )
+    (found,) = junctions([kerb])
+    assert np.hypot(*(found.place - [4, -33])) < 4
+
+
 def test_two_junctions_are_told_apart_the_nearer_first():
     found = junctions(crossroads(28.0) + crossroads(-18.0))
     assert [junction.kerbs for junction in found] == [(4, 5, 6, 7), (0, 1, 2, 3)]
