@@ -5,7 +5,7 @@ is never right. Lines are in metres in the question set's frame; those of ``cite
 them::
 
     {"format_version": 1, "questions": "the question set's fingerprint", "system": "what answered",
-     "display": {"divider": 0.31, …},       score from which on a line of a class is shown
+     "display": {"divider": 0.31, …},       score from which on a line is shown, or else 0.3
      "answers": {"distance-0007":
        {"value": 12.3, "text": "…", "request": "distance: ped_crossing; ahead", "confidence": 0.98,
         "certain": true, "cited": [{"class": "ped_crossing", "score": 0.9, "points": [[x, y], …]}, …]},
@@ -68,7 +68,7 @@ class AnswerSet:
         questions: The question set's fingerprint.
         system: What answered, for tables.
         answers: By the question's id.
-        display: Class name to the score from which on a line is shown; empty for 0.
+        display: Class name to the score from which on a line is shown; 0.3 where it has none.
         source: The file, for errors.
     """
 

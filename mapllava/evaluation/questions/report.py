@@ -100,6 +100,7 @@ def question_score_values(score: QuestionScore, questions: QuestionSet, system: 
                 }
                 for name in score.right
             },
+            "majority_of": score.habits,
             "by_wording": {f"{a} {b}": score.share(GIVEN, language=a, part=b) for a, b in wordings},
             "by_difficulty": {name: score.share(GIVEN, difficulty=name) for name in DIFFICULTIES},
             "answered": float(score.answered.mean()),
@@ -138,6 +139,7 @@ def _by_kind(score: QuestionScore, questions: QuestionSet, system: str) -> str:
         f"within {METRES:g} m or {SHARE:.0%}"
     )
     headings = ["kind", "questions", *(SYSTEMS_IN_WORDS[name] for name in systems)]
+    headings = [f"{one} of {score.habits}" if one == SYSTEMS_IN_WORDS[MAJORITY] else one for one in headings]
     rows += [last] if score.draws is not None else []
     return f"{title}\n{text_table(headings, rows, ends if score.draws is not None else last)}"
 

@@ -62,6 +62,7 @@ class QuestionScore:
             without a true map or without citations.
         certainty: For ``certain`` and ``not certain`` the number of answers and the share that is right.
         drawing: Of the questions that are answered by a map; None without a true map.
+        habits: The split whose usual answers are the majority's, or ``itself``.
     """
 
     questions: tuple[Question, ...]
@@ -74,6 +75,7 @@ class QuestionScore:
     citations: dict[str, float] = field(default_factory=dict)
     certainty: dict[str, tuple[int, float]] = field(default_factory=dict)
     drawing: DrawingScore | None = None
+    habits: str = "itself"
 
     @property
     def kinds(self) -> list[str]:
@@ -171,6 +173,7 @@ def score_answers(
         {} if truth is None else _citations(questions, asked, given, truth),
         _certainty(given, right[GIVEN]),
         None if truth is None else score_drawing(questions, answers, truth, results),
+        "itself" if habits is None else habits.split,
     )
 
 

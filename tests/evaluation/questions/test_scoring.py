@@ -109,6 +109,7 @@ def test_tables_and_values_name_what_was_measured():
     text = question_text(score, QUESTIONS, answers.system)
     assert "our map: questions answered right in %: split val, seed 0, distances within 1 m or 10%" in text
     assert "mean of kinds" in text
+    assert "majority answer of itself" in text
     assert "protocol maptr" in text
     values = question_score_values(score, QUESTIONS, answers.system)
     assert values["right"]["answers"]["mean"] == 1
