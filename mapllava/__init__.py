@@ -12,8 +12,9 @@ from mapllava.version import __version__
 
 if TYPE_CHECKING:
     from mapllava.apis.inference import load_model
+    from mapllava.apis.parsing import load_parser
 
-__all__ = ["__version__", "load_model"]
+__all__ = ["__version__", "load_model", "load_parser"]
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from mapllava.apis.inference import load_model
 
         return load_model
+    if name == "load_parser":
+        from mapllava.apis.parsing import load_parser
+
+        return load_parser
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from mapllava.apis.cache_pictures import draw_samples
     from mapllava.apis.inference import MapPredictor, load_model
     from mapllava.apis.map_inferencer import MapInferencer, RigPrediction
+    from mapllava.apis.parsing import load_parser
 
-__all__ = ["MapInferencer", "MapPredictor", "RigPrediction", "draw_samples", "load_model"]
+__all__ = ["MapInferencer", "MapPredictor", "RigPrediction", "draw_samples", "load_model", "load_parser"]
 
 _HOMES = {
     "MapInferencer": "map_inferencer",
@@ -18,6 +19,7 @@ _HOMES = {
     "RigPrediction": "map_inferencer",
     "draw_samples": "cache_pictures",
     "load_model": "inference",
+    "load_parser": "parsing",
 }
 
 

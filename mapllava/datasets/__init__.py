@@ -1,8 +1,9 @@
-"""Data sets on GT caches, and their transforms."""
+"""Data sets on GT caches and their transforms, and one of sentences."""
 
 from mapllava.datasets import transforms
 from mapllava.datasets.concat_dataset import MapConcatDataset
 from mapllava.datasets.map_dataset import MapDataset
 from mapllava.datasets.nuscenes_map_dataset import NuScenesMapDataset
+from mapllava.datasets.request_pairs import RequestPairs
 
-__all__ = ["MapConcatDataset", "MapDataset", "NuScenesMapDataset", "transforms"]
+__all__ = ["MapConcatDataset", "MapDataset", "NuScenesMapDataset", "RequestPairs", "transforms"]

@@ -10,18 +10,22 @@ from mmengine.config import Config
 from mapllava.analysis.cost import build_meta, model_parts
 from mapllava.analysis.cost.model_parts import without_quantization
 from mapllava.checkpoint import count_parameters
+from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 from mapllava.config.hooks import hooks_of
-from mapllava.config.resolve import leaf_datasets, resolve
+from mapllava.config.resolve import accepts, leaf_datasets, resolve
 from mapllava.config.without_pretrained import without_pretrained
 from mapllava.engine import MapOptimWrapperConstructor
 from mapllava.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 LEAVES = sorted(path for path in CONFIGS.rglob("*.py") if "_base_" not in path.parts)
-FULL_SIZE = [path for path in LEAVES if "synthetic" not in path.name]
+FULL_SIZE = [path for path in LEAVES if "synthetic" not in path.name and path.parent.name != "language"]
 
 # (total, trainable) parameters in millions, rounded to what a reader would quote
 EXPECTED_MILLIONS = {
+    "language/ask_smollm2.py": (136.4, 1.8),
+    "language/ask_synthetic.py": (0.7, 0.7),
+    "language/ask_vicuna.py": (6751.0, 12.6),
     "stage2/mini.py": (7741.1, 147.8),
     "stage2/trainval.py": (7741.1, 147.8),
     "stage2/trainval_4bit.py": (7741.1, 147.8),
@@ -80,7 +84,7 @@ def test_every_type_is_registered(path):
         assert DATASETS.get(cfg[name].dataset.type) is not None
         for _, dataset in leaf_datasets(cfg, name):
             assert DATASETS.get(dataset.type) is not None
-            for step in dataset.pipeline:
+            for step in dataset.get("pipeline", []):
                 assert TRANSFORMS.get(step.type) is not None, step.type
     assert METRICS.get(cfg.val_evaluator.type) is not None
 
@@ -92,8 +96,21 @@ def test_one_map_spec_reaches_every_component(path):
     resolve(cfg)
     loaders = ("train_dataloader", "val_dataloader")
     datasets = [dataset for name in loaders for _, dataset in leaf_datasets(cfg, name)]
-    for part in (cfg.model, *datasets, cfg.val_evaluator):
+    asking = [part for part in (cfg.val_evaluator,) if accepts(part.type, "map_spec")]
+    for part in (cfg.model, *datasets, *asking):
         assert list(part.map_spec.roi) == [-10.0, -20.0, 10.0, 20.0]
+
+
+def test_the_file_of_a_parser_on_seven_billion_weights_is_small():
+    model = on_meta("language/ask_vicuna.py")
+    for name, module in model.named_modules():
+        if name == "language_model":
+            module.base_weights = {"id": "vicuna"}  # as where they are loaded
+    left_out = reloadable_keys(model, base_weight_modules(model, None))
+    state = model.state_dict()
+    kept = {key: value for key, value in state.items() if key not in left_out}
+    assert all(".ask." in key for key in kept)
+    assert 40e6 < sum(value.nbytes for value in kept.values()) < 60e6
 
 
 def on_meta(name: str, text: str = "") -> torch.nn.Module:

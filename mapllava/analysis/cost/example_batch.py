@@ -46,8 +46,14 @@ class SampleShape:
         """Sizes from a full config: its training pipeline, neck and head.
 
         Raises:
-            MapLLaVAError: if the pipeline of the training data names no image size.
+            MapLLaVAError: if the model draws no map, or the training pipeline names no image size.
         """
+        model = cfg["model"]
+        if "neck" not in model or "head" not in model:
+            raise MapLLaVAError(
+                f"a plan is of a model that draws maps; {model.get('type')} has no neck and head: train it "
+                "with the config's batch size, and lower train_dataloader.batch_size where memory ends"
+            )
         spec = MapSpec.from_config(dict(cfg["map_spec"]))
         found = dicts(cfg.get("train_dataloader"))
         steps: list[dict] = next((node["pipeline"] for _, node in found if node.get("pipeline")), [])

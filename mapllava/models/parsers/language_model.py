@@ -133,8 +133,14 @@ class LanguageModel(BaseModule):
             prefix_allowed_tokens_fn=follow,
         )
         new = made.sequences[:, begin:]  # (B, n)
-        likely = torch.stack([step.float().log_softmax(-1) for step in made.logits], dim=1)  # (B, n, V)
-        chances = likely.gather(2, new[..., None]).squeeze(2).exp()
+        # (B, n), step by step: probabilities of a whole vocabulary are large
+        chances = torch.stack(
+            [
+                step.float().softmax(-1).gather(1, new[:, place, None]).squeeze(1)
+                for place, step in enumerate(made.logits)
+            ],
+            dim=1,
+        )
         found = []
         for row, chance in zip(new.tolist(), chances, strict=True):
             length = row.index(end) + 1 if end in row else len(row)
