@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mapllava.apis.demo_files import sample_folder
 from mapllava.cli.command_line import add_plugins, say, score
-from mapllava.cli.predict import claim, display_of, model_path, numbered, pairs, samples_of
+from mapllava.cli.predict import claim, display_of, model_path, numbered, pairs, samples_of, with_scores
 from mapllava.errors import MapLLaVAError
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ def ask_results(args: argparse.Namespace) -> int:
     """Answer from a results file."""
     from mapllava.apis.answers_file import Answered
     from mapllava.evaluation.results_file import load_results
+    from mapllava.evaluation.sample_record import Display
 
     results = load_results(args.input)
     results.refuse_part("answers would be about that part alone")
@@ -175,7 +176,7 @@ def ask_results(args: argparse.Namespace) -> int:
         parser = load_parser(args.parser, args.device)
     display = results.display
     if args.score_thr is not None:
-        display = display_of(None, args.score_thr, results.map_spec.classes)
+        display = with_scores(display or Display({}, ""), args.score_thr, results.map_spec.classes)
     asked = Answered(results.map_spec, display, args.language, args.out)
     questions = understood(args, asked, parser)
     if questions:

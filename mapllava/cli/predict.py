@@ -274,9 +274,17 @@ def display_of(known: Any, score_thr: float | None, classes: tuple[str, ...]) ->
     """From which score on lines are drawn: as asked for, or as the model file says; None if nobody does."""
     from mapllava.evaluation.sample_record import Display, display_from_json
 
-    if score_thr is not None:
-        return Display(dict.fromkeys(classes, score_thr), f"--score-thr {score_thr:g}")
-    return None if known is None else display_from_json(known, classes)
+    own = None if known is None else display_from_json(known, classes)
+    if score_thr is None:
+        return own
+    return with_scores(own or Display({}, ""), score_thr, classes)
+
+
+def with_scores(display: Display, score_thr: float, classes: tuple[str, ...]) -> Display:
+    """What is known of doubt stays; lines are drawn from ``score_thr`` on."""
+    from dataclasses import replace
+
+    return replace(display, thresholds=dict.fromkeys(classes, score_thr), source=f"--score-thr {score_thr:g}")
 
 
 def numbered(count: int) -> str:
