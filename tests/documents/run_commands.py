@@ -97,6 +97,10 @@ SMALL: list[tuple[str, str]] = [
     (r"\bFOLDER\b", "folder"),
     (r"\bDIR\b", "drawn"),
     (r"--per-kind 100", "--per-kind 6"),
+    (
+        r"^(mapllava train language/ask_synthetic)",
+        r"\1 --cfg-options train_dataloader.dataset.count=64 val_dataloader.dataset.count=4",
+    ),
     (r" --scenes scene-0003 scene-0012", " --scenes scene-0003"),
 ]
 SKIPPED: list[tuple[str, str]] = [
@@ -112,6 +116,7 @@ SKIPPED: list[tuple[str, str]] = [
         "hours; tests/benchmarks has its parts",
     ),
     (r"outputs/PARSER/", "needs a trained parser; tests/cli/test_ask.py has a stand-in"),
+    (r"train language/ask_smollm2", "needs SmolLM2; tests/models/parsers has it where that is"),
     (r"--print-completion", "writes into the home folder; tests/cli/test_completion.py has it"),
 ]
 # What was seen to run; a command of another kind wants a decision first.
