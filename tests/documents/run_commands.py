@@ -109,7 +109,10 @@ SKIPPED: list[tuple[str, str]] = [
     (r"tests/faults/bad_inputs", "tests/faults/test_bad_inputs.py runs it"),
     (r"^bash tools/slurm_train.sh", "needs Slurm; tests/tools/test_launchers.py has a stand-in for srun"),
     (r"--device cuda --peak-tflops", "needs a GPU"),
-    (r"^mapllava (analyze|city|eval|test|cache create)$", "named in a sentence; others have the rest"),
+    (
+        r"^mapllava (analyze|ask|city|eval|predict --prompt|questions create|test|cache create)$",
+        "named in a sentence; others have the rest",
+    ),
     (r"^(mapllava get|python tools/get_language_model\.py)", "downloads; tests/cli/test_get.py has it"),
     (
         r"^python benchmarks/language_model\.py",
