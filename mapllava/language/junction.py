@@ -27,12 +27,12 @@ REACH = (4, 8, 12)
 LEG = 2
 """Metres before and behind the turn that tell the kerb's directions."""
 NOSE = 5.0
-"""Metres that the kerb's two sides, 6 m on, are apart at least: a median's lie nearer to each other."""
+"""Metres that two places of a kerb, 10 m and more apart along it, lie apart: a median's sides are nearer."""
 OUTWARD = 8.0
 """Metres from the kerb's corner to what is taken for the junction's middle, if it is its only corner."""
 TOGETHER = 25.0
 """Metres between corners of one junction at most."""
-_ASIDE = 6
+_ASIDE, _FOLD = 6, 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +101,13 @@ def _turns(points: np.ndarray, reach: int) -> list[tuple[float, int, int]]:
     before, after = points[start] - points[start - LEG], points[stop + LEG] - points[stop]
     cross = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
     turn = np.degrees(np.arctan2(cross, (before * after).sum(axis=1)))
-    sides = points[np.maximum(start - _ASIDE, 0)] - points[np.minimum(stop + _ASIDE, len(points) - 1)]
-    found = (turn >= TURN) & (np.hypot(sides[:, 0], sides[:, 1]) >= NOSE)
+    first, last = np.maximum(start - _ASIDE, 0), np.minimum(stop + _ASIDE, len(points) - 1)
+    narrow = np.zeros(len(start), dtype=bool)
+    for on in range(_FOLD, _FOLD + reach + 2 * _ASIDE):
+        for one, other in ((first, first + on), (last - on, last)):
+            gap = points[one.clip(0)] - points[other.clip(max=len(points) - 1)]
+            narrow |= (one >= 0) & (other < len(points)) & (np.hypot(gap[:, 0], gap[:, 1]) < NOSE)
+    found = (turn >= TURN) & ~narrow
     return [(float(turn[k]), int(start[k]), int(stop[k])) for k in np.flatnonzero(found)]
 
 

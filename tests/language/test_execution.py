@@ -193,6 +193,14 @@ def test_an_answer_is_certain_where_it_stays_with_what_is_nearly_shown():
     assert (answer.value, answer.cited) == (2, (6, 7))
 
 
+def test_a_double_line_has_no_lane_within():
+    lines, _ = street()
+    lines.points.append(np.array([[-2.8, -30.0], [-2.8, 9]]))
+    lines.labels = np.append(lines.labels, 0)
+    answer = ask("lanes:; left", lines)
+    assert (answer.value, answer.cited) == (1, (0, 3, 8))
+
+
 def test_an_empty_map_answers_everything():
     for text, *_ in ANSWERS:
         answer = ask(text, MapLines([], np.array([])))

@@ -55,8 +55,9 @@ def test_what_bends_and_is_no_corner():
         [[[4.0, -30]], arc(-2, 4, 6, 0, 90), [[-30, 10]]]
     )  # the outer kerb of a sharp bend
     median = np.concatenate([[[-1.5, -30]], arc(0, -8, 1.5, 180, 0), [[1.5, -30]]])
+    cut_off = np.concatenate([[[-1.5, -30]], arc(0, -8, 1.5, 180, 0), [[1.5, -18]]])
     island = arc(0, 15, 8, 0, 360)
     bay = np.array([[5.0, -30], [5, -10], [8, -7], [8, 5], [5, 8], [5, 30]])
-    for line in (bend, sharp, median, island, bay, np.array([[1.0, 2], [1, 3]]), np.zeros((3, 2))):
+    for line in (bend, sharp, median, cut_off, island, bay, np.array([[1.0, 2], [1, 3]]), np.zeros((3, 2))):
         assert junctions([line]) == []
     assert junctions([]) == []
