@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -206,13 +207,19 @@ def measure(
         gaps = [found[seed, name][main] - found[seed, first][main] for seed in range(args.seeds)]
         gap, gap_half = interval(gaps)
         figures["difference_to_first"] = {"mean": gap, "half_width_95": gap_half}
-        shown = [f"{each['mean']:.1f} ± {each['half_width_95']:.1f}" for each in list(figures.values())[:-1]]
-        rows.append([name, *shown, "" if name == first else f"{gap:+.1f} ± {gap_half:.1f}"])
+        shown = [show(figures[column]) for column in COLUMNS[task]]
+        rows.append([name, *shown, "" if name == first else show(figures["difference_to_first"], "+")])
         result[name] = {"config": arms[name].config, "options": list(arms[name].options), **figures}
         result[name]["pretrained"] = arms[name].pretrained
     columns = [task, *COLUMNS[task].values(), f"{main} against {first}"]
     show_table(f"{task}, {args.seeds} seeds, mean ± 95 %", columns, rows)
     return result
+
+
+def show(figure: dict[str, Any], sign: str = "") -> str:
+    """A mean with its interval, which one seed has not."""
+    mean, half = f"{figure['mean']:{sign}.1f}", figure["half_width_95"]
+    return mean if math.isnan(half) else f"{mean} ± {half:.1f}"
 
 
 def main() -> None:

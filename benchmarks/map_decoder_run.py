@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def train(model: Any, cfg: Any, features: Features, args: argparse.Namespace) -> tuple[float, WeightAverage]:
-    """Train a model; seconds of a step (median), and the average of its weights."""
+    """Train a model; CPU seconds of a step (median), and the average of its weights."""
     wrapper = dict(cfg.optim_wrapper)
     paramwise = wrapper.pop("paramwise_cfg", None)
     kind = wrapper.pop("constructor")
@@ -74,7 +74,7 @@ def train(model: Any, cfg: Any, features: Features, args: argparse.Namespace) ->
     model.train()
     with progress_bar(f"{args.config} seed {args.seed}", args.steps, True) as advance:
         for rows in chosen:
-            start = time.perf_counter()
+            start = time.process_time()
             with optim.optim_context(model):
                 losses = model(*features.batch(rows), mode="loss")
                 # the segmentation of a frozen BEV map is a constant
@@ -84,7 +84,7 @@ def train(model: Any, cfg: Any, features: Features, args: argparse.Namespace) ->
                 raise MapLLaVAError(f"{args.config}, seed {args.seed}: {optim.nonfinite} is not finite")
             rate.step()
             average.update()
-            seconds.append(time.perf_counter() - start)
+            seconds.append(time.process_time() - start)
             advance(1)
     return statistics.median(seconds), average
 
