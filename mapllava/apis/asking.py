@@ -30,9 +30,9 @@ _REGIONS = {
     "describe": Region(("ahead",)),
 }
 _NAMES = {
-    "divider": ("divider", "车道线"),
+    "divider": ("divider", "车道分隔线"),
     "ped_crossing": ("crossing", "人行横道"),
-    "boundary": ("kerb", "路沿"),
+    "boundary": ("kerb", "道路边界"),
 }
 _REST = (
     "classes: {}\nregions: ahead, behind, left, right, and two of them together; within 20 m, "

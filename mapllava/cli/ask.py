@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,13 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         claim(args.out, args.input, args.force)
     import_plugins(args.plugins)
-    return ask_results(args) if args.model is None else ask_model(args)
+    work = ask_results if args.model is None else ask_model
+    if not args.json:
+        return work(args)
+    with redirect_stdout(sys.stderr):  # loading a model says a word or two, which are no JSON
+        status = work(args)
+    say(args.told)
+    return status
 
 
 def read_words(args: argparse.Namespace) -> None:
@@ -260,7 +267,7 @@ def finish(args: argparse.Namespace, asked: Answered, source: str) -> int:
 
     files = asked.write(source)
     if args.json:
-        say(json.dumps(asked.to_json(source), ensure_ascii=False, indent=2))
+        args.told = json.dumps(asked.to_json(source), ensure_ascii=False, indent=2)
     for path in [] if args.json else files[:3]:
         say(path)
     if len(files) > 3 and not args.json:
