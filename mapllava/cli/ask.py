@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mapllava.apis.asking import Parser
     from mapllava.apis.map_inferencer import MapInferencer, RigPrediction
     from mapllava.evaluation.results_file import MapResults
+    from mapllava.evaluation.sample_record import Display
     from mapllava.language import Answer, Parsed
     from mapllava.structures import MapLines
 
@@ -187,11 +188,13 @@ def ask_results(args: argparse.Namespace) -> int:
     asked = Answered(results.map_spec, display, args.language, args.out)
     questions = understood(args, asked, parser)
     if questions:
-        answer_all(args, asked, questions, read(args, results, tokens))
+        answer_all(args, asked, questions, read(args, results, tokens, display))
     return finish(args, asked, str(args.input))
 
 
-def read(args: argparse.Namespace, results: MapResults, tokens: list[str]) -> Iterator[Moment]:
+def read(
+    args: argparse.Namespace, results: MapResults, tokens: list[str], display: Display | None
+) -> Iterator[Moment]:
     """The maps of a results file, with what draws each, where the file or a cache says what was seen."""
     from mapllava.cli.looking import open_album, warn
 
@@ -208,9 +211,7 @@ def read(args: argparse.Namespace, results: MapResults, tokens: list[str]) -> It
     def draw(sample: Any, lines: MapLines, asked: Any, path: Path) -> None:
         from mapllava.visualization import sample_figure, write_picture
 
-        write_picture(
-            path, sample_figure(sample.meta, sample.views(), None, lines, results.display, asked=asked)
-        )
+        write_picture(path, sample_figure(sample.meta, sample.views(), None, lines, display, asked=asked))
 
     for token in tokens:
         sample = next(iter(album.samples([token]))) if album is not None and token in seen else None

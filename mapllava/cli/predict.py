@@ -111,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
     from mapllava.apis.asking import NotUnderstoodError, refusal
     from mapllava.apis.map_inferencer import MapInferencer
     from mapllava.apis.prediction_folder import PredictionFolder
+    from mapllava.evaluation.answering import refuse_questions
     from mapllava.plugins import import_plugins
 
     import_plugins(args.plugins)
@@ -133,6 +134,8 @@ def run(args: argparse.Namespace) -> int:
     except NotUnderstoodError as error:
         say(refusal(error.parsed, inferencer.map_spec.classes))
         return 1
+    if prompt is not None:
+        refuse_questions(prompt.requests)
     kinds = [kind for kind in args.pictures if kind != "none"]
     bad: list[str] = []
     ended: list[str] = []

@@ -62,4 +62,5 @@ def run(args: argparse.Namespace) -> int:
     say(question_text(score, questions, answers.system))
     if args.json is not None:
         write_json(args.json, question_score_values(score, questions, answers.system), allow_nan=False)
-    return int(args.at_least is not None and 100 * score.share("answers") < args.at_least)
+    reached = args.at_least is None or 100 * score.share("answers") >= args.at_least  # no questions: nan
+    return int(not reached)

@@ -67,6 +67,19 @@ def answer(
     return [replace(one, cited=tuple(int(places[k]) for k in one.cited)) for one in found]
 
 
+def refuse_questions(requests: Sequence[Request]) -> None:
+    """Say that what is to be drawn is a question.
+
+    Raises:
+        MapLLaVAError: If one of the requests is; names it.
+    """
+    for request in requests:
+        if request.kind != "draw":
+            raise MapLLaVAError(
+                f"'{request}' is a question, which draws no map: ask it (predictor.ask, mapllava ask)"
+            )
+
+
 def cut_map(
     lines: MapLines, requests: Sequence[Request], map_spec: MapSpec, display: Display | None = None
 ) -> MapLines:
@@ -84,11 +97,7 @@ def cut_map(
     Raises:
         MapLLaVAError: If a request is a question.
     """
-    for request in requests:
-        if request.kind != "draw":
-            raise MapLLaVAError(
-                f"'{request}' is a question, which draws no map: ask it (predictor.ask, mapllava ask)"
-            )
+    refuse_questions(requests)
     there = lines.at(shown_places(lines, map_spec.classes, display))
     pieces: dict[bytes, tuple[int, np.ndarray]] = {}
     for request in requests:

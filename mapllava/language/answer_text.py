@@ -133,10 +133,12 @@ def _en_description(answer: Answer, where: str) -> str:
         )
         parts.append(f"{count or 'no'} {noun}{nearest}")
     text = f"The map{where} shows {', '.join(parts[:-1])}{' and ' if parts[1:] else ''}{parts[-1]}"
-    lanes, junction = answer.facts["lanes"], answer.facts["junction"]
-    if lanes is not None:
+    if (lanes := answer.facts["lanes"]) is not None:
         text += f"; {lanes} {'lane' if lanes == 1 else 'lanes'} at the car, its own included"
-    return text + (f"; a junction about {junction:.0f} m away." if junction is not None else "; no junction.")
+    if "junction" in answer.facts:
+        junction = answer.facts["junction"]
+        text += "; no junction" if junction is None else f"; a junction about {junction:.0f} m away"
+    return f"{text}."
 
 
 def _chinese(answer: Answer) -> str:
@@ -206,7 +208,9 @@ def _zh_description(answer: Answer, where: str) -> str:
         nearest = f"（{'最近的' if count > 1 else ''}距车{distance:.1f}米）" if count else ""
         parts.append(f"{count}条{_zh_name(name)}{nearest}" if count else f"没有{_zh_name(name)}")
     text = f"{where}地图上：{'，'.join(parts)}"
-    lanes, junction = answer.facts["lanes"], answer.facts["junction"]
-    if lanes is not None:
+    if (lanes := answer.facts["lanes"]) is not None:
         text += f"；车旁共{lanes}条车道（含本车道）"
-    return text + (f"；约{junction:.0f}米处有路口。" if junction is not None else "；没有路口。")
+    if "junction" in answer.facts:
+        junction = answer.facts["junction"]
+        text += "；没有路口" if junction is None else f"；约{junction:.0f}米处有路口"
+    return f"{text}。"

@@ -22,7 +22,8 @@ class Answer:
         unit: ``m`` for a distance, else None.
         cited: Which of the lines it rests on, rising; empty where none is there.
         scores: Of these lines, 1 for a true map's.
-        certain: Whether the answer stays the same without the lines that are not certain.
+        certain: Whether the answer stays the same without the lines in doubt, and with those nearly shown;
+            False where the region lies wholly off the map.
         lines: For draw the cut map, else None.
         facts: What the sentence says besides, by name; metres, degrees and numbers.
         classes: Names of the map's classes, in its order.

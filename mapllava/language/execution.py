@@ -13,7 +13,8 @@ side        on which side of the car this point lies; ``ahead`` or ``behind`` wh
             street); ``here`` where the car stands on it
 lanes       lanes beside the car's own, at the car or at N m: the left ones, the right ones, or with no
             side said all across the carriageway, its own included; see :mod:`~mapllava.language.lanes`
-junction    whether a junction's middle lies inside; see :mod:`~mapllava.language.junction`
+junction    whether a junction's middle lies inside, told from road boundaries; see
+            :mod:`~mapllava.language.junction`
 describe    elements of every class inside, the lanes at the car, and whether there is a junction inside; the
             number of elements
 ==========  ==========================================================================================
@@ -30,11 +31,12 @@ from typing import Any
 
 import numpy as np
 
+from mapllava.errors import MapLLaVAError
 from mapllava.geometry.polyline import closed_ring
 from mapllava.language.answers import Answer
 from mapllava.language.junction import junctions
 from mapllava.language.lanes import BOUNDARY, DIVIDER, lanes_beside
-from mapllava.language.region import Shape, axes, cut, cut_line, place_along
+from mapllava.language.region import Shape, axes, cut, cut_line, outline, place_along
 from mapllava.language.request import Request
 from mapllava.structures.frames import AREA_CLASSES, MapSpec
 from mapllava.structures.map_lines import MapLines
@@ -68,7 +70,7 @@ def execute(
 
     Returns:
         What is said of ``lines``; certain where it would be the same without those in doubt, and with those
-        of ``nearly`` besides.
+        of ``nearly`` besides. Never of a region that lies wholly off the map.
 
     Raises:
         MapLLaVAError: If the map's classes cannot answer it.
@@ -86,6 +88,8 @@ def execute(
         both = np.concatenate([scores, _scores(nearly)])
         others.append(MapLines([*lines.points, *nearly.points], labels, both))
     certain = all(found.agrees(_answer(request, other, map_spec)) for other in others)
+    if request.region.distance is not None and not outline(request.region, map_spec):
+        certain = False  # nobody knows what lies where the map has ended
     return Answer(
         request,
         found.value,
@@ -107,18 +111,19 @@ def _scores(lines: MapLines) -> np.ndarray:
 @dataclass(frozen=True, eq=False)
 class _Found:
     """A value and the lines it rests on, before it is an answer; ``metres`` where a change within
-    :data:`SAME` of them leaves it the same."""
+    :data:`SAME` of them leaves it the same; ``besides`` what else the sentence says and must stay."""
 
     value: Any
     cited: Iterable[int] = ()
     facts: dict[str, Any] = field(default_factory=dict)
     lines: MapLines | None = None
     metres: float | None = None
+    besides: Any = None
 
     def agrees(self, other: _Found) -> bool:
         """Whether another is the same answer."""
         if self.metres is None or other.metres is None:
-            return bool(self.value == other.value)
+            return bool(self.value == other.value and self.besides == other.besides)
         same = isinstance(self.value, float) or self.value == other.value
         return same and abs(self.metres - other.metres) <= SAME
 
@@ -241,10 +246,15 @@ def _lanes(view: _View) -> _Found:
     counts = [beside.lanes for beside in asked if beside.lanes is not None]
     value = sum(counts) + (not sides) if len(counts) == len(asked) else None
     cited = [index for beside in asked for index in beside.lines]
-    return _Found(value, cited, {"left": left.lanes, "right": right.lanes})
+    facts = {"left": left.lanes, "right": right.lanes}
+    return _Found(value, cited, facts, besides=None if sides else facts)
 
 
 def _junction(view: _View) -> _Found:
+    if BOUNDARY not in (names := view.map_spec.classes):
+        raise MapLLaVAError(
+            f"a junction shows in lines of class '{BOUNDARY}', and this map has {', '.join(names)} alone"
+        )
     kerbs = [k for k in range(len(view.lines.points)) if view.name_of(k) == BOUNDARY]
     for junction in junctions([view.lines.points[k] for k in kerbs]):
         if view.shape.holds(junction.place[None]).all():
@@ -261,10 +271,15 @@ def _describe(view: _View) -> _Found:
         cited |= inside
     marked = {DIVIDER, BOUNDARY} & set(view.map_spec.classes)
     lanes = _lanes(replace(view, request=Request("lanes"))) if marked else _Found(None)
-    junction = _junction(view)
-    facts = {"classes": classes, "lanes": lanes.value, "junction": junction.facts.get("distance")}
-    total = sum(count for count, _ in classes.values())
-    return _Found(total, cited | set(lanes.cited) | set(junction.cited), facts)
+    facts = {"classes": classes, "lanes": lanes.value}
+    counts = {name: count for name, (count, _) in classes.items()}
+    cited |= set(lanes.cited)
+    junction = None
+    if BOUNDARY in view.map_spec.classes:
+        found = _junction(view)
+        junction, facts["junction"] = found.value, found.facts.get("distance")
+        cited |= set(found.cited)
+    return _Found(sum(counts.values()), cited, facts, besides=(counts, lanes.value, junction))
 
 
 _ANSWERS: dict[str, Callable[[_View], _Found]] = {

@@ -100,7 +100,7 @@ def test_wrong_usage_says_what_to_do(results, words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_the_demo_answers_with_pictures_and_its_files_can_be_asked_again(tmp_path, capsys):
+def test_the_demo_answers_with_pictures_and_its_files_can_be_asked_again(tmp_path, monkeypatch):
     out = tmp_path / "out"
     assert main(["ask", "--demo", "count: boundary", "--out", str(out)]) == 0
     body = json.loads((out / "answers.json").read_text())
@@ -115,6 +115,12 @@ def test_the_demo_answers_with_pictures_and_its_files_can_be_asked_again(tmp_pat
     assert again["answers"][0]["answers"] == entry["answers"]
     one, two = (cv2.imread(str(folder / entry["picture"])) for folder in (out, tmp_path / "again"))
     assert float(np.abs(one.astype(float) - two).mean()) < 1
+    drawn = []
+    monkeypatch.setattr("mapllava.visualization.sample_figure", lambda *args, **_: drawn.append(args[4]))
+    monkeypatch.setattr("mapllava.visualization.write_picture", lambda *_: None)
+    words = ["ask", str(out / body["source"]), "count: boundary", "--score-thr", "0.7", "--force"]
+    assert main([*words, "--out", str(tmp_path / "again")]) == 0
+    assert drawn[0].thresholds == dict.fromkeys(MapSpec().classes, 0.7)  # the legend says what was asked for
 
 
 def test_a_cut_map_is_not_asked(results, tmp_path, capsys):

@@ -105,8 +105,9 @@ def test_a_prompt_draws_its_part_alone_and_is_named_in_the_files(drive, tmp_path
     assert body["mapllava"]["prompt"] == {"text": prompt, "request": prompt}
     assert len(body["features"]) == len(lines.points)
     assert len(list((tmp_path / "o" / "pictures").iterdir())) == 1
-    assert main([*words, "--force", "--prompt", "count: boundary"]) == 2
+    assert main([*words[:-1], str(tmp_path / "asked"), "--prompt", "count: boundary"]) == 2
     assert "is a question, which draws no map" in capsys.readouterr().err
+    assert not (tmp_path / "asked").exists()  # refused before anything is predicted
 
 
 def broken(drive, folder):

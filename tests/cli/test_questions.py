@@ -46,6 +46,15 @@ def test_the_status_tells_whether_enough_is_right(files):
     assert run("score", questions, answers, "--bootstrap", 0, "--at-least", 101) == 1
 
 
+def test_without_any_question_of_a_value_nothing_is_enough(files, tmp_path, capsys):
+    cache, results, *_ = files
+    drawn, answers = tmp_path / "drawn.questions.json", tmp_path / "drawn.answers.json"
+    assert run("create", cache, "--out", drawn, "--per-kind", 2, "--kinds", "draw") == 0
+    assert run("answer", drawn, results, "--out", answers, "--true-requests") == 0
+    assert run("score", drawn, answers, "--at-least", 1) == 1
+    assert "answered: - of 0 questions" in capsys.readouterr().out
+
+
 def test_what_does_not_fit_is_one_message_and_status_2(files, city_cache, tmp_path, capsys):
     cache, _, questions, answers = files
     other = city_cache["train"]

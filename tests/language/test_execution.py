@@ -215,7 +215,38 @@ def test_a_map_without_lines_of_lanes_says_so():
     with pytest.raises(MapLLaVAError, match="'divider' and 'boundary', and this map has ped_crossing alone"):
         execute(read_request("lanes:", spec.classes), lines, spec)
     described = execute(read_request("describe:", spec.classes), lines, spec)
-    assert described.text == "The map shows 1 pedestrian crossing (3.0 m away); no junction."
+    assert described.text == "The map shows 1 pedestrian crossing (3.0 m away)."
+    assert described.text_in("zh") == "地图上：1条人行横道（距车3.0米）。"
+
+
+def test_a_map_without_kerbs_does_not_say_that_there_is_no_junction():
+    spec = MapSpec(classes=("divider", "ped_crossing"))
+    lines = MapLines([np.array([[2.0, -20.0], [2.0, 20.0]])], np.array([0]))
+    with pytest.raises(MapLLaVAError, match="class 'boundary', and this map has divider, ped_crossing alone"):
+        execute(read_request("junction:", spec.classes), lines, spec)
+    assert "junction" not in execute(read_request("describe:", spec.classes), lines, spec).text
+
+
+@pytest.mark.parametrize(
+    "text", ["exists: divider; at 100 m", "count: all; between 40 and 50 m", "lanes:; at 40 m"]
+)
+def test_nothing_is_certain_of_a_region_off_the_map(text):
+    assert "(not certain)" in ask(text).text
+
+
+def test_all_that_a_sentence_says_must_stay_to_be_certain():
+    xs, labels, scores = [2.0, -2.0, 5.5, 9.0, -9.0], [0, 0, 0, 2, 2], [0.9, 0.9, 0.4, 0.9, 0.9]
+    lines = MapLines([np.array([[x, -9.0], [x, 1.0]]) for x in xs], np.array(labels), np.array(scores))
+    nearly = MapLines([np.array([[-5.5, -9.0], [-5.5, 1.0]])], np.array([0]), np.array([0.2]))
+    sure = dict.fromkeys(SPEC.classes, 0.5)
+
+    def certain(text, certainty, nearly):
+        return execute(read_request(text, SPEC.classes), lines, SPEC, certainty, nearly).certain
+
+    far = "describe:; ahead; between 12 and 20 m"  # holds the line in doubt nowhere, but its lanes rest on it
+    assert not certain(far, sure, None)
+    assert not certain(far, None, nearly)
+    assert certain(far, None, None)
 
 
 CHINESE = {

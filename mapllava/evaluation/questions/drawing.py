@@ -14,7 +14,7 @@ import numpy as np
 from mapllava.evaluation.functional import chamfer_average_precision, get_protocol
 from mapllava.evaluation.questions.answers import AnswerSet
 from mapllava.evaluation.questions.question_set import DRAWN, QuestionSet
-from mapllava.evaluation.questions.respond import Maps, lines_of
+from mapllava.evaluation.questions.respond import Maps
 from mapllava.evaluation.results_file import MapResults
 from mapllava.evaluation.sample_record import FALLBACK_SCORE
 from mapllava.geometry import cumulative_length
@@ -81,8 +81,9 @@ def score_drawing(
     score = chamfer_average_precision(_maps(drawn), _maps(true), spec.classes, rules)
     full = None
     if results is not None:
-        predicted = lines_of(results)
-        cuts = [_cut(predicted(q.sample_token), one, spec) for q, one in zip(asked, requests, strict=True)]
+        cuts = [
+            _cut(results.lines(q.sample_token), one, spec) for q, one in zip(asked, requests, strict=True)
+        ]
         full = chamfer_average_precision(_maps(cuts), _maps(true), spec.classes, rules)
     least = np.array([answers.display.get(name, FALLBACK_SCORE) for name in spec.classes])
     shown = [lines.above(least[lines.labels]) for lines in drawn]

@@ -58,7 +58,8 @@ def question_text(score: QuestionScore, questions: QuestionSet, system: str) -> 
         Text of several titled tables; numbers in percent.
     """
     parts = [_by_kind(score, questions, system), _by_wording(score)]
-    facts = [f"answered: {_percent(score.answered.mean())} of {len(score.questions)} questions"]
+    answered = score.answered.mean() if len(score.questions) else float("nan")
+    facts = [f"answered: {_percent(answered)} of {len(score.questions)} questions"]
     if score.understood is not None:
         facts.append(f"understood exactly: {_percent(score.understood)} of the requests")
     if score.consistent is not None:

@@ -7,14 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.answering import answer
 from mapllava.evaluation.questions.answers import AnswerSet, GivenAnswer
 from mapllava.evaluation.questions.create import true_lines
 from mapllava.evaluation.questions.question_set import DRAWN, QuestionSet
-from mapllava.evaluation.results_file import NO_PREDICTION, UNKNOWN, MapResults
+from mapllava.evaluation.results_file import UNKNOWN, MapResults
 from mapllava.evaluation.sample_record import Display
 from mapllava.language import Parsed, Request, cut, read_request
 from mapllava.progress import progress_bar
@@ -52,11 +50,12 @@ def answer_questions(
         progress: Show a bar on the terminal.
 
     Raises:
-        MapLLaVAError: If the maps are of another frame, region, classes or split than the questions.
+        MapLLaVAError: If the maps are of another frame, region, classes or split than the questions, or a
+            prompt has cut them.
     """
     check_results(questions, results)
     parsed = parse_questions(questions, parser, progress)
-    answers = answers_of(questions, parsed, lines_of(results), results.display, progress)
+    answers = answers_of(questions, parsed, results.lines, results.display, progress)
     display = {} if results.display is None else dict(results.display.thresholds)
     how = "true requests" if parser is None else "parser"
     name = system or f"{how} on {Path(results.source).name or 'predicted maps'}"
@@ -64,11 +63,12 @@ def answer_questions(
 
 
 def check_results(questions: QuestionSet, results: MapResults) -> None:
-    """Raise if predicted maps are not of the samples that questions are about.
+    """Raise if predicted maps are not whole ones of the samples that questions are about.
 
     Raises:
-        MapLLaVAError: Says what differs.
+        MapLLaVAError: Says what differs, or that a prompt has cut them.
     """
+    results.refuse_part("answers would be about that part alone")
     if results.map_spec != questions.map_spec:
         raise MapLLaVAError(
             f"{results.name} holds maps of {results.map_spec}, {questions.name} is about "
@@ -99,18 +99,6 @@ def parse_questions(questions: QuestionSet, parser: Parser | None, progress: boo
             out += parser.parse(some, classes)
             advance(len(some))
     return out
-
-
-def lines_of(results: MapResults) -> Maps:
-    """Predicted lines by token, best first as the file has them; none where the file has none."""
-
-    def of(token: str) -> MapLines:
-        entry = results.results.get(token, NO_PREDICTION)
-        return MapLines(
-            list(entry["points"]), np.asarray(entry["labels"], dtype=np.int64), np.asarray(entry["scores"])
-        )
-
-    return of
 
 
 def truth_of(questions: QuestionSet, cache: Mapping[str, Any]) -> Maps:

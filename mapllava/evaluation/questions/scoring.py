@@ -28,7 +28,6 @@ from mapllava.evaluation.questions.respond import (
     Maps,
     answers_of,
     check_results,
-    lines_of,
     parse_questions,
 )
 from mapllava.evaluation.results_file import MapResults
@@ -145,7 +144,7 @@ def score_answers(
         seed: Of the draws.
 
     Raises:
-        MapLLaVAError: If the parts are about different maps, or there are no questions that a value answers.
+        MapLLaVAError: If the parts are about different maps, or a prompt has cut the predicted ones.
     """
     asked = tuple(question for question in questions.questions if question.kind != DRAWN)
     given = [answers.of(question) for question in asked]
@@ -153,7 +152,7 @@ def score_answers(
     parsed = _understood(questions, answers)
     if results is not None:
         check_results(questions, results)
-        meant = answers_of(questions, parse_questions(questions, None), lines_of(results), results.display)
+        meant = answers_of(questions, parse_questions(questions, None), results.lines, results.display)
         right[TRUE_REQUEST] = _right(asked, [meant[question.id] for question in asked])
     if truth is not None and parsed is not None:
         on_truth = answers_of(questions, parsed, truth)

@@ -4,7 +4,7 @@ import pytest
 
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.questions import answer_questions, load_answers, save_answers
-from mapllava.language import Parsed, Request
+from mapllava.language import Parsed, Request, read_requests
 from tests.evaluation.questions.small_town import CLASSES, Reader, predicted, questions_about, town
 
 CACHE = town(2, 2)
@@ -44,6 +44,15 @@ def test_what_is_taken_for_another_kind_of_question_has_no_answer():
     answered = {question.kind for question in QUESTIONS.questions if answers.of(question).answered}
     assert answered == {"count"}
     assert all(answers.of(question).request == "count: all" for question in QUESTIONS.questions)
+
+
+def test_maps_cut_by_a_prompt_are_not_taken_for_whole_ones():
+    part = predicted(CACHE)
+    part.prompt = Parsed(
+        "draw: all; ahead", read_requests("draw: all; ahead", CLASSES), 1.0, "draw: all; ahead"
+    )
+    with pytest.raises(MapLLaVAError, match="cut by the prompt 'draw: all; ahead', and answers would be"):
+        answer_questions(QUESTIONS, part)
 
 
 def test_another_system_needs_values_only(tmp_path):
