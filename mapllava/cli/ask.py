@@ -273,10 +273,11 @@ def finish(args: argparse.Namespace, asked: Answered, source: str) -> int:
         say(path)
     if len(files) > 3 and not args.json:
         say(f"and {numbered(len(files) - 3).replace('sample', 'picture')} more")
-    lost = unwritable([entry["question"] for entry in asked.entries]) if asked.files else ""
+    said = [one["text"] for entry in asked.entries for one in entry["answers"]]
+    lost = unwritable([*(entry["question"] for entry in asked.entries), *said]) if asked.files else ""
     if lost:
         sys.stderr.write(
-            f"warning: no font here has the letters {lost[:10]}: pictures' titles are canonical; "
-            "install Noto Sans CJK\n"
+            f"warning: no font here has the letters {lost[:10]}: pictures have canonical titles and English "
+            "answers; install Noto Sans CJK\n"
         )
     return 1 if asked.refused else 0

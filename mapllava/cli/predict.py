@@ -108,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     samples = samples_of(args)
     begun = time.perf_counter()
 
-    from mapllava.apis.asking import NotUnderstoodError, refusal
+    from mapllava.apis.asking import NotUnderstoodError, language_of, refusal
     from mapllava.apis.map_inferencer import MapInferencer
     from mapllava.apis.prediction_folder import PredictionFolder
     from mapllava.evaluation.answering import refuse_questions
@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         prompt = None if args.prompt is None else inferencer.predictor.understand(args.prompt)
     except NotUnderstoodError as error:
-        say(refusal(error.parsed, inferencer.map_spec.classes))
+        say(refusal(error.parsed, inferencer.map_spec.classes, language_of(args.prompt)))
         return 1
     if prompt is not None:
         refuse_questions(prompt.requests)

@@ -181,6 +181,8 @@ def nearest_point(points: np.ndarray, area: bool = False) -> np.ndarray:
         x = start[rises, 0] - start[rises, 1] * (stop - start)[rises, 0] / (stop - start)[rises, 1]
         if (x > 0).sum() % 2:  # a ray to the right leaves the ring an odd number of times
             return np.zeros(2)
+    if not len(start):  # a line of one point
+        return points[0]
     step = stop - start
     square = (step**2).sum(axis=1)
     share = np.clip(-(start * step).sum(axis=1) / np.where(square > 0, square, 1.0), 0.0, 1.0)

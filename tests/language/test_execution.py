@@ -263,6 +263,12 @@ CHINESE = {
 }
 
 
+def test_a_line_of_one_point_is_as_near_as_the_point():
+    lines = MapLines([np.array([[3.0, 4.0]])], np.array([0]))
+    assert ask("distance: divider", lines).value == 5
+    assert ask("side: divider", lines).value == "right"
+
+
 @pytest.mark.parametrize("text", CHINESE)
 def test_answers_in_chinese(text):
     assert ask(text).text_in("zh") == CHINESE[text]
