@@ -97,10 +97,13 @@ def test_lines_drawn_beside_what_was_asked_are_counted():
 
 
 def test_certain_and_uncertain_answers_are_told_apart():
-    results = predicted(CACHE)
-    results.display = Display(dict.fromkeys(CLASSES, 0.1), "by hand")
-    score = scored(results)
-    assert sum(count for count, _ in score.certainty.values()) == score.answered.sum()
+    results = predicted(CACHE, drop=(1,))
+    results.display = Display(dict.fromkeys(CLASSES, 0.1), "by hand", dict.fromkeys(CLASSES, 0.95))
+    score, answers = scored(results), answer_questions(QUESTIONS, results)
+    for name, certain in (("certain", True), ("not certain", False)):
+        mine = [q for q in score.questions if answers.of(q).certain is certain]
+        right = np.mean([q.is_right(answers.of(q).value) for q in mine])
+        assert score.certainty[name] == (len(mine), pytest.approx(right))
 
 
 def test_tables_and_values_name_what_was_measured():
