@@ -44,6 +44,9 @@ def open_album(
             warn(f"the cache is stale, {reason}; the pictures show what it holds")
     names = names_of(results) if results else []
     loaded = [load_results(file) if content is None else read_results(file, content) for file in results]
+    for one in loaded:
+        if one.prompt is not None:
+            warn(f"{one.name} holds what the prompt '{one.prompt.canonical}' asked for alone, no whole maps")
     album = Album(content, dict(zip(names, loaded, strict=True)), dataroot, score_thr)
     if album.without_record:
         warn(f"{album.without_record} samples of '{results[0]}' are left out: no cameras are named")

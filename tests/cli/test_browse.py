@@ -53,6 +53,12 @@ def test_best_and_worst_and_several_files(results, city, city_cache, tmp_path, c
     assert first not in said.out
     assert "1 of 8 samples have no prediction in results file" in said.err
 
+    part["prompt"] = {"text": "kerbs", "request": "draw: boundary"}
+    (tmp_path / "part.json").write_text(json.dumps(part))
+    words = ["--results", tmp_path / "part.json", "--cache", cache, "--num", "1", *root]
+    assert browse([*map(str, words), "--out", str(tmp_path / "cut")]) == 0
+    assert "holds what the prompt 'draw: boundary' asked for alone" in capsys.readouterr().err
+
     words = ["--results", *results, "--cache", cache, "--tokens", first, *root]
     assert browse([*words, "--out", str(tmp_path / "side")]) == 0
     (path,) = (tmp_path / "side").iterdir()

@@ -77,6 +77,8 @@ def create_questions(
             raise MapLLaVAError(f"{what} {unknown or 'of no name'}: use some of {', '.join(known)}")
     if per_kind < 1:
         raise MapLLaVAError(f"{per_kind} questions of a kind: ask at least 1")
+    if not cache["data_list"]:
+        raise MapLLaVAError("nothing can be asked about this GT cache: it holds no sample")
     spec, meta = spec_of(cache["metainfo"]), cache["metainfo"]
     word = word or _words_for(spec.classes)
     out: list[Question] = []

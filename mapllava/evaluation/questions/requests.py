@@ -84,7 +84,7 @@ def _classes(kind: str, difficulty: str, spec: MapSpec, rng: random.Random) -> t
         return () if len(names) < 3 or difficulty != "hard" else some
     if difficulty == "hard" and len(names) > 2 and rng.random() < 0.5:
         return tuple(sorted(rng.sample(names, 2), key=names.index))
-    return (rng.choice(names),)
+    return (rng.choice(names),) if len(names) > 1 else ()
 
 
 def _sides(kind: str, rng: random.Random, two: bool) -> tuple[str, ...]:

@@ -93,3 +93,16 @@ def test_another_cache_is_refused(questions):
 def test_unknown_arguments_name_what_there_is():
     with pytest.raises(MapLLaVAError, match=r"kind \['colour'\]: use some of count"):
         create_questions(CACHE, kinds=["colour"], word=word)
+
+
+def test_a_cache_of_one_class_or_of_no_sample():
+    cache = town(2, 2)
+    cache["metainfo"]["classes"] = ["lane"]
+    for entry in cache["data_list"]:
+        entry["polylines"] = [line for line in entry["polylines"] if line["label"] == 0]
+    one = questions_about(cache, 2)
+    assert {q.kind for q in one.questions} == {"count", "exists", "distance", "side", "draw"}
+    assert set(one.left_out) == {"nearest", "lanes", "junction"}
+    cache["data_list"] = []
+    with pytest.raises(MapLLaVAError, match="it holds no sample"):
+        questions_about(cache, 2)
