@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -195,7 +195,11 @@ def measure(
         futures = {(seed, name): pool.submit(run, arms[name], seed, args) for seed, name in pairs}
         for future in futures.values():
             future.add_done_callback(lambda _: progress.advance(bar))
-        found = {pair: future.result() for pair, future in futures.items()}
+        try:
+            wait(futures.values(), return_when=FIRST_EXCEPTION)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # what has not begun would take hours
+        found = {pair: future.result() for pair, future in futures.items() if not future.cancelled()}
     first, main = next(iter(arms)), next(iter(COLUMNS[task]))
     rows, result = [], {}
     for name in arms:

@@ -20,6 +20,7 @@ from mapllava.doctor.context import Context
 from mapllava.errors import MapLLaVAError
 from mapllava.finding import FAIL, OK, SKIP, Finding
 from mapllava.models.tokenizers.vocabulary_files import vocabulary_file
+from mapllava.published import command_for
 from mapllava.registry import MODELS
 from mapllava.resources import gigabytes
 
@@ -43,7 +44,8 @@ def weights(context: Context) -> Iterator[Finding]:
     if users and not any(finding.status == FAIL for finding in (*here.values(), *prompts)):
         here.update(_filled(context.cfg, here))
     for name, finding in here.items():
-        elsewhere = finding.status == FAIL and not Path(name).expanduser().exists()
+        absent_here = finding.status == FAIL and not Path(name).expanduser().exists()
+        elsewhere = absent_here and command_for(name) is None  # what a command makes is on no hub
         yield _on_the_hub(name, finding.name) if elsewhere else finding
     if not users:
         yield Finding("weights", SKIP, "none are named: the model starts from random weights")
@@ -80,7 +82,8 @@ def on_this_disk(name: str, users: Sequence[Component]) -> Finding:
     models = [each for each in users if "Tokenizer" not in str(each.kind)]
     label = f"weights {name}" if models else f"tokenizer {name}"
     if folder is None:
-        return Finding(label, FAIL, "not on this disk", _ELSEWHERE)
+        maker = command_for(name)
+        return Finding(label, FAIL, "not on this disk", _ELSEWHERE if maker is None else f"make it: {maker}")
     if not models:
         return Finding(label, OK, str(folder))
     if folder.is_file():  # a plug-in's own way; building the model shows whether it can be read

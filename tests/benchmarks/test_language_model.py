@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,19 @@ def test_the_table_pairs_seeds_and_gives_students_intervals(modules, capsys, mon
     assert gap["half_width_95"] == pytest.approx(4.303 / 3**0.5, abs=1e-3)
     assert "+5.0 ± 2.5" in capsys.readouterr().out
     json.dumps(found, allow_nan=False)
+
+
+def test_after_a_failed_run_none_begins(modules):
+    language_model, begun = modules["language_model"], []
+
+    def run(arm, seed, args):
+        begun.append(seed)
+        time.sleep(0.05)
+        raise MapLLaVAError("no folder")
+
+    with pytest.raises(MapLLaVAError, match="no folder"):
+        language_model.measure("drawing", language_model.DRAWING, run, argparse.Namespace(seeds=3, jobs=1))
+    assert len(begun) < 6
 
 
 def test_without_the_folder_the_command_is_named(modules, tmp_path):

@@ -231,6 +231,14 @@ def test_a_folder_that_is_not_there(set_up):
     assert "HF_ENDPOINT" in finding.remedy
 
 
+def test_a_folder_that_a_command_makes(set_up, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    set_up.append("model['decoder'] = dict(pretrained='weights/smollm2')")  # of the form of a hub id
+    finding = report(set_up, "weights/smollm2")
+    assert (finding.status, finding.reason) == (FAIL, "not on this disk")
+    assert "mapllava get smollm2" in finding.remedy
+
+
 @pytest.fixture
 def hub(monkeypatch):
     """A mirror on this machine whose answer a test chooses, and what it was asked."""

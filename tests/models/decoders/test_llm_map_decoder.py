@@ -42,12 +42,24 @@ def reference(folder) -> LlamaForCausalLM:
 def embeddings(decoder, model, scene, queries):
     batch = len(scene)
     prompt = model.get_input_embeddings()(PROMPT.expand(batch, -1))
-    return torch.cat([prompt, decoder.project(scene) * decoder.scale, queries(batch)], dim=1)
+    places = getattr(queries, "scene_places", None)
+    tokens = decoder.project(scene) + (0 if places is None else places)
+    return torch.cat([prompt, tokens * decoder.scale, queries(batch) * decoder.query_scale], dim=1)
 
 
 def test_parity_with_transformers_under_a_causal_mask(llama, scene):
     decoder, queries = LLMMapDecoder(C, **WORDS, pretrained=str(llama)), CausalQueries(9, D)
     model = reference(llama)
+    with torch.no_grad():
+        ours = decoder(scene, queries)
+        theirs = model.model(inputs_embeds=embeddings(decoder, model, scene, queries)).last_hidden_state
+    assert (ours - theirs[:, -9:]).abs().max() <= 1e-5
+
+
+def test_places_and_the_embeddings_scale_reach_scene_tokens_and_queries(llama, scene):
+    decoder = LLMMapDecoder(C, **WORDS, pretrained=str(llama), scale="embeddings")
+    queries, model = CausalQueries(9, D), reference(llama)
+    queries.scene_places = torch.randn(S, D)
     with torch.no_grad():
         ours = decoder(scene, queries)
         theirs = model.model(inputs_embeds=embeddings(decoder, model, scene, queries)).last_hidden_state

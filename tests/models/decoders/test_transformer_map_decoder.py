@@ -30,6 +30,14 @@ def test_the_prompt_is_ignored_and_the_scene_is_read():
         assert (decoder(scene.flip(-1), queries) != before).any(-1).all()
 
 
+def test_where_a_scene_token_stands_counts_if_the_queries_say_so():
+    decoder, queries, scene = make().eval(), InstanceMapQueries(D, 5), torch.randn(1, 6, C)
+    with torch.no_grad():
+        torch.testing.assert_close(decoder(scene, queries), decoder(scene.flip(1), queries))
+        queries.scene_places = torch.randn(6, D)
+        assert not torch.allclose(decoder(scene, queries), decoder(scene.flip(1), queries), atol=1e-3)
+
+
 def test_dropout_only_in_training():
     decoder, queries, scene = make(dropout=0.5), InstanceMapQueries(D, 5), torch.randn(1, 6, C)
     assert not torch.equal(decoder(scene, queries), decoder(scene, queries))
