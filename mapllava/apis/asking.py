@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 from mapllava.errors import MapLLaVAError
-from mapllava.language import Distance, Parsed, Region, Request, read_requests
+from mapllava.language import Distance, Parsed, Parser, Region, Request, read_requests
 from mapllava.language.request import KINDS, WITHOUT_CLASSES
 
 _EXAMPLES = {
@@ -40,13 +39,6 @@ _REST = (
     "类别：{}\n区域：前方、后方、左侧、右侧及其组合；20 米以内、5 到 15 米之间、20 米处\n"
     "右侧的写法无需解析器；多个请求之间用“ / ”隔开",
 )
-
-
-class Parser(Protocol):
-    """What turns sentences into requests; see :class:`~mapllava.language.Parsed`."""
-
-    def parse(self, texts: Sequence[str], classes: Sequence[str]) -> list[Parsed]:
-        """What each sentence asks of a map with these classes."""
 
 
 class NotUnderstoodError(MapLLaVAError):

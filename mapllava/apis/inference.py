@@ -13,7 +13,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from mapllava.apis.asking import Parser, understand
+from mapllava.apis.asking import understand
 from mapllava.checkpoint import ModelFile, read_model_file
 from mapllava.checkpoint.model_loader import load_trained
 from mapllava.checkpoint.self_description import inference_pipeline
@@ -23,7 +23,7 @@ from mapllava.datasets.transforms.resize import ResizeMultiView
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.answering import answer, cut_map
 from mapllava.evaluation.sample_record import Display, display_from_json
-from mapllava.language import Answer, Parsed
+from mapllava.language import Answer, Parsed, Parser
 from mapllava.plugins import import_installed_plugins
 from mapllava.registry import SCOPE, TRANSFORMS
 from mapllava.structures import MapLines

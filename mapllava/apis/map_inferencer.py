@@ -19,14 +19,13 @@ import torch
 from mmengine.logging import print_log
 from PIL import Image
 
-from mapllava.apis.asking import Parser
 from mapllava.apis.inference import MapPredictor, load_model
 from mapllava.apis.model_frame import ModelView, fit_notes, view_of
 from mapllava.apis.read_ahead import read_ahead
 from mapllava.datasets.rig_images import from_pillow, prepare_images
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.rig_checks import refuse_rig
-from mapllava.language import Answer, Parsed
+from mapllava.language import Answer, Parsed, Parser
 from mapllava.registry import INFERENCERS
 from mapllava.structures import MapLines
 from mapllava.structures.rig import Rig, RigCamera, RigSample

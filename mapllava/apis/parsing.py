@@ -58,7 +58,7 @@ def load_parser(
         file, config["model"], {} if pretrained is None else dict.fromkeys(bases or ["?"], pretrained)
     )
     check_components(config["model"], "model", str(path))
-    example = "" if not bases else f", pretrained={'FOLDER'!r}"
+    example = "" if not bases else ", pretrained='FOLDER'"
     remedy = f"Where it lies elsewhere: mapllava.load_parser({str(path)!r}{example})"
     content = {"state_dict": file.state, "meta": file.meta}
     with DefaultScope.overwrite_default_scope(SCOPE):

@@ -18,11 +18,10 @@ from mapllava.errors import MapLLaVAError
 
 if TYPE_CHECKING:
     from mapllava.apis.answers_file import Answered, Draw
-    from mapllava.apis.asking import Parser
     from mapllava.apis.map_inferencer import MapInferencer, RigPrediction
     from mapllava.evaluation.results_file import MapResults
     from mapllava.evaluation.sample_record import Display
-    from mapllava.language import Answer, Parsed
+    from mapllava.language import Answer, Parsed, Parser
     from mapllava.structures import MapLines
 
     Moment = tuple[str, MapLines, Draw | None]

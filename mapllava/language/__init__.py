@@ -2,7 +2,7 @@
 
 from mapllava.language.answers import Answer
 from mapllava.language.execution import execute
-from mapllava.language.parsed import Parsed
+from mapllava.language.parsed import Parsed, Parser
 from mapllava.language.region import cut, outline
 from mapllava.language.request import (
     NO_REQUEST,
@@ -19,6 +19,7 @@ __all__ = [
     "Answer",
     "Distance",
     "Parsed",
+    "Parser",
     "Region",
     "Request",
     "cut",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from mapllava.language.request import Request
 
@@ -30,3 +32,10 @@ class Parsed:
     def understood(self) -> bool:
         """Whether there is anything to answer."""
         return bool(self.requests)
+
+
+class Parser(Protocol):
+    """What turns sentences into requests, such as :class:`~mapllava.models.parsers.RequestParser`."""
+
+    def parse(self, texts: Sequence[str], classes: Sequence[str]) -> Sequence[Parsed]:
+        """What each sentence asks of a map with these classes."""

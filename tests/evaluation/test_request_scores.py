@@ -46,7 +46,11 @@ def test_shares_are_those_counted_by_hand():
 
 def test_the_threshold_parts_right_from_wrong_answers():
     assert 0.6 < best_threshold(FOUND) < 0.8
-    assert best_threshold([each for each in FOUND if each.right]) == 0.0
+    right = [each for each in FOUND if each.right]
+    assert best_threshold(right) == 0.4, "half of the least sure answer: far less sure is refused"
+    assert best_threshold([]) == 0.0
+    tied = [heard("draw: all", "draw: all", 0.9), heard("none", "draw: all", 0.9)]
+    assert best_threshold(tied) > 0.9, "no threshold parts the two: refuse both"
     assert best_threshold([heard("none", "draw: all", 0.7)]) > 0.7
 
 
@@ -54,7 +58,7 @@ def test_one_wrong_answer_is_dearer_than_a_right_one_refused_and_cheaper_than_th
     wrong = heard("draw: all", "draw: divider", 0.5)
     one = [heard("draw: all", "draw: all", 0.9), wrong, heard("draw: all", "draw: all", 0.4)]
     assert 0.5 < best_threshold(one) < 0.9
-    assert best_threshold([*one, *[heard("draw: all", "draw: all", 0.45)] * 2]) == 0.0
+    assert best_threshold([*one, *[heard("draw: all", "draw: all", 0.45)] * 2]) == 0.4 / 2
 
 
 def test_separation_is_the_share_of_pairs_in_order():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -48,7 +49,8 @@ def best_threshold(found: Sequence[Understanding], cost: float = 2.0) -> float:
         cost: of a wrong answer, in refused right ones.
 
     Returns:
-        in [0, 1]; 0 if nothing is better refused.
+        in [0, 1]; half the lowest confidence if nothing is better refused, so that what is far less sure
+        than anything in the set is; 0 without a request.
     """
     asked = sorted(
         ((each.confidence, each.right) for each in found if each.predicted != NO_REQUEST), reverse=True
@@ -59,11 +61,15 @@ def best_threshold(found: Sequence[Understanding], cost: float = 2.0) -> float:
     wrong = np.concatenate([[0], np.cumsum(~right)])  # answered, of the first n
     refused = right.sum() - np.concatenate([[0], np.cumsum(right)])
     costs = cost * wrong + refused
+    confidences = [confidence for confidence, _ in asked]
+    # No threshold parts equal confidences
+    parts = np.array([True, *(high > low for high, low in pairwise(confidences)), True])
+    costs = np.where(parts, costs, np.inf)
     count = len(costs) - 1 - int(np.argmin(costs[::-1]))  # of equal ones, that which refuses least
     if count == len(asked):
-        return 0.0
-    below = asked[count][0]
-    above = asked[count - 1][0] if count else 1.0
+        return confidences[-1] / 2
+    below = confidences[count]
+    above = confidences[count - 1] if count else 1.0
     return float(np.sqrt(max(below, 1e-12) * max(above, 1e-12)))
 
 

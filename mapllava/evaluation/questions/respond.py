@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.answering import answer
@@ -14,7 +14,7 @@ from mapllava.evaluation.questions.create import true_lines
 from mapllava.evaluation.questions.question_set import DRAWN, QuestionSet
 from mapllava.evaluation.results_file import UNKNOWN, MapResults
 from mapllava.evaluation.sample_record import Display
-from mapllava.language import Parsed, Request, cut, read_request
+from mapllava.language import Parsed, Parser, Request, cut, read_request
 from mapllava.progress import progress_bar
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_lines import MapLines
@@ -24,13 +24,6 @@ BATCH = 32
 
 Maps = Callable[[str], MapLines]
 """A sample's token to its lines."""
-
-
-class Parser(Protocol):
-    """What understands sentences."""
-
-    def parse(self, texts: Sequence[str], classes: Sequence[str]) -> Sequence[Parsed]:
-        """One for each text."""
 
 
 def answer_questions(
