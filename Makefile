@@ -1,6 +1,6 @@
 # make demo    a city, its ground truth, a trained model, its score and pictures
 #              (sizes: make demo DEMO_TRAIN_SCENES=50 …, all of them in tools/demo.sh)
-# make test    the tests
+# make test    the tests; make test-all: those too that take long
 # make lint    ruff and mypy; make coverage: the tests, and which lines they reach
 # make docs    the documents as a website, build/site
 # Each makes the virtual environment on first use.
@@ -17,7 +17,7 @@ READY := $(VENV)/.mapllava-ready
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test coverage lint docs format
+.PHONY: help venv demo test test-all coverage lint docs format
 
 help:
 	@sed -n 's/^# \?//p' Makefile | head -6
@@ -34,8 +34,11 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile
 
+test-all: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '' -n $(TEST_WORKERS) --dist loadfile
+
 coverage: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m '' -n $(TEST_WORKERS) --dist loadfile --cov --cov-report=term
 
 lint: $(READY)
 	$(BIN)/ruff check .

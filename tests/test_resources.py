@@ -129,6 +129,7 @@ raise SystemExit(exit_status(lambda: build_runner(toy_config(Path({run!r}), work
 """
 
 
+@pytest.mark.slow
 def test_shared_memory_that_cannot_be_written_is_named(tmp_path):
     script = SHM.format(root=str(ROOT), engine=str(ROOT / "tests" / "engine"), run=str(tmp_path / "run"))
     mount = 'mount -t tmpfs -o ro tmpfs /dev/shm || exit 77; exec "$@"'

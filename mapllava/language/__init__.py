@@ -1,9 +1,11 @@
-"""Requests about a map: what can be asked, and exact geometry that answers."""
+"""Requests about a map: what can be asked, and exact geometry that answers; imported when first used."""
 
-from mapllava.language.answers import Answer
-from mapllava.language.execution import execute
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mapllava.language.parsed import Parsed, Parser
-from mapllava.language.region import cut, outline
 from mapllava.language.request import (
     NO_REQUEST,
     Distance,
@@ -13,6 +15,11 @@ from mapllava.language.request import (
     read_requests,
     write_requests,
 )
+
+if TYPE_CHECKING:
+    from mapllava.language.answers import Answer
+    from mapllava.language.execution import execute
+    from mapllava.language.region import cut, outline
 
 __all__ = [
     "NO_REQUEST",
@@ -29,3 +36,12 @@ __all__ = [
     "read_requests",
     "write_requests",
 ]
+
+# With shapely, which words alone do not need
+_HOMES = {"Answer": "answers", "execute": "execution", "cut": "region", "outline": "region"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -294,6 +294,7 @@ def test_weights_of_the_hub_are_those_of_the_trained_revision(tmp_path):
     assert model["vision_encoder"]["pretrained"] == str(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_quantised_base_stays_out_of_the_file_and_comes_back(city, city_cache, tmp_path):
     pytest.importorskip("bitsandbytes")
     nf4 = {"bits": 4, "compute_dtype": "float32"}

@@ -56,6 +56,7 @@ def test_nothing_is_written_unless_a_file_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_help_has_examples_and_the_result_file(name, tmp_path):
     shown = run(name, "--help", cwd=tmp_path)

@@ -10,6 +10,8 @@ import torch
 
 from mapllava.cli.exit_status import exit_status
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CONFIG = str(ROOT / "configs" / "stage2" / "synthetic.py")
 

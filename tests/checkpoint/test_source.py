@@ -365,6 +365,7 @@ def mirror(tmp_path):
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_mirror_serves_what_the_hub_would(mirror, tmp_path):
     """In a process of its own: the endpoint is read once, at import."""
     script = (

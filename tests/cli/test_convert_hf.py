@@ -108,6 +108,7 @@ class LoRAMapDecoder(LLMMapDecoder):
         inject_adapter_in_model(config, self.backbone)
 
 
+@pytest.mark.slow
 def test_lora_trains_saves_loads_and_merges(convert, city, city_cache, tmp_path):
     pytest.importorskip("peft")
     MODELS.register_module(module=LoRAMapDecoder, force=True)

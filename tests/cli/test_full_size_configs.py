@@ -145,7 +145,7 @@ def test_one_step_changes_what_trains_and_nothing_else(changes, learning, option
     runner = build_runner(cfg)
     model = runner.model
     model.init_weights()
-    for move in (model.head.point_branch, *(layer.point_branch for layer in model.head.layers)):
+    for move in (model.head.direct, *(layer.point_branch for layer in model.head.layers)):
         torch.nn.init.normal_(move[-1].weight, std=0.1)  # zero at the start, they hide what lies before
     for name, parameter in model.named_parameters():
         if ".lora_B." in name:

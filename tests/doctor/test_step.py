@@ -148,7 +148,7 @@ def test_full_size_is_counted_without_memory(set_up, monkeypatch):
     set_up.config.write_text(f"_base_ = ['{root}trainval.py']")
     report = set_up.report("memory")
     assert report["memory"].status == OK
-    assert "weights 15.7 GB" in report["memory"].reason  # 7.7 billion, frozen ones in bfloat16
+    assert "weights 15.8 GB" in report["memory"].reason  # 7.7 billion, frozen ones in bfloat16
     assert report["checkpoints"].status == OK
 
 

@@ -35,6 +35,7 @@ def installed(tmp_path_factory):
     return target
 
 
+@pytest.mark.slow
 def test_an_installed_package_is_found_by_its_entry_point_and_trains(installed, city, city_cache, tmp_path):
     options = [f"data_root={city}", "train_cfg.max_epochs=1", "train_dataloader.batch_size=4"]
     for loader in ("train", "val", "test"):

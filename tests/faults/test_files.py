@@ -165,6 +165,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_good_checkpoint(small_disk
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_is_named(tmp_path):
     for folder in _mounted(tmp_path / "disk", "size=96k,ro"):
         done = _train(folder / "run")

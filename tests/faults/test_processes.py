@@ -95,6 +95,7 @@ def end_of_first(tmp_path, fault, ranks=(0, 1), timeout=8, within=60):
     return processes[0].exitcode, (tmp_path / "said_0").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [die, stall], ids=["killed", "stalls"])
 def test_the_other_rank_ends_and_names_the_one_that_is_missing(tmp_path, fault):
     status, text = end_of_first(tmp_path, Fault(fault))
@@ -105,6 +106,7 @@ def test_the_other_rank_ends_and_names_the_one_that_is_missing(tmp_path, fault):
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_within_an_epoch_a_stalled_rank_is_noticed_sooner(tmp_path):
     """end_of_first gives up long before the ten minutes that the run as a whole may wait."""
     status, text = end_of_first(tmp_path, Fault(stall, at=3), timeout=600, within=5)
@@ -112,6 +114,7 @@ def test_within_an_epoch_a_stalled_rank_is_noticed_sooner(tmp_path):
     assert "waited for the other processes at step 4 in vain: rank 1 does not answer" in text
 
 
+@pytest.mark.slow
 def test_between_epochs_the_longer_wait_holds(tmp_path):
     status, text = end_of_first(tmp_path, Fault(be_slow_between_epochs), timeout=60, within=3)
     assert status == 0, text
@@ -122,6 +125,7 @@ def test_a_wait_that_is_none_is_refused():
         StepTimeoutHook(seconds=0)
 
 
+@pytest.mark.slow
 def test_a_rank_that_never_comes_is_an_error_with_the_address(tmp_path):
     status, text = end_of_first(tmp_path, Fault(lambda runner: None), ranks=(0,))
     assert status == 2

@@ -160,6 +160,7 @@ def test_slurm_train_refuses(launch, arguments, env, message):
     assert message in errors.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_once_is_started_again_and_goes_on_from_its_checkpoint(tmp_path):
     """Elastic restart, for real: the plug-in kills the process once after the first epoch."""
     from toy import toy_config

@@ -4,6 +4,7 @@ _base_ = ["../../../configs/stage2/synthetic.py"]
 model = dict(
     vision_encoder=dict(_delete_=True, type="PatchMeanEncoder", embed_dims=64, stride=12),
     neck=dict(_delete_=True, type="PooledNeck", embed_dims=64, tokens_per_camera=(3, 8)),
+    map_queries=dict(scene=None),  # the neck's scene tokens have no place on the ground to read
     decoder=dict(_delete_=True, type="MeanSceneDecoder", embed_dims=64),
     head=dict(
         _delete_=True,

@@ -91,7 +91,7 @@ class RequestParser(BaseModel):
         Args:
             inputs: B sentences.
             data_samples: B samples; in mode ``loss`` with the meta information ``canonical``.
-            mode: ``loss``, or ``predict``: the samples with ``predicted`` and ``confidence``.
+            mode: ``loss`` (a scalar), or ``predict``: the samples with ``predicted`` and ``confidence``.
 
         Raises:
             ValueError: for another mode, or samples missing.

@@ -18,6 +18,8 @@ from mapllava.analysis.cost import (
 from mapllava.analysis.cost.model_parts import buffer_bytes, model_parts, optimizer_bytes
 from mapllava.registry import MODELS
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 0.15
 CASES = [
     ("synthetic", "bfloat16", {}),

@@ -16,6 +16,8 @@ from mapllava.analysis.cost.model_parts import (
 from mapllava.analysis.cost.plan_report import advice
 from mapllava.errors import MapLLaVAError
 
+pytestmark = pytest.mark.slow
+
 PHASES = ("forward", "recompute", "backward")
 LAYERS, WIDTH, HIDDEN = 32, 4096, 11008  # Vicuna-7B
 LINEAR = LAYERS * (4 * WIDTH**2 + 3 * WIDTH * HIDDEN)

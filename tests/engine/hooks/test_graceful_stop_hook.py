@@ -235,6 +235,7 @@ def test_a_run_whose_data_worker_is_frozen_saves_at_once_and_goes_on_exactly(tmp
     assert_equal_runs(final(whole), final(tmp_path / "run"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails", [False, True], ids=["ends", "fails"])
 def test_workers_do_not_keep_a_run_that_is_over(tmp_path, fails):
     """In a process of its own, whose exit waits for its workers."""

@@ -18,6 +18,8 @@ from mapllava.evaluation.metrics import VectorMapMetric
 from mapllava.registry import MODELS
 from mapllava.testing.tiny_hf import write_tiny_blip2
 
+pytestmark = pytest.mark.slow
+
 DDP = {"type": "MMDistributedDataParallel"}
 FSDP2 = {"type": "FSDP2Wrapper"}
 ACCUMULATE = {
