@@ -1,4 +1,4 @@
-# Words to requests by SmolLM2-135M-Instruct, frozen, with one adapter: half an hour on a CPU core.
+# Words to requests by SmolLM2-135M-Instruct, frozen, with one adapter: hours on a CPU core (estimated).
 # Its folder is made once, from the repository's root: python tools/get_language_model.py smollm2
 _base_ = [
     "../_base_/language/requests.py",

@@ -1,4 +1,4 @@
-# Words to requests by a tiny LLaMA on bytes, from scratch in minutes on a CPU: the control without a
+# Words to requests by a tiny LLaMA on bytes, from scratch in half an hour on a CPU: the control without a
 # pretrained language model.
 _base_ = ["../_base_/language/requests.py", "../_base_/language/schedule.py"]
 
