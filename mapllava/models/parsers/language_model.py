@@ -158,12 +158,15 @@ class LanguageModel(BaseModule):
     def _logits(self, ids: Tensor, mask: Tensor, keep: int) -> Tensor:
         """Logits (B, keep, V) of the last places; those of the prompt are never made."""
         positions = (mask.cumsum(1) - 1).clamp_min(0)
+        # As indices, not as a number: a slice is not contiguous, and the product with the vocabulary's weight
+        # would copy that weight for every text
+        kept = torch.arange(max(ids.shape[1] - keep, 0), ids.shape[1], device=ids.device)
         return self.backbone(
             input_ids=ids,
             attention_mask=mask,
             position_ids=positions,
             use_cache=False,
-            logits_to_keep=min(keep, ids.shape[1]),
+            logits_to_keep=kept,
         ).logits
 
 
