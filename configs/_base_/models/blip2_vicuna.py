@@ -5,10 +5,9 @@
 # the synthetic city; a leaf's `model` takes the other layout of queries with one line,
 # `map_queries=dict(_delete_=True, **_base_.point_queries)`, and the other neck, whose scene tokens have no
 # place, with two: `neck=dict(_delete_=True, **_base_.qformer_neck)`, `map_queries=dict(scene=None)`
-_base_ = ["./vector_map_head.py"]
+_base_ = ["./vector_map_head.py", "../language_models/vicuna_7b.py"]
 
 blip2 = "Salesforce/blip2-opt-2.7b"
-vicuna = "lmsys/vicuna-7b-v1.5"
 
 qformer = dict(
     type="QFormerCore",
@@ -68,22 +67,13 @@ model = dict(
     map_queries=instance_queries,
     decoder=dict(
         type="LLMMapDecoder",
-        pretrained=vicuna,  # its tokenizer makes ids of the prompt
+        pretrained=_base_.vicuna,  # its tokenizer makes ids of the prompt
         prompt="Draw the map around the car: dividers, pedestrian crossings and road boundaries.",
         frozen=True,
         gradient_checkpointing=True,
         dtype="bfloat16",
         scale="embeddings",
-        architecture=dict(
-            model_type="llama",
-            vocab_size=32000,
-            hidden_size=4096,
-            intermediate_size=11008,
-            num_hidden_layers=32,
-            num_attention_heads=32,
-            num_key_value_heads=32,
-            max_position_embeddings=4096,
-        ),
+        architecture=_base_.vicuna_architecture,
     ),
     head=dict(
         direct=True,
