@@ -130,6 +130,13 @@ def _scores(value: Any, classes: Sequence[str], name: str) -> dict[str, float]:
     return {key: float(value[key]) for key in classes}
 
 
+def display_of_model(value: Any, classes: Sequence[str]) -> Display | None:
+    """The display that a model file brings; None where it has none, or one for other classes."""
+    if value is None or set(value["thresholds"]) != set(classes):
+        return None
+    return display_from_json(value, classes)
+
+
 def record_to_json(record: SampleRecord, folder: Path) -> dict[str, Any]:
     """As it stands in a results file.
 

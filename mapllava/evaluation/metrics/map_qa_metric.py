@@ -19,7 +19,7 @@ from mapllava.evaluation.functional import match_maps
 from mapllava.evaluation.questions import answer_questions, load_questions, save_answers, score_answers
 from mapllava.evaluation.questions.report import question_text, question_values
 from mapllava.evaluation.results_file import MapResults
-from mapllava.evaluation.sample_record import display_from_json
+from mapllava.evaluation.sample_record import display_of_model
 from mapllava.registry import METRICS, MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import to_numpy
@@ -132,9 +132,8 @@ class MapQAMetric(BaseMetric):
 
     def _display(self, seen: Mapping[str, Mapping[str, Any]]) -> Any:
         classes = self.questions.map_spec.classes
-        known = self.model_display
-        if known is not None and set(known["thresholds"]) == set(classes):
-            return display_from_json(known, classes)
+        if (known := display_of_model(self.model_display, classes)) is not None:
+            return known
         matches = match_maps([r["pred"] for r in seen.values()], [r["truth"] for r in seen.values()], classes)
         return display_of_matches(matches, self.questions.split)
 

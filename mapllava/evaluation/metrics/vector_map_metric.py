@@ -16,7 +16,7 @@ from mapllava.evaluation.functional import get_protocol, match_maps, score_of
 from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults
 from mapllava.evaluation.results_writer import save_results
-from mapllava.evaluation.sample_record import Display, display_from_json, display_to_json
+from mapllava.evaluation.sample_record import display_of_model, display_to_json
 from mapllava.evaluation.scoring import prepare_ground_truth
 from mapllava.registry import METRICS
 from mapllava.structures.frames import MapSpec
@@ -139,16 +139,9 @@ class VectorMapMetric(BaseMetric):
         print_log("\n" + score_table(score, split, self.title), logger="current")
         if self.outfile_prefix is not None:
             predicted = {token: r["pred"] for token, r in unique.items()}
-            told = told_of(self._of_model(matches.class_names) or display, where)
+            told = told_of(display_of_model(self.model_display, matches.class_names) or display, where)
             self._write(MapResults(self.map_spec, split, predicted, version, display=told))
         return metric_values(score)
-
-    def _of_model(self, classes: Sequence[str]) -> Display | None:
-        """The model's own thresholds; None where it has none, or some for other classes."""
-        known = self.model_display
-        if known is None or set(known["thresholds"]) != set(classes):
-            return None
-        return display_from_json(known, classes)
 
     def _check_spec(self, token: str, config: Any) -> None:
         spec = None if config is None else MapSpec.from_config(config)

@@ -95,10 +95,12 @@ class LLMMapDecoder(BaseModule):
         own = float(getattr(self.backbone.config, "initializer_range", RANDOM_STD))
         if scale == "initializer_range":
             return own, 1.0
+        if from_scratch:
+            return 1.0, 1.0
         embeddings = self.backbone.get_input_embeddings().weight
-        if not from_scratch and not embeddings.is_meta:  # the meta device knows no values
+        if not embeddings.is_meta:  # the meta device knows no values
             own = float(embeddings.detach().float().square().mean().sqrt())
-        return (1.0, 1.0) if from_scratch else (own, own)
+        return own, own
 
     @classmethod
     def open(cls, pretrained: str | None, architecture: dict | None) -> tuple[WeightSource | None, Any]:
