@@ -6,9 +6,12 @@ _base_ = [
     "../_base_/language/schedule.py",
 ]
 
+# BOS, which is put in front, is <|im_start|>
 model = dict(
-    # BOS, which is put in front, is <|im_start|>
-    prompt="system\nWrite the request about the road map. Classes: {classes}.<|im_end|>\n"
-    "<|im_start|>user\n{text}<|im_end|>\n<|im_start|>assistant\n",
-    language_model=dict(pretrained=_base_.smollm2, architecture=_base_.smollm2_architecture),
+    prompt="user\n{text}<|im_end|>\n<|im_start|>assistant\n",
+    language_model=dict(
+        pretrained=_base_.smollm2,
+        architecture=_base_.smollm2_architecture,
+        lora=dict(targets="all-linear"),
+    ),
 )

@@ -16,7 +16,12 @@ from torch import Tensor, nn
 
 from mapllava.checkpoint import WeightSource, decoder_table
 from mapllava.errors import MapLLaVAError
-from mapllava.models.backbones.hf_backbone import HFBackbone, keep_frozen, takes_backbone
+from mapllava.models.backbones.hf_backbone import (
+    HFBackbone,
+    attention_to_train,
+    keep_frozen,
+    takes_backbone,
+)
 from mapllava.models.backbones.hf_config import RANDOM_STD, config_of, configure
 from mapllava.models.decoders.decoder_only import decoder_only
 from mapllava.models.map_queries import BaseMapQueries, QueriesOfScene, beside_padding, with_places
@@ -165,12 +170,11 @@ class LLMMapDecoder(BaseModule):
         # Padding stands on the left and takes no position, so that a short prompt is where it would be alone
         if padding is not None:
             positions = (positions - padding[:, None]).clamp_min(0)
-        decoded = self.backbone(
-            inputs_embeds=embeddings,
-            attention_mask=self._mask(queries, embeddings, length - tokens.shape[1], padding),
-            position_ids=positions,
-            use_cache=False,
-        ).last_hidden_state[:, -tokens.shape[1] :]
+        mask = self._mask(queries, embeddings, length - tokens.shape[1], padding)
+        with attention_to_train(self.backbone, embeddings):
+            decoded = self.backbone(
+                inputs_embeds=embeddings, attention_mask=mask, position_ids=positions, use_cache=False
+            ).last_hidden_state[:, -tokens.shape[1] :]
         return decoded.to(tokens.dtype)
 
     def _check_length(self, prompt: int, scene: int, length: int) -> None:

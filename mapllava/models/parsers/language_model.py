@@ -14,7 +14,12 @@ from torch import Tensor
 
 from mapllava.checkpoint import causal_table
 from mapllava.errors import MapLLaVAError
-from mapllava.models.backbones.hf_backbone import HFBackbone, keep_frozen, takes_backbone
+from mapllava.models.backbones.hf_backbone import (
+    HFBackbone,
+    attention_to_train,
+    keep_frozen,
+    takes_backbone,
+)
 from mapllava.models.decoders.llm_map_decoder import language_config
 from mapllava.models.prompt import Prompt
 from mapllava.registry import MODELS
@@ -32,6 +37,8 @@ class LanguageModel(BaseModule):
     Args:
         prompt: a prompt as it will be asked, checked against the tokenizer (given by the parser).
         tokenizer: see :class:`~mapllava.models.decoders.LLMMapDecoder`.
+        rows_at_once: texts of like length that a loss reads together. The lengths of a batch differ, and
+            padding costs as much as text does.
         **backbone: the language model, see :class:`~mapllava.models.backbones.hf_backbone.HFBackbone`; the
             weights of its ``lora`` are called ``ask``.
 
@@ -41,10 +48,15 @@ class LanguageModel(BaseModule):
     """
 
     @takes_backbone
-    def __init__(self, prompt: str, tokenizer: dict | None = None, **backbone: Any) -> None:
+    def __init__(
+        self, prompt: str, tokenizer: dict | None = None, rows_at_once: int = 8, **backbone: Any
+    ) -> None:
         from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
         super().__init__()
+        if rows_at_once < 1:
+            raise ValueError(f"LanguageModel(rows_at_once={rows_at_once}): it is at least 1")
+        self.rows_at_once = rows_at_once
         hf = HFBackbone(type(self).__name__, **backbone)
         config = language_config(hf.source, hf.architecture)
         self.prompt = Prompt(prompt, tokenizer, config, hf.source)
@@ -81,8 +93,18 @@ class LanguageModel(BaseModule):
         """
         asked = [self.prompt.ids(text) for text in prompts]
         wanted = [[*self.prompt.tokenizer(text), self.eos_token_id] for text in targets]
-        rows = [one + two for one, two in zip(asked, wanted, strict=True)]
-        ids, mask = self._padded(rows)
+        order = sorted(range(len(asked)), key=lambda row: len(asked[row]) + len(wanted[row]))
+        losses: list[Tensor] = [torch.empty(0)] * len(order)
+        for begin in range(0, len(order), self.rows_at_once):
+            rows = order[begin : begin + self.rows_at_once]
+            found = self._target_loss([asked[row] for row in rows], [wanted[row] for row in rows])
+            for row, loss in zip(rows, found, strict=True):
+                losses[row] = loss
+        return torch.stack(losses)
+
+    def _target_loss(self, asked: Sequence[list[int]], wanted: Sequence[list[int]]) -> Tensor:
+        """(B,) loss of ids that are read together."""
+        ids, mask = self._padded([one + two for one, two in zip(asked, wanted, strict=True)])
         longest = max(map(len, wanted))
         logits = self._logits(ids, mask, longest + 1)[:, :-1]  # (B, T, V), the one before predicts the next
         place = torch.arange(longest, device=ids.device)
@@ -161,13 +183,15 @@ class LanguageModel(BaseModule):
         # As indices, not as a number: a slice is not contiguous, and the product with the vocabulary's weight
         # would copy that weight for every text
         kept = torch.arange(max(ids.shape[1] - keep, 0), ids.shape[1], device=ids.device)
-        return self.backbone(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            use_cache=False,
-            logits_to_keep=kept,
-        ).logits
+        embeddings = self.backbone.get_input_embeddings()(ids)
+        with attention_to_train(self.backbone, embeddings):
+            return self.backbone(
+                inputs_embeds=embeddings,
+                attention_mask=mask,
+                position_ids=positions,
+                use_cache=False,
+                logits_to_keep=kept,
+            ).logits
 
 
 def _eos(prompt: Prompt, config: Any) -> int:
