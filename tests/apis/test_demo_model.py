@@ -57,6 +57,7 @@ def test_a_caches_samples_are_predicted_as_its_data_set_gives_them(trained, pred
     assert np.allclose(np.stack(found.points), np.stack(before.points), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_runs_model_becomes_a_demo(trained, city_cache, city, tmp_path):
     made_by = {"config": "c", "command": "make demo", "commit": "0"}
     demo = tmp_path / "demo"

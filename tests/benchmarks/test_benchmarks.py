@@ -49,6 +49,7 @@ def test_the_benchmark_checks_the_score_and_writes_what_it_measured(tmp_path):
     assert {len(sizes) for sizes in result["peak_mib"].values()} == {2}
 
 
+@pytest.mark.slow
 def test_nothing_is_written_unless_a_file_is_named(tmp_path):
     shown = run("matching.py", *QUICK["matching.py"], cwd=tmp_path)
     assert "same 3 pairs" in shown

@@ -33,6 +33,7 @@ def results(city_cache, tmp_path_factory):
     return [str(path) for path in paths]
 
 
+@pytest.mark.slow
 def test_best_and_worst_and_several_files(results, city, city_cache, tmp_path, capsys):
     cache, root = str(city_cache["val"]), ["--dataroot", str(city)]
     first = gt_cache.load(cache)["data_list"][0]["sample_token"]

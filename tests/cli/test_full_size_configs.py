@@ -83,7 +83,8 @@ def run_train(name, options, folder) -> dict:
     return torch.load(folder / "final_model.pth", weights_only=True)["state_dict"]
 
 
-STAGE2 = ["mini", "trainval", "trainval_4bit", "trainval_lora", "trainval_no_llm", "trainval_llava"]
+QUICK, SLOW = ["mini", "trainval_lora"], ["trainval", "trainval_4bit", "trainval_no_llm", "trainval_llava"]
+STAGE2 = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 @pytest.mark.parametrize("name", STAGE2)
@@ -98,6 +99,7 @@ def test_two_steps_with_weights_from_folders(name, options, tmp_path):
     assert any(key.startswith("neck.qformer.") for key in saved)
 
 
+@pytest.mark.slow
 def test_stage_3_starts_from_stage_2(options, tmp_path):
     first = run_train("stage2/trainval", options("stage2/trainval"), tmp_path / "2")
     changes = {**options("stage3/trainval"), "load_from": tmp_path / "2" / "final_model.pth"}

@@ -13,6 +13,7 @@ main = partial(run_command, "plan")
 CONFIG = str(Path(__file__).parents[2] / "configs" / "stage2" / "synthetic.py")
 
 
+@pytest.mark.slow
 def test_tables_choice_and_json(tmp_path, capsys):
     out = tmp_path / "new" / "plan.json"
     assert main([CONFIG, "--batch", "2", "1", "2", "--json", str(out)]) == 0

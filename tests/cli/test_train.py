@@ -108,6 +108,7 @@ def same(left, right):
     return all(torch.equal(value, right[key]) for key, value in left.items())
 
 
+@pytest.mark.slow
 def test_seeds_and_determinism(tool, config, tmp_path, monkeypatch):
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     base = (config, "--plugins", TOY, "--cfg-options", "train_cfg.max_epochs=1")
@@ -155,6 +156,7 @@ def test_the_learning_rate_scales_by_samples_an_update_and_the_log_says_so(tool,
 
 
 @pytest.mark.parametrize("variable", ["TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"])
+@pytest.mark.slow
 def test_a_run_that_a_launcher_started_again_resumes_unasked(tool, config, tmp_path, monkeypatch, variable):
     arguments = (config, "--plugins", TOY, "--work-dir", tmp_path / "run")
     assert tool(*arguments, "--cfg-options", "train_cfg.max_epochs=1")[0] == 0

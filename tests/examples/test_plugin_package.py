@@ -60,6 +60,7 @@ def test_an_installed_package_is_found_by_its_entry_point_and_trains(installed, 
     assert "no registered component" in refused.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass():
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", PACKAGE / "tests", path=[PACKAGE])
     assert done.returncode == 0, done.stdout[-3000:]

@@ -137,6 +137,7 @@ def test_lidar_frame_is_right_forward_up(nusc):
             assert record["translation"][2] == pytest.approx(1.84)
 
 
+@pytest.mark.slow
 def test_train_and_val_lie_apart(tmp_path):
     create_city(tmp_path / "c", samples_per_scene=40, images=False, progress=False, workers=1)
     from nuscenes import NuScenes

@@ -27,7 +27,7 @@ _SHOWN = 5
 
 @METRICS.register_module()
 class RequestMetric(BaseMetric):
-    """Exact match of canonical texts: of all, by part of the wording, language and kind; refusals.
+    """Exact match of canonical texts: of all, by part of the wording, language, both, and kind; refusals.
 
     Reads of every sample ``text``, ``canonical``, ``predicted``, ``confidence``, ``kind``, ``language`` and
     ``part``. Returns what :func:`~mapllava.evaluation.functional.request_scores.request_scores` does,
@@ -79,7 +79,10 @@ class RequestMetric(BaseMetric):
                 each["canonical"],
                 each["predicted"],
                 float(each["confidence"]),
-                {name: each[name] for name in _GROUPS},
+                {
+                    **{name: each[name] for name in _GROUPS},
+                    "wording": f"{each['language']}_{each['part']}",
+                },
             )
             for each in results
         ]

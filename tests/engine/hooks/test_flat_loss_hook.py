@@ -50,6 +50,7 @@ def test_a_loss_that_falls_is_no_news(tmp_path, monkeypatch):
     assert not said
 
 
+@pytest.mark.slow
 def test_speaking_changes_nothing(tmp_path, monkeypatch):
     runs = [
         warnings_of(flat(tmp_path / str(until), "ToyModel", min_drop=0.99, until=until), monkeypatch)

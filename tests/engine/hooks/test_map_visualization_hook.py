@@ -122,6 +122,7 @@ def test_testing_draws_into_out_dir_and_only_with_one(runner, tmp_path):
     assert runner.scores[-1] == "mAP 50.0 (mini_val)"
 
 
+@pytest.mark.slow
 def test_all_samples_or_more_than_there_are(runner, tmp_path):
     go_through(MapVisualizationHook(num_samples=None, out_dir=str(tmp_path / "a")), runner, "test")
     assert runner.scores == [""] * COUNT

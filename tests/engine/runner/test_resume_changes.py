@@ -91,6 +91,7 @@ def test_from_the_resume_on_a_change_is_as_if_it_had_been_so_from_the_beginning(
     assert rest, "an epoch was left"
 
 
+@pytest.mark.slow
 def test_a_change_within_an_epoch_and_one_that_shortens_the_run(tmp_path):
     first = config(tmp_path / "first", epochs=4, **{"default_hooks.checkpoint.every_steps": 2})
 
@@ -279,6 +280,7 @@ def scores(folder, values, resume_after=None, epochs=5):
     return cfg, Scores()
 
 
+@pytest.mark.slow
 def test_patience_and_schedules_by_scores_go_on_after_a_resume(tmp_path):
     values = [0.5, 0.4, 0.3, 0.2, 0.1]
 

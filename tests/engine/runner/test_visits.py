@@ -134,7 +134,11 @@ class PairsFromTheEnd(BatchSampler):
             yield [int(torch.tensor(7 - index)) for index in batch]
 
 
-@pytest.mark.parametrize("dataset", [DATA["repeat"], DATA["plug-in"]], ids=["repeat", "plug-in"])
+@pytest.mark.parametrize(
+    "dataset",
+    [DATA["repeat"], pytest.param(DATA["plug-in"], marks=pytest.mark.slow)],
+    ids=["repeat", "plug-in"],
+)
 @pytest.mark.parametrize("batches", [None, {"type": "PairsFromTheEnd"}], ids=["default", "batch sampler"])
 def test_a_run_that_goes_on_within_an_epoch_draws_what_it_would_have(tmp_path, dataset, batches):
     options = {"dataset": dataset, **({"batch_sampler": batches} if batches else {})}

@@ -63,6 +63,7 @@ def test_a_perfect_map_has_no_doubt():
     assert interval[:, :, :2].tolist() == np.ones((2, 3, 2)).tolist()
 
 
+@pytest.mark.slow
 def test_interval_covers_the_score_of_the_whole_city():
     # Of forty independent sets, most intervals must hold what a very large set scores.
     whole = match_maps(*city(99, 4000), NAMES).average_precision()[:, :2].mean()
