@@ -13,5 +13,6 @@ model = dict(
         pretrained=_base_.smollm2,
         architecture=_base_.smollm2_architecture,
         lora=dict(targets="all-linear"),
+        noise=5.0,
     ),
 )

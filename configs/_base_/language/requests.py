@@ -7,7 +7,7 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(type="RequestPairs", count=2400, language="both"),
+    dataset=dict(type="RequestPairs", count=4800, language="both"),
 )
 val_dataloader = dict(
     batch_size=100,

@@ -183,9 +183,8 @@ def attention_to_train(model: Any, hidden: Tensor) -> AbstractContextManager:
         hidden: what goes through it, for device and dtype.
     """
     plain = hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16 and torch.is_grad_enabled()
-    if not plain or model.is_gradient_checkpointing:
-        return nullcontext()
-    return sdpa_kernel(SDPBackend.MATH)
+    checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
+    return sdpa_kernel(SDPBackend.MATH) if plain and not checkpointed else nullcontext()
 
 
 def keep_frozen(model: nn.Module, mode: bool) -> None:

@@ -5,6 +5,7 @@ Shapes: B texts, L tokens of the longest prompt and target together, T of the lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -39,6 +40,8 @@ class LanguageModel(BaseModule):
         tokenizer: see :class:`~mapllava.models.decoders.LLMMapDecoder`.
         rows_at_once: texts of like length that a loss reads together. The lengths of a batch differ, and
             padding costs as much as text does.
+        noise: alpha of NEFTune (Jain et al. 2023): a loss reads embeddings with uniform noise of ±alpha / √(L
+            D), D their width, so that words near to those of the training mean what these do.
         **backbone: the language model, see :class:`~mapllava.models.backbones.hf_backbone.HFBackbone`; the
             weights of its ``lora`` are called ``ask``.
 
@@ -49,14 +52,22 @@ class LanguageModel(BaseModule):
 
     @takes_backbone
     def __init__(
-        self, prompt: str, tokenizer: dict | None = None, rows_at_once: int = 8, **backbone: Any
+        self,
+        prompt: str,
+        tokenizer: dict | None = None,
+        rows_at_once: int = 8,
+        noise: float = 0.0,
+        **backbone: Any,
     ) -> None:
         from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
         super().__init__()
-        if rows_at_once < 1:
-            raise ValueError(f"LanguageModel(rows_at_once={rows_at_once}): it is at least 1")
-        self.rows_at_once = rows_at_once
+        if rows_at_once < 1 or noise < 0:
+            raise ValueError(
+                f"LanguageModel(rows_at_once={rows_at_once}, noise={noise}): the first is at least 1, the "
+                "other not negative"
+            )
+        self.rows_at_once, self.noise = rows_at_once, noise
         hf = HFBackbone(type(self).__name__, **backbone)
         config = language_config(hf.source, hf.architecture)
         self.prompt = Prompt(prompt, tokenizer, config, hf.source)
@@ -183,7 +194,10 @@ class LanguageModel(BaseModule):
         # As indices, not as a number: a slice is not contiguous, and the product with the vocabulary's weight
         # would copy that weight for every text
         kept = torch.arange(max(ids.shape[1] - keep, 0), ids.shape[1], device=ids.device)
-        embeddings = self.backbone.get_input_embeddings()(ids)
+        embeddings = self.backbone.get_input_embeddings()(ids)  # (B, L, D)
+        if self.training and self.noise:
+            reach = self.noise / math.sqrt(embeddings[0].numel())
+            embeddings = embeddings + torch.empty_like(embeddings).uniform_(-reach, reach)
         with attention_to_train(self.backbone, embeddings):
             return self.backbone(
                 inputs_embeds=embeddings,
