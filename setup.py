@@ -40,7 +40,7 @@ class BuildWithConfigs(build_py):
             shutil.copytree(ROOT / "configs", package / "configs", ignore=left_out)
 
 
-EXTRAS = ("dev", "docs", "tensorboard", "wandb", "lora", "quant", "gpu", "smollm2")
+EXTRAS = ("dev", "docs", "tensorboard", "wandb", "lora", "quant", "gpu", "smollm2", "av2")
 
 setup(
     name="mapllava",

@@ -91,12 +91,13 @@ def test_the_ground_floor_needs_no_torch(part):
             assert not [name for name in imports(path) if name.split(".")[0] in ("torch", "mmengine")], path
 
 
-def test_only_the_nuscenes_source_imports_the_devkit_and_lazily():
+@pytest.mark.parametrize(("source", "devkit"), [("nuscenes", "nuscenes"), ("argoverse2", "av2")])
+def test_only_its_source_imports_a_devkit_and_lazily(source, devkit):
     for path in FILES:
-        devkit = [name for name in imports(path) if name.split(".")[0] == "nuscenes"]
-        inside = path.is_relative_to(PACKAGE / "sources" / "nuscenes")
-        assert inside or not devkit, f"{path} imports {devkit}"
-        assert not [name for name in imports(path, top_level=True) if name.split(".")[0] == "nuscenes"], path
+        used = [name for name in imports(path) if name.split(".")[0] == devkit]
+        inside = path.is_relative_to(PACKAGE / "sources" / source)
+        assert inside or not used, f"{path} imports {used}"
+        assert not [name for name in imports(path, top_level=True) if name.split(".")[0] == devkit], path
 
 
 def test_models_need_neither_mmcv_nor_the_map_libraries():

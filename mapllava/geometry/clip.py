@@ -112,7 +112,7 @@ def clip_lines(lines: np.ndarray, window: Window) -> list[np.ndarray]:
     if len(lines) == 0:
         return []
     pieces = shapely.intersection(lines, window.patch)
-    return _coordinates(window.to_local(pieces[~shapely.is_empty(pieces)]))
+    return split_lines(window.to_local(pieces[~shapely.is_empty(pieces)]))
 
 
 def clip_path(points: np.ndarray, roi: ROI) -> list[tuple[np.ndarray, bool, bool]]:
@@ -193,7 +193,7 @@ def clip_polygons(polygons: np.ndarray, window: Window) -> np.ndarray:
     return window.to_local(shapely.intersection(polygons, window.patch))
 
 
-def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
+def outline_pieces(filled: BaseGeometry, limits: Polygon, heights: bool = False) -> list[np.ndarray]:
     """Outlines of filled areas, cut to a box: exteriors clockwise, holes counter-clockwise.
 
     Pieces of one ring that meet are merged into the longest lines, so that the ring's own start
@@ -202,9 +202,10 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
     Args:
         filled: Polygon, MultiPolygon or collection, metres in the map frame.
         limits: The box to cut with.
+        heights: Whether the areas have heights and the lines shall keep them.
 
     Returns:
-        Lines ``(n, 2)`` float64: exteriors of all parts first, then holes.
+        Lines ``(n, 2)`` float64, with heights ``(n, 3)``: exteriors of all parts first, then holes.
 
     Raises:
         TypeError: If a cut gives anything but lines.
@@ -224,7 +225,7 @@ def outline_pieces(filled: BaseGeometry, limits: Polygon) -> list[np.ndarray]:
     several = shapely.get_num_geometries(pieces) > 1
     if several.any():
         pieces[several] = shapely.line_merge(pieces[several])
-    return _coordinates(pieces)
+    return split_lines(pieces, heights)
 
 
 def union(geometries: Sequence[BaseGeometry] | np.ndarray) -> BaseGeometry:
@@ -239,8 +240,19 @@ def _oriented(rings: np.ndarray, clockwise: bool) -> np.ndarray:
     return rings
 
 
-def _coordinates(geometries: np.ndarray) -> list[np.ndarray]:
-    """Split collections into lines; points (a line that only touches the box) carry no length and go."""
+def split_lines(geometries: np.ndarray, heights: bool = False) -> list[np.ndarray]:
+    """Split what cutting lines gave into lines; points (a line only touches the box) carry no length and go.
+
+    Args:
+        geometries: (n,) lines, collections of lines and points, or empty ones.
+        heights: Whether they have heights and the lines shall keep them.
+
+    Returns:
+        Lines ``(m, 2)`` float64, with heights ``(m, 3)``.
+
+    Raises:
+        TypeError: If there is an area among them.
+    """
     parts = geometries
     if (shapely.get_type_id(parts) != _LINE_STRING).any():
         parts = shapely.get_parts(shapely.get_parts(parts))
@@ -251,4 +263,4 @@ def _coordinates(geometries: np.ndarray) -> list[np.ndarray]:
     if len(foreign):
         raise TypeError(f"cutting lines gave a {foreign[0].geom_type}: {foreign[0].wkt[:200]}")
     ends = np.cumsum(counts)
-    return np.split(shapely.get_coordinates(parts), ends[:-1]) if len(parts) else []
+    return np.split(shapely.get_coordinates(parts, include_z=heights), ends[:-1]) if len(parts) else []

@@ -34,9 +34,11 @@ class Polyline:
         closed: Whether the line is a ring, so that it has no first vertex of its own.
         directed: Whether the order of the points carries meaning (a centre line, in driving
             direction): then reversing them makes another line.
+        heights: ``(n,)`` z of the points, metres in the map frame; None where the source has none.
+            Kept with the ground truth; what works on maps in the plane does not ask for it.
 
     Raises:
-        ValueError: If the label is negative, the shape is wrong, a coordinate is not finite, or
+        ValueError: If the label is negative, a shape is wrong, a coordinate is not finite, or
             a closed line does not end where it starts.
     """
 
@@ -44,6 +46,7 @@ class Polyline:
     points: np.ndarray
     closed: bool = False
     directed: bool = False
+    heights: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.label, bool) or int(self.label) != self.label or self.label < 0:
@@ -55,6 +58,10 @@ class Polyline:
             raise ValueError(f"polyline points have shape {self.points.shape}, not (n >= 2, 2)")
         if not np.isfinite(self.points).all():
             raise ValueError("polyline points hold a coordinate that is not finite")
+        if self.heights is not None:
+            self.heights = np.asarray(self.heights, dtype=np.float64)
+            if self.heights.shape != (len(self.points),) or not np.isfinite(self.heights).all():
+                raise ValueError(f"polyline heights are not {len(self.points)} finite numbers, one per point")
         if self.closed and not _meets_itself(self.points):
             raise ValueError(
                 f"closed polyline starts at {self.points[0].tolist()} but ends at "
@@ -65,11 +72,14 @@ class Polyline:
         if not isinstance(other, Polyline):
             return NotImplemented
         mine, theirs = ((line.label, line.closed, line.directed) for line in (self, other))
-        return mine == theirs and np.array_equal(self.points, other.points)
+        same = mine == theirs and np.array_equal(self.points, other.points)
+        if self.heights is None or other.heights is None:
+            return same and self.heights is other.heights
+        return same and np.array_equal(self.heights, other.heights)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Polyline:
-        """Read the form the GT cache stores: ``{'label', 'points', 'closed'}``, ``'directed'`` if true.
+        """Read the form the GT cache stores: ``label``, ``points``, ``closed``, perhaps more.
 
         Raises:
             ValueError: If a key is missing or a value is not valid.
@@ -77,9 +87,12 @@ class Polyline:
         missing = [key for key in ("label", "points", "closed") if key not in data]
         if missing:
             raise ValueError(f"polyline lacks {missing}; it has {sorted(map(str, data))}")
-        return cls(data["label"], data["points"], data["closed"], data.get("directed", False))
+        directed, heights = data.get("directed", False), data.get("heights")
+        return cls(data["label"], data["points"], data["closed"], directed, heights)
 
     def to_dict(self) -> dict[str, Any]:
-        """The form the GT cache stores: builtins and one float64 array; ``directed`` only where true."""
+        """The form the GT cache stores: builtins and float64 arrays; ``directed``, ``heights`` where so."""
         data = {"label": self.label, "points": self.points, "closed": self.closed}
-        return {**data, "directed": True} if self.directed else data
+        if self.directed:
+            data["directed"] = True
+        return data if self.heights is None else {**data, "heights": self.heights}
