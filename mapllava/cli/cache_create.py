@@ -12,8 +12,8 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from mapllava import gt_cache
+from mapllava.sources.map_source import DEFAULT_SOURCE, SOURCES, map_source
 from mapllava.sources.nuscenes.map_classes import MAP_CLASSES
-from mapllava.sources.nuscenes.splits import expand_split
 from mapllava.structures import CLASSES, ROI, MapSpec
 
 DESCRIPTION = """\
@@ -42,8 +42,14 @@ INTERRUPTED = "run the same command again to go on"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Its options."""
-    parser.add_argument("--dataroot", type=Path, required=True, help="root of the nuScenes-format data set")
-    parser.add_argument("--version", default="v1.0-mini", help="version folder (default: %(default)s)")
+    parser.add_argument("--dataroot", type=Path, required=True, help="root of the data set")
+    parser.add_argument(
+        "--source",
+        choices=SOURCES,
+        default=DEFAULT_SOURCE,
+        help="what kind of data set it is (default: %(default)s, which the synthetic city is too)",
+    )
+    parser.add_argument("--version", help="version folder (default of nuscenes: v1.0-mini)")
     parser.add_argument(
         "--split",
         default="all",
@@ -95,9 +101,11 @@ def run(args: argparse.Namespace) -> None:
     console = Console()
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     spec = MapSpec(args.frame, ROI.parse(args.roi, args.frame), args.classes)
-    common = {"workers": args.workers, "progress": not args.quiet, "spec": spec}
-    splits = expand_split(args.split, args.version)
-    paths = [gt_cache.build(args.dataroot, args.version, s, args.out_dir, **common) for s in splits]
+    common = {"workers": args.workers, "progress": not args.quiet, "spec": spec, "source": args.source}
+    source = map_source(args.source)
+    version = source.version_of(args.dataroot, args.version)
+    splits = source.expand_split(args.split, args.dataroot, version)
+    paths = [gt_cache.build(args.dataroot, version, s, args.out_dir, **common) for s in splits]
     console.print(summarise(paths))
     console.print(f"{spec}", highlight=False)
     for path in paths:

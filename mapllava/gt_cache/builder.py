@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,16 +19,7 @@ from mapllava.geometry.clip import EDGE_MARGIN
 from mapllava.geometry.frame_change import map_pose
 from mapllava.gt_cache import schema, store
 from mapllava.progress import progress_bar
-from mapllava.sources.nuscenes.map_classes import check_classes
-from mapllava.sources.nuscenes.map_layers import MapLayers, map_file, map_version
-from mapllava.sources.nuscenes.splits import (
-    TEST_VERSION,
-    known_scene_names,
-    resolve_split,
-    split_source,
-    test_scene_names,
-)
-from mapllava.sources.nuscenes.tables import TABLES, NuScenesTables, check_layout
+from mapllava.sources.map_source import DEFAULT_SOURCE, MapSource, SourceMap, map_source
 from mapllava.startup import end_with_parent
 from mapllava.structures.frames import ROI, MapSpec
 
@@ -40,17 +31,19 @@ class SceneJob:
     """One scene's work, small enough to send to another process.
 
     Args:
+        source: Name of the source, see :data:`mapllava.sources.map_source.SOURCES`.
         dataroot: Root of the data set.
-        location: Map of the scene.
-        map_sha256: Hash of the map file, so that no process serves an older one.
+        map_name: Map of the scene.
+        sources_sha256: Hash of the source's files, so that no process serves an older map.
         spec: What to cut out.
         entries: Entries without polylines.
         target: File that takes the finished entries.
     """
 
+    source: str
     dataroot: str
-    location: str
-    map_sha256: str
+    map_name: str
+    sources_sha256: str
     spec: MapSpec
     entries: list[dict[str, Any]]
     target: Path
@@ -65,6 +58,7 @@ def build(
     workers: int = 1,
     progress: bool = False,
     spec: MapSpec | None = None,
+    source: str = DEFAULT_SOURCE,
 ) -> Path:
     """Build the GT cache of a split, or leave it if it is there and current.
 
@@ -72,15 +66,17 @@ def build(
     target, named after the fingerprint, until the cache is whole. Images are never opened.
 
     Args:
-        dataroot: Root of a nuScenes-format data set (version folder, ``maps/expansion``).
-        version: Version folder, e.g. ``v1.0-mini``.
-        split: ``train``, ``val``, or a file (see :func:`~mapllava.sources.nuscenes.splits.resolve_split`).
-            Scenes that the data set does not hold are left out and logged.
+        dataroot: Root of the data set; of nuScenes' format: version folder, ``maps/expansion``.
+        version: Version, e.g. the folder ``v1.0-mini``.
+        split: ``train``, ``val``; of nuScenes also a file (see
+            :func:`~mapllava.sources.nuscenes.splits.resolve_split`). Scenes that the data set does not hold
+            are left out and logged.
         out_dir: Folder of the cache; ``<dataroot>/gt_cache`` by default.
         roi: Region of interest, e.g. ``'60x30'``; instead of ``spec``.
         workers: Processes; 1 works in this one.
         progress: Show a progress bar on the terminal.
         spec: Frame, ROI and classes; the project's defaults without it.
+        source: What kind of data set it is, one of :data:`mapllava.sources.map_source.SOURCES`.
 
     Returns:
         Path of the cache.
@@ -91,22 +87,23 @@ def build(
     """
     if workers < 1:
         raise MapLLaVAError(f"workers is {workers}: at least 1 is needed")
-    root, wanted = Path(dataroot).expanduser(), _wanted_spec(roi, spec)
-    target = schema.cache_path(root, version, split, out_dir)
-    check_layout(root, version)
-    tables = NuScenesTables(root, version)
-    metainfo = _metainfo(tables, split, wanted, target)
+    root, kind = Path(dataroot).expanduser(), map_source(source)
+    wanted = _wanted_spec(roi, spec)
+    kind.check_classes(wanted.classes)
+    target = schema.cache_path(root, version, split, out_dir, source)
+    data = kind(root, version)
+    metainfo = _metainfo(data, source, split, wanted, target)
     if _is_current(target, metainfo["fingerprint"], wanted, root):
         logger.info("%s is up to date", target)
         return target
     with sole_holder(target.with_name(f".{target.name}.lock"), f"{target} is being built", wait=True):
         if not _is_current(target, metainfo["fingerprint"], wanted, root):
-            _make(tables, metainfo, wanted, target, workers, progress)
+            _make(data, metainfo, wanted, target, workers, progress)
     return target
 
 
 def _make(
-    tables: NuScenesTables,
+    data: MapSource,
     metainfo: dict[str, Any],
     spec: MapSpec,
     target: Path,
@@ -118,7 +115,7 @@ def _make(
     _drop_parts(target, keep=parts)
     try:
         parts.mkdir(parents=True, exist_ok=True)
-        _run(_jobs(tables, metainfo, spec, parts), len(metainfo["scenes"]), workers, progress)
+        _run(_jobs(data, metainfo, spec, parts), len(metainfo["scenes"]), workers, progress)
     except OSError as error:
         raise cannot_write(parts, error) from error
     content: dict[str, Any] = {"metainfo": metainfo, "data_list": _gather(parts, metainfo["scenes"])}
@@ -132,7 +129,6 @@ def _wanted_spec(roi: ROI | str | None, spec: MapSpec | None) -> MapSpec:
         raise MapLLaVAError("roi and spec are both given: the specification has the ROI in it, pass one")
     if spec is None:
         spec = MapSpec(roi=ROI.parse(roi) if isinstance(roi, str) else roi or MapSpec().roi)
-    check_classes(spec.classes)
     if min(spec.roi.width, spec.roi.height) <= 2 * EDGE_MARGIN:
         raise MapLLaVAError(
             f"roi {spec.roi.describe(spec.frame)} is too small: outlines are cut {EDGE_MARGIN} m "
@@ -141,51 +137,24 @@ def _wanted_spec(roi: ROI | str | None, spec: MapSpec | None) -> MapSpec:
     return spec
 
 
-def _metainfo(tables: NuScenesTables, split: str, spec: MapSpec, target: Path) -> dict[str, Any]:
+def _metainfo(data: MapSource, source: str, split: str, spec: MapSpec, target: Path) -> dict[str, Any]:
     """Meta information of the cache to come (``num_samples`` still 0), with its scenes in order."""
-    root, version = tables.dataroot, tables.version
-    chosen = resolve_split(version, split)
-    scenes = tables.present(chosen.scenes)
-    unknown = sorted(set(chosen.scenes) - set(scenes) - known_scene_names())
-    if unknown:
-        raise MapLLaVAError(
-            f"split {split} names {', '.join(unknown[:5])}{' …' if len(unknown) > 5 else ''}: "
-            f"{root / version} has no such scene, nor has nuScenes; correct the names"
-        )
-    if len(scenes) < len(chosen.scenes):
-        logger.warning(
-            "%s has %d of the %d scenes of split %s, and %s will hold these alone%s",
-            root / version, len(scenes), len(chosen.scenes), chosen.name, target,
-            _elsewhere(version, split, set(chosen.scenes) - set(scenes)),
-        )  # fmt: skip
-    locations = sorted({tables.location(scene) for scene in scenes})
-    sources = [root / version / f"{name}.json" for name in TABLES] + [
-        map_file(root, name) for name in locations
-    ]
+    chosen = data.chosen(split, target)
     metainfo: dict[str, Any] = {
         "format_version": schema.FORMAT_VERSION,
         **spec.to_config(),
         "split": chosen.name,
-        "version": version,
-        "map_version": ",".join(sorted({map_version(root, name) for name in locations})),
+        "version": data.version,
+        "map_version": data.map_version(chosen.scenes),
         "num_samples": 0,
-        "split_source": split_source(split),
-        "scenes": scenes,
-        "dataroot": str(root.resolve()),
-        "tables": schema.digest_tables(root, sources),
+        "split_source": data.split_source(split),
+        "scenes": list(chosen.scenes),
+        "dataroot": str(data.dataroot.resolve()),
+        "tables": schema.digest_tables(data.dataroot, data.files(chosen.scenes)),
     }
+    if source != DEFAULT_SOURCE:  # of nuScenes' caches nothing changes
+        metainfo["source"] = source
     return {**metainfo, "fingerprint": schema.fingerprint(metainfo)}
-
-
-def _elsewhere(version: str, split: str, missing: set[str]) -> str:
-    """Where the missing scenes are that nuScenes publishes in another version."""
-    count = len(missing.intersection(test_scene_names()))
-    if not count or version == TEST_VERSION:
-        return ""
-    return (
-        f"; {count} of the others are in {TEST_VERSION}: unpack it and run again with "
-        f"--version {TEST_VERSION} --split {split}, which makes a second cache beside this one"
-    )
 
 
 def _is_current(target: Path, fingerprint: str, spec: MapSpec, root: Path) -> bool:
@@ -198,21 +167,28 @@ def _is_current(target: Path, fingerprint: str, spec: MapSpec, root: Path) -> bo
         return False
 
 
-def _jobs(
-    tables: NuScenesTables, metainfo: dict[str, Any], spec: MapSpec, parts: Path
-) -> Iterator[SceneJob | None]:
+def _jobs(data: MapSource, metainfo: dict[str, Any], spec: MapSpec, parts: Path) -> Iterator[SceneJob | None]:
     """The scenes' jobs, made when they are asked for; None for a scene that is finished already."""
     for scene in metainfo["scenes"]:
         target = parts / f"{scene}.pkl"
-        if _finished(target):
-            yield None
-            continue
-        location = tables.location(scene)
-        digest = metainfo["tables"][
-            map_file(tables.dataroot, location).relative_to(tables.dataroot).as_posix()
-        ]
-        entries = list(tables.entries(scene))
-        yield SceneJob(str(tables.dataroot), location, digest["sha256"], spec, entries, target)
+        yield None if _finished(target) else scene_job(data, metainfo, spec, scene, target)
+
+
+def scene_job(
+    data: MapSource, metainfo: Mapping[str, Any], spec: MapSpec, scene: str, target: Path
+) -> SceneJob:
+    """The work that a scene is.
+
+    Args:
+        data: The data set.
+        metainfo: Of the cache.
+        spec: What to cut out.
+        scene: Its name.
+        target: File that takes the finished entries.
+    """
+    kind = metainfo.get("source", DEFAULT_SOURCE)
+    where = (str(data.dataroot), data.map_name(scene), metainfo["fingerprint"])
+    return SceneJob(kind, *where, spec, list(data.entries(scene)), target)
 
 
 def _finished(part: Path) -> bool:
@@ -256,9 +232,11 @@ def _run_parallel(jobs: Iterator[SceneJob | None], workers: int, advance: Any) -
 
 
 @lru_cache(maxsize=4)
-def _layers(dataroot: str, location: str, map_sha256: str, classes: tuple[str, ...]) -> MapLayers:
+def _layers(
+    source: str, dataroot: str, map_name: str, sources_sha256: str, classes: tuple[str, ...]
+) -> SourceMap:
     """A map, read once per process; the hash keeps a changed file from being served from memory."""
-    return MapLayers.load(dataroot, location, classes)
+    return map_source(source).read_map(Path(dataroot), map_name, classes)
 
 
 def finish_scene(job: SceneJob) -> None:
@@ -267,7 +245,7 @@ def finish_scene(job: SceneJob) -> None:
     Raises:
         MapLLaVAError: If the map cannot be read.
     """
-    layers = _layers(job.dataroot, job.location, job.map_sha256, job.spec.classes)
+    layers = _layers(job.source, job.dataroot, job.map_name, job.sources_sha256, job.spec.classes)
     finished = []
     for entry in job.entries:
         pose = map_pose(job.spec.frame, entry["lidar2ego"], entry["ego2global"])

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.sources.nuscenes.splits import source_of_label, split_label
-from mapllava.sources.nuscenes.tables import CAMERAS, is_below_root
+from mapllava.sources.map_source import DEFAULT_SOURCE, map_source
+from mapllava.sources.nuscenes.tables import is_below_root
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -53,7 +53,13 @@ _ENTRY_TYPES: dict[str, type] = {
 _POLYLINE_TYPES: dict[str, type] = {"label": int, "points": np.ndarray, "closed": bool, "directed": bool}
 
 
-def cache_path(dataroot: str | Path, version: str, split: str, out_dir: str | Path | None = None) -> Path:
+def cache_path(
+    dataroot: str | Path,
+    version: str,
+    split: str,
+    out_dir: str | Path | None = None,
+    source: str = DEFAULT_SOURCE,
+) -> Path:
     """Where the cache of a split lies: ``<out_dir>/gt_cache_<version>_<split>.pkl``.
 
     Args:
@@ -62,12 +68,14 @@ def cache_path(dataroot: str | Path, version: str, split: str, out_dir: str | Pa
         split: ``train``, ``val`` or a file as :func:`~mapllava.sources.nuscenes.splits.resolve_split`
             takes it; the mini splits share the names train and val.
         out_dir: Folder of the cache; ``<dataroot>/gt_cache`` by default.
+        source: What kind of data set it is, one of :data:`mapllava.sources.map_source.SOURCES`.
 
     Raises:
-        MapLLaVAError: If the split is unknown.
+        MapLLaVAError: If the split or the source is unknown.
     """
+    label = map_source(source).split_label(version, split)
     folder = Path(out_dir).expanduser() if out_dir is not None else Path(dataroot) / "gt_cache"
-    return folder / f"gt_cache_{version}_{split_label(version, split)}.pkl"
+    return folder / f"gt_cache_{version}_{label}.pkl"
 
 
 def digest_file(path: Path) -> dict[str, Any]:
@@ -106,6 +114,8 @@ def fingerprint(metainfo: Mapping[str, Any]) -> str:
     """SHA-256 over everything that decides a cache's content, the source tables included."""
     keys = ("format_version", "frame", "roi", "classes", "split", "version", "map_version", "scenes")
     facts: dict[str, Any] = {key: metainfo[key] for key in keys}
+    if "source" in metainfo:
+        facts["source"] = metainfo["source"]
     facts["tables"] = {name: [t["size"], t["sha256"]] for name, t in metainfo["tables"].items()}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -132,11 +142,14 @@ def rebuild_command(
     _, _, tail = path.stem.partition("gt_cache_")
     version, _, split = tail.partition("_")
     version = known.get("version") or version or "<version>"
-    dataroot, beside_tables = _data_root(path, version, known.get("dataroot"))
+    dataroot, beside_tables = _data_root(path, known.get("dataroot"), known.get("tables") or [version])
+    source = source_of(known)
     split = known.get("split_source") or known.get("split") or split
     if split:
-        split = source_of_label(version, split, [Path(), Path(dataroot), path.parent])
-    parts = ["mapllava", "cache", "create", "--dataroot", dataroot, "--version", version]
+        split = map_source(source).source_of_label(version, split, [Path(), Path(dataroot), path.parent])
+    parts = ["mapllava", "cache", "create", "--dataroot", dataroot]
+    parts += ["--source", source] if source != DEFAULT_SOURCE else []
+    parts += ["--version", version]
     parts += ["--split", split or "<split>"]
     if spec is not None and spec != MapSpec():
         parts += ["--frame", spec.frame, f"--roi={spec.roi.describe(spec.frame)}", "--classes", *spec.classes]
@@ -154,13 +167,28 @@ def folder_beside(path: Path, known: Mapping[str, Any], spec: MapSpec) -> Path:
     return path.parent if path.parent.name.endswith(tag) else path.parent.with_name(path.parent.name + tag)
 
 
-def _data_root(path: Path, version: str, known: str | None) -> tuple[str, bool]:
-    """The data root of a cache, and whether the cache lies where the tool puts it by default."""
-    above = path.parent.parent
+def _data_root(path: Path, known: str | None, within: Iterable[str]) -> tuple[str, bool]:
+    """The data root of a cache, and whether the cache lies where the tool puts it by default.
+
+    Args:
+        path: The cache.
+        known: Root that it was built from.
+        within: What lies below a data root, paths relative to it.
+    """
+    above, names = path.parent.parent, list(within)
+
+    def holds(root: Path) -> bool:
+        return any((root / name).exists() for name in names)
+
     by_default = path.parent.name == "gt_cache"
-    if by_default and not (above / version).is_dir() and known and (Path(known) / version).is_dir():
+    if by_default and not holds(above) and known and holds(Path(known)):
         by_default = False  # a folder of that name, but not the data set's
     return (str(above) if by_default else known or "<dataroot>"), by_default
+
+
+def source_of(metainfo: Mapping[str, Any]) -> str:
+    """Name of the source that a cache was built from."""
+    return str(metainfo.get("source", DEFAULT_SOURCE))
 
 
 def spec_of(metainfo: Mapping[str, Any]) -> MapSpec:
@@ -202,6 +230,10 @@ def _check_metainfo(metainfo: Any) -> None:
     for key, kinds in (("roi", (int, float)), ("classes", (str,)), ("scenes", (str,))):
         if not all(type(value) in kinds for value in metainfo[key]):
             raise ValueError(f"metainfo.{key} holds something else than {kinds[0].__name__} values")
+    try:
+        map_source(source_of(metainfo))
+    except MapLLaVAError as error:
+        raise ValueError(f"metainfo.source: {error}") from error
     for name, table in metainfo["tables"].items():
         _check_types(table, {"size": int, "sha256": str, "mtime_ns": int}, f"metainfo.tables[{name!r}]")
         if not isinstance(name, str) or not is_below_root(name):
@@ -233,8 +265,8 @@ def _check_entry(entry: Any, num_classes: int) -> None:
     _check_types(entry, _ENTRY_TYPES, "entry")
     for key in ("lidar2ego", "ego2global"):
         _check_matrix(entry[key], 4, key)
-    if set(entry["cams"]) != set(CAMERAS):
-        raise ValueError(f"cams are {sorted(entry['cams'])}, not the six cameras {', '.join(CAMERAS)}")
+    if not entry["cams"]:
+        raise ValueError("cams is empty: a sample has at least one camera")
     for name, camera in entry["cams"].items():
         _check_types(camera, {"img_path": str, "timestamp": int}, name)
         if not is_below_root(camera["img_path"]):

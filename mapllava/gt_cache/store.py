@@ -22,9 +22,10 @@ from mapllava.gt_cache.schema import (
     fingerprint,
     folder_beside,
     rebuild_command,
+    source_of,
     spec_of,
 )
-from mapllava.sources.nuscenes.splits import split_label
+from mapllava.sources.map_source import map_source
 from mapllava.structures.frames import MapSpec
 
 # A dtype's state is the tuple (version, byte order, None, None, None, -1, -1, flags). In a pickle the order
@@ -225,7 +226,8 @@ def load(
 def _mismatch(known: dict[str, Any], split: str | None, version: str | None) -> str:
     if version is not None and known["version"] != version:
         return f"it holds version {known['version']}, not {version}"
-    if split is not None and known["split"] != split_label(known["version"], split):
+    kind = map_source(source_of(known))
+    if split is not None and known["split"] != kind.split_label(known["version"], split):
         return f"it holds the split {known['split']}, not {split}"
     return ""
 
@@ -251,7 +253,7 @@ def stale_reason(metainfo: Mapping[str, Any], path: str | Path, dataroot: str | 
     """
     roots = [dataroot] if dataroot is not None else [Path(path).resolve().parent.parent, metainfo["dataroot"]]
     for root in map(Path, roots):
-        if (root / metainfo["version"]).is_dir():
+        if any((root / name).is_file() for name in metainfo["tables"]):
             changed = changed_tables(metainfo, root)
             return f"the source tables {', '.join(changed)} in {root} have changed since" if changed else ""
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ from rich.progress import track
 
 from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache import schema, store
-from mapllava.gt_cache.builder import SceneJob, finish_scene
+from mapllava.gt_cache.builder import finish_scene, scene_job
 from mapllava.gt_cache.inspect.compare import SampleComparison
-from mapllava.sources.nuscenes.map_layers import map_file
-from mapllava.sources.nuscenes.tables import NuScenesTables
+from mapllava.sources.map_source import map_source
 
 
 def verify(
@@ -45,21 +45,22 @@ def verify(
     name = f"the cache of {meta['version']}, split {meta['split']}"
     spec = schema.spec_of(meta)
     root = Path(dataroot if dataroot is not None else meta["dataroot"])
-    tables = NuScenesTables(root, meta["version"])
+    data = map_source(schema.source_of(meta))(root, meta["version"])
     chosen: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for index in _choose(len(entries), num, seed):
         chosen[entries[index]["scene_name"]][entries[index]["sample_token"]] = entries[index]
-    missing = sorted(set(chosen) - set(tables.present(list(chosen))))
+    missing = sorted(set(chosen) - set(data.present(list(chosen))))
     if missing:
-        raise MapLLaVAError(f"{root / meta['version']} lacks the scenes {', '.join(missing[:3])} of {name}")
+        raise MapLLaVAError(f"{root}, {meta['version']}: lacks the scenes {', '.join(missing[:3])} of {name}")
+    now = {**meta, "tables": schema.digest_tables(root, data.files(list(chosen)))}
+    now["fingerprint"] = schema.fingerprint(now)
     comparison = SampleComparison()
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "scene.pkl"
         for scene, kept in track(chosen.items(), description="scenes", disable=not progress):
-            fresh = [entry for entry in tables.entries(scene) if entry["sample_token"] in kept]
-            location = tables.location(scene)
-            digest = schema.digest_file(map_file(root, location))["sha256"]
-            finish_scene(SceneJob(str(root), location, digest, spec, fresh, part))
+            job = scene_job(data, now, spec, scene, part)
+            fresh = [entry for entry in job.entries if entry["sample_token"] in kept]
+            finish_scene(replace(job, entries=fresh))
             found = {entry["sample_token"]: entry for entry in store.load_plain(part)}
             for token, entry in kept.items():
                 if token not in found:
