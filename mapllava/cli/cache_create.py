@@ -34,6 +34,7 @@ examples:
   %(prog)s --dataroot data/nuscenes --version v1.0-trainval --split lists.json:val
   %(prog)s --dataroot data/nuscenes --frame ego --roi 100x50 --out-dir data/ego
   %(prog)s --dataroot data/nuscenes --classes divider ped_crossing boundary centerline
+  %(prog)s --source argoverse2 --dataroot data/argoverse2 --frame ego --split val
 """
 
 
@@ -49,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_SOURCE,
         help="what kind of data set it is (default: %(default)s, which the synthetic city is too)",
     )
-    parser.add_argument("--version", help="version folder (default of nuscenes: v1.0-mini)")
+    parser.add_argument(
+        "--version",
+        help="version folder (default of nuscenes: v1.0-mini); of argoverse2 "
+        "the definition of its map elements: av2-maptracker (default), av2-streammapnet, av2-maptrv2",
+    )
     parser.add_argument(
         "--split",
         default="all",

@@ -20,6 +20,7 @@ DEFAULT_SOURCE = "nuscenes"
 """The source of a cache that names none."""
 SOURCES = {
     "nuscenes": "mapllava.sources.nuscenes.cache_source:NuScenesSource",
+    "argoverse2": "mapllava.sources.argoverse2.cache_source:Argoverse2Source",
 }
 """Name to class; imported when it is asked for."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,45 @@ from mapllava.sources.argoverse2.definitions import (
     check_definition,
 )
 from mapllava.sources.argoverse2.ego_window import EgoWindow
-from mapllava.sources.argoverse2.log_map import load_log_map
-from mapllava.structures.frames import CLASSES, ROI
+from mapllava.sources.argoverse2.log_map import LogMap, load_log_map
+from mapllava.structures.frames import CLASSES, ROI, MapSpec
 from mapllava.structures.map_elements import Polyline, is_closed
+
+
+@dataclass(frozen=True, eq=False)
+class LogElements:
+    """A log's map with the definition by which elements are made of it.
+
+    Args:
+        log_map: The map.
+        definition: ``maptracker``, ``streammapnet`` or ``maptrv2``.
+    """
+
+    log_map: LogMap
+    definition: str
+
+    def polylines(self, pose: np.ndarray, spec: MapSpec) -> list[Polyline]:
+        """The map elements inside the ROI at a pose.
+
+        Args:
+            pose: ``(4, 4)``, map frame to city, metres.
+            spec: ROI and classes.
+
+        Returns:
+            Polylines in the map frame with their heights, metres: raw, neither resampled nor simplified, no
+            minimum length. Classes in the order of the specification.
+
+        Raises:
+            MapLLaVAError: If the specification has a class that no definition offers.
+            ValueError: If the pose is not a finite ``(4, 4)`` matrix, or not rigid.
+        """
+        classes = check_classes(spec.classes)
+        found = DEFINITIONS[self.definition](self.log_map, EgoWindow(spec.roi, _rigid(pose)))
+        return [
+            Polyline(label, points[:, :2], is_closed(points[:, :2]), heights=points[:, 2])
+            for label, name in enumerate(classes)
+            for points in found[name]
+        ]
 
 
 def map_elements(
@@ -37,29 +74,23 @@ def map_elements(
         classes: Names of the classes; a label is an index into them.
 
     Returns:
-        Polylines in the ego frame with their heights, metres: raw, neither resampled nor simplified, no
-        minimum length. Classes in the order given.
+        Polylines in the ego frame, see :meth:`LogElements.polylines`.
 
     Raises:
         MapLLaVAError: If the definition or a class is unknown, the ROI is empty, the map is missing or
             damaged, or the extra ``av2`` is missing.
         ValueError: If the pose is not a finite ``(4, 4)`` matrix, or not rigid.
     """
-    make = DEFINITIONS[check_definition(definition)]
-    window = EgoWindow(roi if isinstance(roi, ROI) else ROI.from_values(roi), _rigid(city_SE3_ego))
-    found = make(load_log_map(log_folder), window)
-    return [
-        Polyline(label, points[:, :2], is_closed(points[:, :2]), heights=points[:, 2])
-        for label, name in enumerate(check_classes(classes))
-        for points in found[name]
-    ]
+    spec = MapSpec("ego", roi if isinstance(roi, ROI) else ROI.from_values(roi), tuple(classes))
+    check_definition(definition)
+    return LogElements(load_log_map(log_folder), definition).polylines(city_SE3_ego, spec)
 
 
 def _rigid(pose: np.ndarray) -> np.ndarray:
     pose = np.asarray(pose, dtype=np.float64)
     if pose.shape != (4, 4) or not np.isfinite(pose).all():
-        raise ValueError(f"city_SE3_ego is a finite (4, 4) matrix, not shape {pose.shape}: {pose.tolist()}")
+        raise ValueError(f"a pose is a finite (4, 4) matrix, not shape {pose.shape}: {pose.tolist()}")
     rotation = pose[:3, :3]
     if np.abs(rotation @ rotation.T - np.eye(3)).max() > ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:
-        raise ValueError(f"city_SE3_ego's rotation is none: {rotation.tolist()}")
+        raise ValueError(f"the pose's rotation is none: {rotation.tolist()}")
     return pose

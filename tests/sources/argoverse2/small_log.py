@@ -59,3 +59,54 @@ def pose(x=0.0, y=0.0, yaw=0.0, pitch=0.0) -> np.ndarray:
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = turn @ nod, (x, y, Z)
     return matrix
+
+
+PERIOD = 100_000_000
+"""Nanoseconds from sweep to sweep."""
+START = 315_966_253_000_000_000
+SPEED = 5.0
+"""Metres per second along the city's x."""
+CAMERA = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+"""Axes of a camera that looks ahead, in the ego frame."""
+
+
+def add_sensors(log: Path, sweeps=11, delay=10_000_000) -> Path:
+    """Tables and (empty) sensor files of a log: the car drives along x, every camera looks ahead."""
+    import pandas as pd
+    from scipy.spatial.transform import Rotation
+
+    from mapllava.sources.argoverse2.sensor_log import CAMERAS
+
+    def table(name, rows):
+        (log / name).parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame(rows).to_feather(log / name)
+
+    def se3(rotation, shift):
+        x, y, z, w = Rotation.from_matrix(rotation).as_quat()
+        return {"qw": w, "qx": x, "qy": y, "qz": z, **dict(zip(("tx_m", "ty_m", "tz_m"), shift, strict=True))}
+
+    times = [START + PERIOD * i for i in range(sweeps)]
+    moments = sorted({*times, *(time + delay for time in times)})
+    rows = [{"timestamp_ns": t, **se3(np.eye(3), (SPEED * (t - START) / 1e9, 0.0, Z))} for t in moments]
+    table("city_SE3_egovehicle.feather", rows)
+    mounted = [{"sensor_name": name, **se3(CAMERA, (1.5, 0.0, 1.4))} for name in CAMERAS]
+    turned = Rotation.from_euler("z", 3, degrees=True).as_matrix()
+    mounted.append({"sensor_name": "up_lidar", **se3(turned, (1.3, 0.0, 1.6))})
+    table("calibration/egovehicle_SE3_sensor.feather", mounted)
+    lens = {
+        "fx_px": 1700.0,
+        "fy_px": 1690.0,
+        "cx_px": 775.0,
+        "cy_px": 1024.0,
+        "k1": -0.2,
+        "k2": 0.0,
+        "k3": 0.0,
+    }
+    table("calibration/intrinsics.feather", [{"sensor_name": name, **lens} for name in CAMERAS])
+    for folder, suffix, shift in [
+        ("lidar", "feather", 0), *((f"cameras/{name}", "jpg", delay) for name in CAMERAS)
+    ]:  # fmt: skip
+        (log / "sensors" / folder).mkdir(parents=True)
+        for time in times:
+            (log / "sensors" / folder / f"{time + shift}.{suffix}").touch()
+    return log
