@@ -48,7 +48,8 @@ def load_model(
         pretrained: folders of base weights that have moved, by component:
             ``{'decoder': '/weights/vicuna-7b-v1.5'}``.
         parser: turns sentences into requests, for prompts and questions in words: a trained parser's file, or
-            what :func:`~mapllava.apis.load_parser` gave; without one they are canonical texts.
+            what :func:`~mapllava.apis.load_parser` gave; without one they are canonical texts. From a file
+            it shares the map decoder's language model where it can, see there.
 
     Returns:
         The model in evaluation mode with its preprocessing; the unwrapped model is its ``model``.
@@ -77,17 +78,13 @@ def load_model(
         resizer = step if isinstance(step, ResizeMultiView) else getattr(step, "resizer", None)
         if isinstance(resizer, ResizeMultiView):
             resizer.refuse_turned = False
-    return MapPredictor(model, steps, file, parser_of(parser, device))
+    predictor = MapPredictor(model, steps, file)
+    if isinstance(parser, (str, Path)):
+        from mapllava.apis import load_parser  # here, because it is needed for a file alone
 
-
-def parser_of(given: str | Path | Parser | None, device: str | torch.device | None = None) -> Parser | None:
-    """A parser from its file; one that is loaded already as it is."""
-    if not isinstance(given, (str, Path)):
-        return given
-    from mapllava.apis import load_parser  # here, because it is needed for a file alone
-
-    parser: Parser = load_parser(given, device)
-    return parser
+        parser = load_parser(parser, device, beside=predictor)
+    predictor.parser = parser
+    return predictor
 
 
 class MapPredictor:

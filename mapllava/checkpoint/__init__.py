@@ -15,6 +15,7 @@ from mapllava.checkpoint.key_tables import (
 from mapllava.checkpoint.loading import LoadReport, load_tensor, load_weights, parameters_on_meta
 from mapllava.checkpoint.model_file import FORMAT_VERSION, ModelFile, read_model_file, write_model_file
 from mapllava.checkpoint.packed import PackedLayer, count_parameters, packed_layers
+from mapllava.checkpoint.shared_weights import share_weights
 from mapllava.checkpoint.source import WeightSource
 from mapllava.checkpoint.summary import weight_summary
 
@@ -41,6 +42,7 @@ __all__ = [
     "packed_layers",
     "parameters_on_meta",
     "read_model_file",
+    "share_weights",
     "start_weights",
     "weight_summary",
     "write_model_file",

@@ -3,9 +3,9 @@
 The folder holds ``config.json`` and ``model.safetensors``. Parts that have a Hugging Face naming use
 it: the vision tower ``vision_model.*``, the Q-Former ``qformer.*`` with ``query_tokens`` (1, Q, D),
 as in BLIP-2; the language model the keys of its causal LM (``model.*`` for LLaMA), without the
-vocabulary head, which a map decoder has not. Everything else keeps its own name. ``config.json`` has
+vocabulary head where the part has none. Everything else keeps its own name. ``config.json`` has
 these parts' configs as ``vision_config``, ``qformer_config`` and ``text_config``, and what the model
-file says of itself.
+file says of itself. The language model's adapters are also in ``adapters/<name>``, as peft saves them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mapllava.checkpoint.key_tables import causal_prefix
+from mapllava.checkpoint.fit import is_below
+from mapllava.checkpoint.key_tables import VOCABULARY_HEAD, causal_prefix
 from mapllava.checkpoint.model_file import ModelFile, write_model_file
+from mapllava.checkpoint.peft_layout import write_adapters
+from mapllava.config.walk import at
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write, write_json
 
@@ -73,6 +76,12 @@ def to_hf(
         partial.mkdir()
         save_file(tensors, str(partial / _WEIGHTS), metadata={"format": "pt"})
         write_json(partial / _CONFIG, config)
+        for path, part in file.meta["architectures"].items():
+            lora = (at(file.meta["full_config"]["model"], path) or {}).get("lora")
+            if lora and _section(part) == "text_config":
+                own = {name: each for name, each in tensors.items() if is_below(origins[name]["key"], path)}
+                base = file.meta["base_weights"].get(path, {}).get("id")
+                write_adapters(partial / "adapters", own, lora, base)
     return folder
 
 
@@ -168,7 +177,9 @@ def _hf_name(key: str, architectures: Mapping[str, Any]) -> str:
     """A tensor's name in the folder."""
     for path, config in architectures.items():
         if key.startswith(f"{path}.backbone."):
-            return _prefix(config) + key.removeprefix(f"{path}.backbone.")
+            own, prefix = key.removeprefix(f"{path}.backbone."), _prefix(config)
+            causal = _section(config) == "text_config" and own.startswith((prefix, VOCABULARY_HEAD))
+            return own if causal else prefix + own
     return _QUERY_TOKENS if key == f"neck.{_QUERY_TOKENS}" else key
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +31,7 @@ class LoadReport:
         loaded: names in the component that got their tensor.
         left_out: parts that the file's other tensors belong to, and how many each.
         interpolated: those of ``loaded`` that are fitted to each size of image.
+        held: how many were in memory already, and were not read.
     """
 
     component: str
@@ -38,9 +39,11 @@ class LoadReport:
     loaded: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     interpolated: list[str] = field(default_factory=list)
+    held: int = 0
 
     def __str__(self) -> str:
         text = f"{self.component} weights loaded: {len(self.loaded)} tensors from {self.source}"
+        text += f", {self.held} in memory already" if self.held else ""
         others = ", ".join(f"{part} ({count})" for part, count in sorted(self.left_out.items()))
         return text + (f"; left out, of other parts: {others}" if others else "")
 
@@ -65,7 +68,9 @@ def parameters_on_meta() -> Iterator[None]:
         handle.remove()
 
 
-def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> LoadReport:
+def load_weights(
+    module: nn.Module, source: WeightSource, table: KeyTable, held: Collection[str] = ()
+) -> LoadReport:
     """Fill all parameters and persistent buffers of a module from weight files.
 
     Not by transformers' ``from_pretrained``: it takes NaN and whole numbers for weights, leaves the model
@@ -77,6 +82,7 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
         module: what to fill; its parameters may be on the meta device.
         source: the files.
         table: how their keys map to the module's.
+        held: names in the module whose tensors are there already, and are not read.
 
     Returns:
         the report, already logged.
@@ -90,7 +96,7 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
     tied: dict[str, str] = dict(getattr(module, "all_tied_weights_keys", None) or {})
     copies: dict[str, Tensor] = {}
     report = LoadReport(table.component, source.name)
-    found: set[str] = set()
+    found = set(held)
     unexpected: list[str] = []
     twice: list[str] = []
     mismatched: list[str] = []
@@ -104,6 +110,8 @@ def load_weights(module: nn.Module, source: WeightSource, table: KeyTable) -> Lo
             report.left_out["buffers of older versions"] += 1
         elif name not in targets or read is None:
             unexpected.append(key)
+        elif name in held:
+            report.held += 1
         elif name in found:
             twice.append(key)
         elif name in tied:

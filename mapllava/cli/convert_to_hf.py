@@ -15,7 +15,8 @@ from mapllava.plugins import import_plugins
 DESCRIPTION = """\
 Write config.json and model.safetensors: vision_model.*, qformer.* and query_tokens as BLIP-2 calls them,
 the language model as its causal LM does (model.* for LLaMA), the rest under its own names. Without --full
-the folder holds what trained. from-hf gives the file back, its tensors bit-equal.
+the folder holds what trained. Adapters of the language model are also in adapters/NAME, as peft loads them:
+a request parser's is adapters/ask. from-hf gives the file back, its tensors bit-equal.
 """
 EPILOG = """\
 examples:

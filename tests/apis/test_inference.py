@@ -1,6 +1,7 @@
 """One file is all that a user needs: build, verify, predict."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from trained import edited, rig_sample, same, train_tiny
+from trained import edited, rig_sample, same, train_tiny, write_parser
 
 import mapllava
-from mapllava.apis.demo_files import sample_folder
+from mapllava.apis.demo_files import model_file, sample_folder
 from mapllava.errors import MapLLaVAError
+from mapllava.testing import write_tiny_llama
 from tests.documents.blocks import ROOT, blocks
 
 
@@ -292,6 +294,57 @@ def test_weights_of_the_hub_are_those_of_the_trained_revision(tmp_path):
     assert model["decoder"]["pretrained"] == "a/b@c0ffee"
     assert model["neck"]["qformer"]["pretrained"] == "a/c@v1"
     assert model["vision_encoder"]["pretrained"] == str(tmp_path)
+
+
+SENTENCES = ["How far is the next crossing?", "前方有几条车道线？"]
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What loading a parser says."""
+    lines = []
+    monkeypatch.setattr("mapllava.apis.parsing.print_log", lambda line, logger: lines.append(line))
+    return lines
+
+
+def test_a_parser_and_the_map_decoder_share_one_language_model(trained, predictor, sample, tmp_path, told):
+    arguments = (sample["img_paths"], sample["cam2img"], sample["lidar2cam"])
+    expected = predictor.predict(*arguments)
+    folder = shutil.copytree(trained.vicuna, tmp_path / "llama")
+    path = write_parser(tmp_path / "parser.pth", folder)
+    texts = mapllava.load_parser(path, "cpu").write(SENTENCES)
+    asked = mapllava.load_model(trained.best, device="cpu", parser=path)
+    assert told == [f"'{path}': its language model is the map decoder's, in memory once"]
+    held = {each.data_ptr() for each in asked.model.decoder.backbone.parameters()}
+    model = asked.parser.language_model.backbone
+    own = [name for name, each in model.named_parameters() if each.data_ptr() not in held]
+    assert [name for name in own if ".ask." not in name] == ["lm_head.weight"]
+    assert asked.parser.write(SENTENCES) == texts
+    same(asked.predict(*arguments), expected)
+    shutil.rmtree(folder)  # the map decoder's is the same, and there
+    assert mapllava.load_parser(path, beside=asked).write(SENTENCES) == texts
+
+
+@pytest.mark.parametrize(
+    ("case", "why"),
+    [
+        ("dtype", r"it is '.*' \(\w{12}…, float32\), the map decoder's '.*' \(\w{12}…, bfloat16\)"),
+        ("weights", r"it is '.*llama' \(\w{12}…, bfloat16\), the map decoder's '.*vicuna' \("),
+        ("trained", "it was trained itself"),
+        ("demo", "the map decoder is no frozen pretrained one"),
+        ("device", "it is to run on meta, where the map decoder is not"),
+    ],
+)
+def test_a_parser_that_cannot_share_has_its_own_and_says_why(predictor, tmp_path, told, case, why):
+    options = {"dtype": {"dtype": "float32"}, "trained": {"frozen": False, "lora": None}}.get(case, {})
+    folder = write_tiny_llama(tmp_path / "llama", seed=int(case == "weights"))
+    path = write_parser(tmp_path / "parser.pth", folder, **options)
+    beside = mapllava.load_model(model_file(), device="cpu") if case == "demo" else predictor
+    parser = mapllava.load_parser(path, "meta" if case == "device" else None, beside=beside)
+    (line,) = told
+    assert re.search(f"its language model is in memory on its own: {why}", line)
+    held = {id(each) for each in beside.model.parameters()}
+    assert not any(id(each) in held for each in parser.parameters())
 
 
 @pytest.mark.slow

@@ -12,11 +12,17 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mapllava.checkpoint import FORMAT_VERSION, write_model_file
+from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
+from mapllava.checkpoint.self_description import describe_model
+from mapllava.config.resolve import resolve
 from mapllava.engine import build_runner
+from mapllava.registry import MODELS
 from mapllava.structures.rig import Rig, RigCamera, RigSample
 from mapllava.testing import write_tiny_blip2, write_tiny_llama
 
-CONFIG = Path(__file__).parents[2] / "configs" / "stage2" / "trainval.py"
+CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIG = CONFIGS / "stage2" / "trainval.py"
 
 
 @dataclass
@@ -61,6 +67,25 @@ def train_tiny(folder: Path, city: Path, city_cache: dict[str, Path], **options:
     runner.train()
     runner.model.eval()
     return Trained(runner, folder / "run" / "best_model.pth", blip2, vicuna)
+
+
+def write_parser(path: Path, llama: Path, **options: Any) -> Path:
+    """A parser's file as a training writes it, its adapters random; ``options`` are the language model's."""
+    cfg = Config.fromfile(CONFIGS / "language" / "ask_vicuna.py")
+    options = {"pretrained": str(llama), "lora.rank": 2, **options}
+    cfg.merge_from_dict({f"model.language_model.{key}": value for key, value in options.items()})
+    cfg.merge_from_dict({"model.prompt": "{text} = ", "model.max_tokens": 60})
+    cfg = resolve(cfg)
+    parser = MODELS.build(cfg.model)
+    torch.manual_seed(0)
+    for name, each in parser.named_parameters():
+        if "lora_" in name:
+            each.data.normal_(0, 0.3)
+    bases = base_weight_modules(parser, cfg.model)
+    left_out = reloadable_keys(parser, bases)
+    state = {key: value for key, value in parser.state_dict().items() if key not in left_out}
+    meta = {"format_version": FORMAT_VERSION, "base_weights": bases, "cameras": None}
+    return write_model_file(path, state, {**describe_model(parser, cfg), **meta})
 
 
 def same(lines, others):

@@ -5,12 +5,13 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
-from trained import train_tiny
+from trained import train_tiny, write_parser
 
 import mapllava
 from mapllava.__main__ import main
 from mapllava.models.decoders import LLMMapDecoder
 from mapllava.registry import MODELS
+from mapllava.testing import write_tiny_llama
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +143,27 @@ def test_lora_trains_saves_loads_and_merges(convert, city, city_cache, tmp_path)
     assert status == 2
     assert "LoRA merged" in text
     assert not (tmp_path / "no.pth").exists()
+
+
+def test_a_parsers_adapter_is_one_that_peft_loads(convert, tmp_path):
+    peft = pytest.importorskip("peft")
+    from transformers import AutoModelForCausalLM
+
+    llama = write_tiny_llama(tmp_path / "llama")
+    path = write_parser(tmp_path / "parser.pth", llama, dtype="float32")
+    assert convert("to-hf", path, tmp_path / "hf") == (0, "")
+    model = peft.PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32), tmp_path / "hf" / "adapters" / "ask"
+    )
+    ids = torch.tensor([[1, 5, 9]])
+    backbone = mapllava.load_parser(path, "cpu").language_model.backbone
+    with torch.no_grad():
+        theirs, ours = (each.eval()(input_ids=ids).logits for each in (model, backbone))
+        with model.disable_adapter():
+            assert (model(input_ids=ids).logits - ours).abs().max() > 0.1
+    assert torch.allclose(theirs, ours, atol=1e-5)
+    assert convert("from-hf", tmp_path / "hf", tmp_path / "back.pth")[0] == 0
+    assert_same_file(tmp_path / "back.pth", path)
 
 
 def test_what_does_not_fit_is_refused(trained, convert, tmp_path):

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mapllava.checkpoint import KeyTable, WeightSource, keep_built, load_weights, parameters_on_meta
+from mapllava.checkpoint import (
+    KeyTable,
+    WeightSource,
+    keep_built,
+    load_weights,
+    parameters_on_meta,
+    share_weights,
+)
 from mapllava.errors import MapLLaVAError
 from mapllava.models.backbones.hf_config import without_dropout
 from mapllava.models.backbones.trainability import add_lora, check_trainability, quantize_, train_adapters
@@ -78,6 +85,7 @@ class HFBackbone:
         table: KeyTable,
         attention: str = "sdpa",
         adapter: str = "default",
+        held: nn.Module | None = None,
     ) -> Any:
         """The model: constructed, filled with one copy of the weights in memory, and frozen as asked.
 
@@ -87,6 +95,8 @@ class HFBackbone:
             table: key table of the files.
             attention: transformers' name of the attention.
             adapter: what the weights of ``lora`` are called.
+            held: the same model without its head, in memory already: its frozen weights are used, not read
+                again; see :func:`~mapllava.checkpoint.share_weights`.
 
         Returns:
             the model; a filled one has its ``LoadReport`` in the attribute ``load_report``.
@@ -98,10 +108,11 @@ class HFBackbone:
         if self.frozen:
             without_dropout(config)
         model = self._construct(model_class, config, attention)
+        shared = set() if held is None else share_weights(model, held, f"{model.base_model_prefix}.")
         if self.quantization is not None:
             quantize_(model, self.quantization)
         if self.source is not None:
-            model.load_report = load_weights(model, self.source, table)
+            model.load_report = load_weights(model, self.source, table, shared)
         keep_built(model)
         if self.gradient_checkpointing:
             enable_checkpointing(model)

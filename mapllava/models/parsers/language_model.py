@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from mapllava.checkpoint import causal_table
 from mapllava.errors import MapLLaVAError
@@ -42,6 +42,8 @@ class LanguageModel(BaseModule):
             padding costs as much as text does.
         noise: alpha of NEFTune (Jain et al. 2023): a loss reads embeddings with uniform noise of ±alpha / √(L
             D), D their width, so that words near to those of the training mean what these do.
+        held: the same language model without its head, in memory already, such as a map decoder's frozen one;
+            only the head is read then, and the weights are held once.
         **backbone: the language model, see :class:`~mapllava.models.backbones.hf_backbone.HFBackbone`; the
             weights of its ``lora`` are called ``ask``.
 
@@ -57,6 +59,7 @@ class LanguageModel(BaseModule):
         tokenizer: dict | None = None,
         rows_at_once: int = 8,
         noise: float = 0.0,
+        held: nn.Module | None = None,
         **backbone: Any,
     ) -> None:
         from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
@@ -77,7 +80,8 @@ class LanguageModel(BaseModule):
                 f"LanguageModel: transformers has no {config.model_type} with vocabulary head"
             )
         model_class = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-        self.backbone = hf.build(model_class, config, causal_table(config.model_type), adapter=ADAPTER)
+        table = causal_table(config.model_type)
+        self.backbone = hf.build(model_class, config, table, adapter=ADAPTER, held=held)
         self.base_weights = hf.describe()
         self.frozen = hf.frozen
 
