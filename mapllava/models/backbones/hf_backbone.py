@@ -191,7 +191,7 @@ def attention_to_train(model: Any, hidden: Tensor) -> AbstractContextManager:
 
     Args:
         model: transformers' model.
-        hidden: what goes through it, for device and dtype.
+        hidden: (B, L, D) what goes through it, for device and dtype.
     """
     plain = hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16 and torch.is_grad_enabled()
     checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
