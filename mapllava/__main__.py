@@ -17,6 +17,8 @@ from mapllava.version import __version__
 COMMANDS = {
     "doctor": "look at this machine and a config before training",
     "city": "make a synthetic city in nuScenes' format",
+    "data check": "look at a city of one's own before it becomes ground truth: all faults, pictures",
+    "data export": "scenes of the synthetic city as a city of one's own, an example to copy",
     "cache create": "build the ground-truth caches that training and evaluation read",
     "cache show": "draw what a cache holds: samples on the map, from above and in the cameras",
     "cache verify": "compute samples anew from tables and maps, and compare",

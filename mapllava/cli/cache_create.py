@@ -24,6 +24,9 @@ poses and calibrations of the six cameras, one file per split. Images are not ne
   <dataroot>/maps/expansion/*.json       map expansion v1.3
   <dataroot>/gt_cache/gt_cache_<version>_<split>.pkl     what this writes (--out-dir: elsewhere)
 
+With --source folder, out of a city of one's own instead: city.json, drives and GeoJSON maps (see the page
+own_city.md); its name stands in place of the version.
+
 An interrupted run goes on where it stopped; a cache that is current is left alone; one whose
 tables, ROI or classes have changed is built again.
 """
@@ -33,6 +36,7 @@ examples:
   %(prog)s --dataroot data/nuscenes --split geographic_roddick --workers 16
   %(prog)s --dataroot data/nuscenes --version v1.0-trainval --split lists.json:val
   %(prog)s --dataroot data/nuscenes --frame ego --roi 100x50 --out-dir data/ego
+  %(prog)s --source folder --dataroot my_city
   %(prog)s --dataroot data/nuscenes --classes divider ped_crossing boundary centerline
   %(prog)s --source argoverse2 --dataroot data/argoverse2 --frame ego --split val
 """

@@ -22,6 +22,7 @@ from mapllava.errors import MapLLaVAError
 from mapllava.finding import FAIL, OK, SKIP, WARN, Finding
 from mapllava.models.necks.bev_grid import heights_in_frame
 from mapllava.resources import gigabytes
+from mapllava.sources.folder.city_file import CITY_FILE, read_city_file
 from mapllava.sources.nuscenes.map_layers import map_version
 from mapllava.sources.nuscenes.tables import check_layout
 from mapllava.structures.frames import MapSpec
@@ -48,7 +49,15 @@ def roots(context: Context) -> Iterator[Finding]:
             yield from Finding.refusals("data root", "", check_data, context.cfg, (source.loader,))
             continue
         yield Finding("data root", OK, f"{source.root}{' (synthetic)' if is_synthetic(source) else ''}")
-        yield _tables(source.root, version)
+        yield _own_city(source.root) if (source.root / CITY_FILE).is_file() else _tables(source.root, version)
+
+
+def _own_city(root: Path) -> Finding:
+    try:
+        city = read_city_file(root)
+    except MapLLaVAError as error:
+        return Finding("city", WARN, str(error), f"all faults at once: mapllava data check {root}")
+    return Finding("city", OK, f"{city.name}: {len(city.drives)} drives, {len(city.maps)} maps")
 
 
 def _tables(root: Path, version: str) -> Finding:
@@ -101,7 +110,8 @@ def _judge(label: str, source: Source, content: Mapping[str, Any]) -> Finding:
         for line in entry["polylines"]:
             counts[line["label"]] += 1
     lines = ", ".join(f"{count:,} {name}" for name, count in zip(meta["classes"], counts, strict=True))
-    fresh = "current" if (source.root / meta["version"]).is_dir() else "no tables to compare with"
+    there = any((source.root / name).is_file() for name in meta["tables"])
+    fresh = "current" if there else "no tables to compare with"
     reason = f"{source.cache.name}, {gigabytes(size)}, {fresh}: {len(entries):,} samples, {lines}"
     remedy = f"make it again and compare: mapllava cache verify {source.cache}"
     least = 0 if is_synthetic(source) else _LEAST.get((meta["version"], meta["split"]), 0)

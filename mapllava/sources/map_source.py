@@ -21,6 +21,7 @@ DEFAULT_SOURCE = "nuscenes"
 SOURCES = {
     "nuscenes": "mapllava.sources.nuscenes.cache_source:NuScenesSource",
     "argoverse2": "mapllava.sources.argoverse2.cache_source:Argoverse2Source",
+    "folder": "mapllava.sources.folder.cache_source:FolderSource",
 }
 """Name to class; imported when it is asked for."""
 

@@ -101,6 +101,7 @@ SMALL: list[tuple[str, str]] = [
         r"^(mapllava train language/ask_synthetic)",
         r"\1 --cfg-options train_dataloader.dataset.count=64 val_dataloader.dataset.count=4",
     ),
+    (r"(city data/small .*)--samples-per-scene 10", r"\1--samples-per-scene 2 --workers 1"),
     (r" --scenes scene-0003 scene-0012", " --scenes scene-0003"),
 ]
 SKIPPED: list[tuple[str, str]] = [
@@ -126,6 +127,7 @@ SKIPPED: list[tuple[str, str]] = [
 RUNS = (
     r"^([A-Z_]+=\S+ )*(make demo|tensorboard|bash tools/dist_train\.sh|"
     r"mapllava (--help|COMMAND --help|analyze|browse|city|configs (copy|list|show)|diagnose|doctor|eval|plan|"
+    r"data (check|export)|"
     r"ask|predict|questions (answer|create|score)|report|rig (check|export)|test|train|video|"
     r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|geojson|results|to-hf))|"
     r"python docs/draw_architecture\.py|"
@@ -263,6 +265,8 @@ class Scratch:
             (self.folder / f"{name}.py").write_text(
                 re.sub(r'"/weights/[^"]+"', '"weights/vicuna-7b-v1.5"', text)
             )
+        page = ROOT / "docs" / "en" / "own_city.md"
+        (self.folder / "my_city.py").write_text(blocks(page, "python")[0].text)
         encoder = self.folder / "my_encoder.py"
         encoder.write_text(encoder.read_text().replace("weights/vicuna-7b-v1.5", "weights/clip"))
         write_tiny_clip(self.folder / "weights" / "clip")

@@ -115,7 +115,7 @@ def _frame(sample: RigSample, rig: Rig, folder: Path, images: str) -> dict[str, 
     moved = {
         camera.name: {"camera_to_vehicle": _matrix(camera.cam2ego)}
         for camera, still in zip(sample.rig.cameras, rig.cameras, strict=True)
-        if not np.allclose(camera.cam2ego, still.cam2ego, atol=1e-9)
+        if not np.allclose(camera.cam2ego, still.cam2ego, rtol=0, atol=1e-9)
     }
     if moved:
         frame["camera_poses"] = moved

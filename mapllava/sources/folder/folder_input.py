@@ -59,14 +59,14 @@ def open_input(
         refuse_rig(file.rig)
     if stride < 1:
         raise MapLLaVAError(f"stride is {stride}: it counts moments and is at least 1")
-    return _Folder(folder, file, check).opened(stride, timestamps)
+    return FolderReader(folder, file, check).opened(stride, timestamps)
 
 
 class NoMomentsError(MapLLaVAError):
     """A folder holds a rig and nothing that it saw."""
 
 
-class _Folder:
+class FolderReader:
     """The moments that a folder holds.
 
     Args:
@@ -157,20 +157,32 @@ class _Folder:
 
     def _listed(self, entries: list[dict[str, Any]], path: Path) -> Iterator[RigSample]:
         for place, entry in enumerate(entries):
-            where = f"'{path}', entry {place}"
-            if set(entry["images"]) != set(self.names):
-                missing, extra = (
-                    set(self.names) - set(entry["images"]),
-                    set(entry["images"]) - set(self.names),
-                )
-                told = [f"lacks {', '.join(sorted(missing))}"] if missing else []
-                told += [f"has {', '.join(sorted(extra))}, no camera of the rig"] if extra else []
-                raise MapLLaVAError(
-                    f"{where}, images {' and '.join(told)}: one file for each camera of the rig"
-                )
-            images = tuple(self.folder / entry["images"][name] for name in self.names)
-            self._check_there(images, where)
-            yield self._sample(entry, f"{self.folder.name}_{place:06d}", images, where, len(entries) == 1)
+            yield self.listed(entry, place, path, len(entries) == 1)
+
+    def listed(self, entry: Mapping[str, Any], place: int, path: Path, alone: bool = False) -> RigSample:
+        """A moment of ``frames.json``.
+
+        Args:
+            entry: As the schema has it, with images.
+            place: Its number in the list.
+            path: The list, for messages.
+            alone: Whether it is the only one, whose car may stand at the world's origin unsaid.
+
+        Raises:
+            MapLLaVAError: If images are missing or a pose cannot be; names entry and key.
+        """
+        where = f"'{path}', entry {place}"
+        if set(entry["images"]) != set(self.names):
+            missing, extra = (
+                set(self.names) - set(entry["images"]),
+                set(entry["images"]) - set(self.names),
+            )
+            told = [f"lacks {', '.join(sorted(missing))}"] if missing else []
+            told += [f"has {', '.join(sorted(extra))}, no camera of the rig"] if extra else []
+            raise MapLLaVAError(f"{where}, images {' and '.join(told)}: one file for each camera of the rig")
+        images = tuple(self.folder / entry["images"][name] for name in self.names)
+        self._check_there(images, where)
+        return self._sample(entry, f"{self.folder.name}_{place:06d}", images, where, alone)
 
     def _moment(self, folder: Path, one: bool = False) -> RigSample:
         path = folder / POSE_FILE

@@ -1,4 +1,4 @@
-"""JSON against ``rig.schema.json``, with errors that name file, key and remedy."""
+"""JSON against a schema such as ``rig.schema.json``, with errors that name file, key and remedy."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _SHOWN = 60
 _LARGEST, _LATEST = 10**12, 2**63  # of metres, pixels and frames; of microseconds
 
 
-def check_against_schema(value: Any, path: Path, part: str = "") -> Any:
+def check_against_schema(value: Any, path: Path, part: str = "", schema: Path = SCHEMA) -> Any:
     """Refuse what the schema does not know.
 
     Args:
         value: What the JSON file holds.
         path: The file, for the message.
-        part: Name in the schema's ``$defs``; empty for the whole, which is ``rig.json``.
+        part: Name in the schema's ``$defs``; empty for the whole.
+        schema: The schema; of ``rig.json`` and what lies beside it by default.
 
     Returns:
         The value; a whole number written as 3.0, an integer in JSON, is an int in it.
@@ -33,7 +34,7 @@ def check_against_schema(value: Any, path: Path, part: str = "") -> Any:
     """
     from jsonschema.exceptions import best_match
 
-    error = best_match(_validator(part).iter_errors(value), key=_telling)
+    error = best_match(_validator(schema, part).iter_errors(value), key=_telling)
     if error is not None:
         where = _where(value, error.absolute_path)
         raise MapLLaVAError(f"'{path}'{where}: {_said(error)}")
@@ -54,10 +55,10 @@ def _telling(error: Any) -> tuple[int, bool]:
 
 
 @cache
-def _validator(part: str) -> Any:
+def _validator(file: Path, part: str) -> Any:
     from jsonschema import Draft202012Validator
 
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = json.loads(file.read_text(encoding="utf-8"))
     if part:
         schema = {"$schema": schema["$schema"], "$defs": schema["$defs"], "$ref": f"#/$defs/{part}"}
     return Draft202012Validator(schema)
