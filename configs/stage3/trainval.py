@@ -14,6 +14,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(groups=dict(llm=dict(prefix="decoder.backbone", lr_mult=0.01))),
 )
 default_hooks = dict(
-    safe_checkpoint=dict(allow_missing=["decoder.backbone"]),  # stage 2 saved none: it comes from its files
+    # stage 2 saved neither: they come from the language model's files
+    safe_checkpoint=dict(allow_missing=["decoder.backbone", "decoder.scale"]),
     ema=None,  # an average would be another 27 GB, of weights that hardly move
 )

@@ -55,7 +55,8 @@ class ShownSample:
 
     Attributes:
         meta: What :func:`~mapllava.visualization.draw_sample` reads: ``map_spec`` (a dict), ``lidar2ego``
-            (4, 4), names; ``ego2global`` (4, 4) or None, ``timestamp`` in microseconds or None.
+            (4, 4), names; ``ego2global`` (4, 4) or None, ``timestamp`` in microseconds or None; ``prompt``,
+            see :attr:`Album.prompt`.
         cameras: In the data's order.
         truth: None without a cache.
         predictions: Name of a results file to its lines.
@@ -132,6 +133,13 @@ class Album:
                 f"{first.name} says nothing of cameras: give the GT cache of its split, --cache CACHE"
             )
         self._places = {token: k for k, token in enumerate(first.samples)}
+
+    @property
+    def prompt(self) -> str | None:
+        """What the results files' maps hold alone, because a prompt has cut them; None for whole maps."""
+        cut = {name: one.prompt.canonical for name, one in self.results.items() if one.prompt is not None}
+        named = cut.values() if len(self.results) == 1 else [f"{name}: {text}" for name, text in cut.items()]
+        return "; ".join(named) or None
 
     @property
     def tokens(self) -> list[str]:
@@ -252,7 +260,7 @@ class Album:
         rig = zip(info["cam_names"], info["img_paths"], info["cam2img"], info["lidar2cam"], strict=True)
         cameras = [ShownCamera(name, Path(path), *matrices) for name, path, *matrices in rig]
         kept = ("sample_token", "scene_name", "location", "split", "timestamp", "lidar2ego", "ego2global")
-        shown = {key: info[key] for key in kept} | {"map_spec": self.spec.to_config()}
+        shown = {key: info[key] for key in kept} | {"map_spec": self.spec.to_config(), "prompt": self.prompt}
         truth = MapLines([line.points for line in lines], labels)
         return ShownSample(shown, cameras, truth, self._predictions(token))
 
@@ -280,6 +288,7 @@ class Album:
             "lidar2ego": mount,
             "ego2global": record.ego2global,
             "map_spec": self.spec.to_config(),
+            "prompt": self.prompt,
         }
         return ShownSample(shown, cameras, None, self._predictions(token))
 

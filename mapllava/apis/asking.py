@@ -9,12 +9,12 @@ from mapllava.language import Distance, Parsed, Parser, Region, Request, read_re
 from mapllava.language.request import KINDS, WITHOUT_CLASSES
 
 _EXAMPLES = {
-    "draw": ("draw the {} within 20 m ahead", "画出前方20米以内的{}"),
-    "count": ("how many {} are there on the left?", "左边有几条{}？"),
-    "exists": ("is there a {} within 15 m?", "15米以内有没有{}？"),
-    "distance": ("how far is the next {}?", "前方的{}有多远？"),
-    "nearest": ("where is the nearest {}?", "最近的{}在哪里？"),
-    "side": ("is the nearest {} left or right?", "最近的{}在左边还是右边？"),
+    "draw": ("draw the {many} within 20 m ahead", "画出前方20米以内的{one}"),
+    "count": ("how many {many} are there on the left?", "左边有几条{one}？"),
+    "exists": ("is there a {one} within 15 m?", "15米以内有没有{one}？"),
+    "distance": ("how far is the next {one}?", "前方的{one}有多远？"),
+    "nearest": ("where is the nearest {one}?", "最近的{one}在哪里？"),
+    "side": ("is the nearest {one} left or right?", "最近的{one}在左边还是右边？"),
     "lanes": ("how many lanes are there on the right?", "右边有几条车道？"),
     "junction": ("is there a junction ahead?", "前面有路口吗？"),
     "describe": ("describe what lies ahead", "描述一下前方"),
@@ -116,9 +116,10 @@ def what_can_be_asked(classes: Sequence[str], language: str = "en") -> str:
     for kind in KINDS:
         request = _example(kind, classes)
         name = request.classes[0] if request.classes else classes[0]
-        words = _EXAMPLES[kind][place].format(_NAMES.get(name, (name.replace("_", " "), name))[place])
+        one = _NAMES.get(name, (name.replace("_", " "), name))[place]
+        words = _EXAMPLES[kind][place].format(one=one, many=f"{one}s")
         wide = sum(1 + (ord(letter) > 0x2E7F) for letter in words)  # Chinese letters take two columns
-        rows.append(f"  {words}{' ' * max(1, 42 - wide)}{request.text}")
+        rows.append(f"  {words}{' ' * max(2, 44 - wide)}{request.text}")
     named = ", ".join(f"{name} ({_NAMES[name][place]})" if name in _NAMES else name for name in classes)
     return "\n".join([*rows, _REST[place].format(named)])
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,10 @@ def check_folder(folder: Path) -> None:
     remedy = f"remove '{folder}' and run this again, or name another folder with --out"
     if not (folder / MANIFEST).is_file():
         raise MapLLaVAError(f"'{folder}' is there and was not made by this command: {remedy}")
-    for name, digest in read_json_object(folder / MANIFEST, "the folder's list of files")["sha256"].items():
+    files = read_json_object(folder / MANIFEST, "the folder's list of files").get("sha256")
+    if not isinstance(files, Mapping) or not files:
+        raise MapLLaVAError(f"'{folder / MANIFEST}' names no files under 'sha256': {remedy}")
+    for name, digest in files.items():
         if not (folder / name).is_file():
             raise MapLLaVAError(f"'{folder / name}' is missing: {remedy}")
         if sha256(folder / name) != digest:

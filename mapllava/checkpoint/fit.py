@@ -64,4 +64,4 @@ def listing(problems: Mapping[str, Sequence[str]]) -> str:
 
 
 def _outside(keys: Iterable[str], prefixes: Sequence[str]) -> list[str]:
-    return [key for key in keys if not any(key.startswith(f"{prefix}.") for prefix in prefixes)]
+    return [key for key in keys if not any(is_below(key, prefix) for prefix in prefixes)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -30,7 +30,7 @@ def describe_model(model: nn.Module, cfg: Config) -> dict[str, Any]:
         "mapllava_version": __version__,
         "full_config": config,
         "map_spec": config.get("map_spec"),
-        "prompt": _prompt(model),
+        "prompt": next(_prompts(model), ("", None))[1],
         "architectures": _architectures(model),
     }
 
@@ -45,23 +45,24 @@ def check_prompt(model: nn.Module, saved: Any) -> None:
     Raises:
         MapLLaVAError: With both tokenizers and how the ids begin.
     """
-    now = _prompt(model)
+    place, now = next(_prompts(model), ("", None))
     if not isinstance(saved, Mapping) or now is None or saved.get("text") != now["text"]:
         return
     ids = list(saved.get("ids") or ())
     if ids != now["ids"]:
         raise MapLLaVAError(
-            f"the checkpoint was trained with other ids of model.decoder.prompt '{now['text']}':\n  "
+            f"the checkpoint was trained with other ids of the prompt '{now['text']}':\n  "
             f"{ids[:5]} … of {saved.get('tokenizer')} then\n  {now['ids'][:5]} … of {now['tokenizer']} now\n"
-            "Name the former in model.decoder.tokenizer, or the folder that it lay in as "
-            "model.decoder.pretrained"
+            f"Name the former in model.{place}.tokenizer, or the folder that it lay in as "
+            f"model.{place}.pretrained"
         )
 
 
-def _prompt(model: nn.Module) -> dict[str, Any] | None:
-    """Of the part that reads one: a map model's decoder, a parser's language model."""
-    reading = (getattr(part, "describe_prompt", None) for part in model.children())
-    return next((describe() for describe in reading if describe is not None), None)
+def _prompts(model: nn.Module) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Name and prompt of the part that reads one: a map model's decoder, a parser's language model."""
+    for name, part in model.named_children():
+        if (describe := getattr(part, "describe_prompt", None)) is not None:
+            yield name, describe()
 
 
 def inference_pipeline(config: Mapping[str, Any]) -> list[Any]:

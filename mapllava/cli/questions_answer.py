@@ -9,6 +9,7 @@ from pathlib import Path
 from mapllava.cli.command_line import say
 from mapllava.evaluation import load_results
 from mapllava.evaluation.questions import answer_questions, load_questions, save_answers
+from mapllava.evaluation.questions.respond import missing_samples
 
 EPILOG = """\
 examples:
@@ -44,3 +45,5 @@ def run(args: argparse.Namespace) -> None:
     save_answers(args.out, answers, questions.map_spec.classes)
     refused = sum(not answer.answered for answer in answers.answers.values())
     say(f"{len(answers.answers) - refused} answers and {refused} refusals in {args.out}")
+    if missing := len(missing_samples(questions, results)):
+        say(f"{missing} of {len(questions.samples)} samples have no prediction: empty maps")

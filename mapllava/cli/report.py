@@ -119,8 +119,17 @@ def without_truth(args: argparse.Namespace, shown: bool) -> Any:
         cuts, chosen_by = choose_cuts(results)
         runs.append(Run(str(path), results, cuts, chosen_by))
     first = runs[0].results
-    facts = [("split", first.split), ("samples", samples_in_words(runs)), *facts_of(args.results)]
+    facts = [("split", first.split), ("samples", samples_in_words(runs))]
+    facts += [(f"prompt of {run.name}", prompt_in_words(run)) for run in runs if run.results.prompt]
+    facts += facts_of(args.results)
     return Page(first.map_spec, runs, None, None, facts, args.min_score, args.samples)
+
+
+def prompt_in_words(run: Any) -> str:
+    """That a prompt has cut a run's maps, and which."""
+    prompt = run.results.prompt
+    said = "" if prompt.text == prompt.canonical else f" ('{prompt.text}')"
+    return f"{prompt.canonical}{said}: the maps hold what it asked for alone, no whole maps"
 
 
 def samples_in_words(runs: Sequence[Any]) -> str:

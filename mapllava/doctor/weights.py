@@ -101,13 +101,13 @@ def _prompts(cfg: Any) -> Iterator[Finding]:
 
 
 def _prompt(label: str, node: Mapping[str, Any], reader: Any) -> Finding:
-    named = [each[KEY] for each in (node.get("tokenizer") or {}, node) if isinstance(each.get(KEY), str)]
+    named = [each[KEY] for _, each in dicts(node) if isinstance(each.get(KEY), str)][::-1]  # innermost first
     folders = {name: local_folder(name) for name in named}
     if None in folders.values():
         return Finding(label, SKIP, f"not looked at: {', '.join(named)} must be on this disk first")
     here = localised(node)
     try:
-        reader.open(here.get(KEY), here.get("architecture"))
+        reader.open(**here)
     except (MapLLaVAError, ValueError) as error:
         return Finding(label, SKIP, f"not looked at: its model is refused ({error})")
     try:
@@ -117,7 +117,7 @@ def _prompt(label: str, node: Mapping[str, Any], reader: Any) -> Finding:
         folder = folders.get(asked)
         if folder is not None and not Path(asked).expanduser().exists() and vocabulary_file(folder) is None:
             return _on_the_hub(asked, label)  # weights alone have been downloaded
-        return Finding.from_error(label, error, "see model.decoder.prompt and model.decoder.tokenizer")
+        return Finding.from_error(label, error, "see 'prompt' and 'tokenizer' of this part of the config")
 
 
 def users_of_weights(cfg: Any) -> dict[str, list[Component]]:

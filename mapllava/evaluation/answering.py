@@ -14,7 +14,7 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.near_duplicates import NEAR, without_near_duplicates
 from mapllava.evaluation.sample_record import Display, certain_from, shown_from
-from mapllava.language import Answer, Region, Request, cut, execute, outline
+from mapllava.language import Answer, Region, Request, cut_together, execute, outline
 from mapllava.structures import MapLines
 from mapllava.structures.frames import MapSpec
 
@@ -87,7 +87,7 @@ def cut_map(
 
     Args:
         lines: All of a sample.
-        requests: To draw, one or several; what two of them ask for alike is there once.
+        requests: To draw, one or several; where their regions overlap, a line is there once.
         map_spec: Frame, region and classes of the map.
         display: See :func:`shown_places`.
 
@@ -99,13 +99,8 @@ def cut_map(
     """
     refuse_questions(requests)
     there = lines.at(shown_places(lines, map_spec.classes, display))
-    pieces: dict[bytes, tuple[int, np.ndarray]] = {}
-    for request in requests:
-        part, origins = cut(there, request.region, map_spec, request.classes)
-        for piece, origin in zip(part.points, origins.tolist(), strict=True):
-            pieces.setdefault(bytes([origin % 256]) + piece.tobytes(), (origin, piece))
-    found = sorted(pieces.values(), key=lambda piece: piece[0])
-    return replace(there.at([origin for origin, _ in found]), points=[piece for _, piece in found])
+    wanted = [(request.region, request.classes) for request in requests]
+    return cut_together(there, wanted, map_spec)[0]
 
 
 def outlines(requests: Sequence[Request], map_spec: MapSpec) -> list[np.ndarray]:

@@ -19,7 +19,7 @@ from mapllava.language.request import (
 if TYPE_CHECKING:
     from mapllava.language.answers import Answer
     from mapllava.language.execution import execute
-    from mapllava.language.region import cut, outline
+    from mapllava.language.region import cut, cut_together, outline
 
 __all__ = [
     "NO_REQUEST",
@@ -30,6 +30,7 @@ __all__ = [
     "Region",
     "Request",
     "cut",
+    "cut_together",
     "execute",
     "outline",
     "read_request",
@@ -38,7 +39,13 @@ __all__ = [
 ]
 
 # With shapely, which words alone do not need
-_HOMES = {"Answer": "answers", "execute": "execution", "cut": "region", "outline": "region"}
+_HOMES = {
+    "Answer": "answers",
+    "execute": "execution",
+    "cut": "region",
+    "cut_together": "region",
+    "outline": "region",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -35,7 +35,8 @@ WHOLE_DIGITS, DECIMALS = 3, 2
 
 _BELOW = 10**WHOLE_DIGITS
 _PARTS = 10**DECIMALS
-_LENGTHS = {"within": (1.0,), "between": (1.0, 2.0), "at": (1.0,)}
+_LENGTHS = {"": (), "within": (1.0,), "between": (1.0, 2.0), "at": (1.0,)}
+"""Lengths such as each relation has; the empty one is no distance."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class _Place:
         requests: How many have been begun.
         kind: Of the request that is being written.
         named: Indices of the classes named so far: how many, and the last.
+        relations: Of the distance that may follow; an empty one where none need.
         relation: Of the distance.
         written: Digits and point of the length so far.
         above: In hundredths, what the length must be above.
@@ -57,6 +59,7 @@ class _Place:
     requests: int = 0
     kind: str = ""
     named: tuple[int, int] = (0, -1)
+    relations: tuple[str, ...] = ()
     relation: str = ""
     written: str = ""
     above: int = -1
@@ -83,8 +86,7 @@ class RequestConstraint:
         self.classes = tuple(classes)
         for name in self.classes:
             _check_name(name)
-        self._sides = {kind: [*_sides_of(kind)] for kind in KINDS}
-        self._relations = {kind: [*_relations_of(kind)] for kind in KINDS}
+        self._places = {kind: _places_of(kind) for kind in KINDS}
         self._step = lru_cache(maxsize=100_000)(self._one_step)
         self._start = self._settled([("", _Place("request"))])
 
@@ -167,15 +169,16 @@ class RequestConstraint:
             yield "", replace(place, part="sides", named=(0, -1))
 
     def _regions(self, place: _Place) -> Iterator[tuple[str, _Place]]:
-        behind = replace(place, part="distance", named=(0, -1))
-        yield "", behind
-        yield from ((f"; {sides}", behind) for sides in self._sides[place.kind])
+        for sides, relations in self._places[place.kind].items():
+            yield f"; {sides}" * bool(sides), _Place("distance", place.requests, relations=relations)
 
     def _distances(self, place: _Place) -> Iterator[tuple[str, _Place]]:
-        yield "", _Place("end", place.requests)
-        for relation in self._relations[place.kind]:
-            least = 0 if relation == "within" else -1
-            yield f"; {relation} ", _Place("length", place.requests, relation=relation, above=least)
+        for relation in place.relations:
+            if relation:
+                least = 0 if relation == "within" else -1
+                yield f"; {relation} ", _Place("length", place.requests, relation=relation, above=least)
+            else:
+                yield "", _Place("end", place.requests)
 
 
 def _digits(place: _Place) -> Iterator[tuple[str, _Place]]:
@@ -225,18 +228,16 @@ def _largest(written: str) -> int:
     return int(whole) * _PARTS + int(behind.ljust(DECIMALS, "9"))
 
 
-def _sides_of(kind: str) -> Iterator[str]:
-    """Sides that can be asked for, as a canonical text writes them."""
-    for count in range(1, len(SIDES) + 1):
+def _places_of(kind: str) -> dict[str, tuple[str, ...]]:
+    """Sides that can be asked for, as a canonical text writes them, and what distances with them."""
+    found = {}
+    for count in range(len(SIDES) + 1):
         for sides in combinations(SIDES, count):
-            if Region(sides).sides == sides and _is_request(kind, Region(sides)):
-                yield " ".join(sides)
-
-
-def _relations_of(kind: str) -> Iterator[str]:
-    for relation, values in _LENGTHS.items():
-        if _is_request(kind, Region(distance=Distance(relation, values))):
-            yield relation
+            distances = {name: Distance(name, values) if name else None for name, values in _LENGTHS.items()}
+            fits = [name for name, each in distances.items() if _is_request(kind, Region(sides, each))]
+            if Region(sides).sides == sides and fits:
+                found[" ".join(sides)] = tuple(fits)
+    return found
 
 
 def _is_request(kind: str, region: Region) -> bool:

@@ -233,7 +233,7 @@ def _side(view: _View) -> _Found:
     along = (
         abs(np.cos(np.radians(bearing))) >= 0.5
     )  # beside the car is not ahead of it, however near its axis
-    if along and any(cut_line(points, straight) for points in mine):
+    if along and any(cut_line(points, [straight]) for points in mine):
         side = "ahead" if abs(bearing) < 90 else "behind"
     else:
         side = "left" if bearing > 0 else "right"

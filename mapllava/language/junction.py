@@ -5,6 +5,10 @@ that the car is on: the kerb leads into another street. The outer kerb of a bend
 inner one more slowly. A ring (a median, the island of a roundabout) and a median's nose are no corners.
 Corners near each other are of one junction.
 
+One corner is enough, for a map seldom shows all of them. So a road that bends as sharply as a corner (an L)
+is called a junction, too: its inner kerb is a corner's. That an outer kerb goes round it does not tell them
+apart: one does so at slanting junctions of the synthetic city (14 of 2200 training samples).
+
 On the synthetic city (150 training samples) this finds 73 of 76 junctions whose middle lies at least 2 m from
 the ROI's sides and 6 m from its ends, and none in 24 samples that have none near.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -113,11 +114,30 @@ def cut(
     Returns:
         P pieces in the lines' order, and ``(P,)`` which line each is of.
     """
-    shape, pieces, of = Shape.of(region, map_spec), [], []
+    return cut_together(lines, [(region, classes)], map_spec)
+
+
+def cut_together(
+    lines: MapLines, wanted: Sequence[tuple[Region, Sequence[str]]], map_spec: MapSpec
+) -> tuple[MapLines, np.ndarray]:
+    """The part of a map that lies in any of several regions: what two of them share is there once.
+
+    Args:
+        lines: K lines; not changed.
+        wanted: Each region with the names of the classes that are kept in it; none keeps all.
+        map_spec: Of the lines.
+
+    Returns:
+        As :func:`cut`.
+    """
+    shapes = [(Shape.of(region, map_spec), classes) for region, classes in wanted]
+    pieces: list[np.ndarray] = []
+    of: list[int] = []
     for index, (points, label) in enumerate(zip(lines.points, lines.labels, strict=True)):
         name = map_spec.classes[int(label)]
-        if not classes or name in classes:
-            mine = cut_line(np.asarray(points, dtype=np.float64), shape, name in AREA_CLASSES)
+        own = [shape for shape, classes in shapes if not classes or name in classes]
+        if own:
+            mine = cut_line(np.asarray(points, dtype=np.float64), own, name in AREA_CLASSES)
             pieces += mine
             of += [index] * len(mine)
     kept = lines.at(of)
@@ -130,31 +150,41 @@ def outline(region: Region, map_spec: MapSpec) -> list[np.ndarray]:
     roi = map_spec.roi
     low, high = (roi.x_min, roi.y_min), (roi.x_max, roi.y_max)
     corners = [low, (high[0], low[1]), high, (low[0], high[1]), low]
-    return _cut_area(np.array(corners), Shape.of(region, map_spec))
+    return _cut_area(np.array(corners), [Shape.of(region, map_spec)])
 
 
-def cut_line(points: np.ndarray, shape: Shape, area: bool = False) -> list[np.ndarray]:
+def cut_line(points: np.ndarray, shapes: Sequence[Shape], area: bool = False) -> list[np.ndarray]:
     """Cut one line ``(n, 2)``; see :func:`cut`.
 
     Args:
         points: The line, metres.
-        shape: Where to cut.
+        shapes: One or several; what lies in any of them is kept, once.
         area: Whether a ring means the area inside it.
 
     Returns:
         Pieces ``(m, 2)`` in the line's order and direction.
     """
     ring = closed_ring(points) if area else None
-    outline = points if ring is None else ring
-    stretches = _stretches(outline, shape)
-    if shape.holds(outline).all() and stretches[2].all() and (ring is None or _free_of_hole(ring, shape)):
-        return [points]
     if ring is not None:
-        return _cut_area(ring, shape)
+        whole = any(_holds_line(ring, [shape]) and _free_of_hole(ring, shape) for shape in shapes)
+        return [points] if whole else _cut_area(ring, shapes)
+    if _holds_line(points, shapes):
+        return [points]
+    stretches = _stretches(points, shapes)
     return [piece for piece in _joined(*stretches, is_closed(points)) if arc_length(piece) >= SLIVER]
 
 
-def _stretches(points: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _holds_line(points: np.ndarray, shapes: Sequence[Shape]) -> bool:
+    """Whether a line ``(n, 2)`` lies wholly inside, of several shapes in all of them together."""
+    return bool(_held(points, shapes).all() and _stretches(points, shapes)[2].all())
+
+
+def _held(points: np.ndarray, shapes: Sequence[Shape]) -> np.ndarray:
+    """Which points ``(n, 2)`` lie in one of the shapes; bool ``(n,)``."""
+    return np.any([shape.holds(points) for shape in shapes], axis=0)
+
+
+def _stretches(points: np.ndarray, shapes: Sequence[Shape]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A line ``(n, 2)`` divided wherever it meets the edge of a shape.
 
     Returns:
@@ -163,8 +193,9 @@ def _stretches(points: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray
     start, step = points[:-1], np.diff(points, axis=0)
     length = np.hypot(step[:, 0], step[:, 1])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        shares = [(shape.offsets - start @ shape.normals.T) / (step @ shape.normals.T)]  # (S, H)
-        for radius in (shape.nearest, shape.farthest):
+        # (S, H) each
+        shares = [(shape.offsets - start @ shape.normals.T) / (step @ shape.normals.T) for shape in shapes]
+        for radius in {radius for shape in shapes for radius in (shape.nearest, shape.farthest)}:
             if 0 < radius < np.inf:
                 shares.append(_meets_circle(start, step, length, radius))
         met = np.concatenate(shares, axis=1)  # (S, M): shares of the way from a segment's start to its end
@@ -177,7 +208,7 @@ def _stretches(points: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray
     a, b = low[row, column, None], high[row, column, None]
     first = start[row] + a * step[row]
     last = np.where(b == 1, points[1:][row], start[row] + b * step[row])
-    return first, last, shape.holds((first + last) / 2)
+    return first, last, _held((first + last) / 2, shapes)
 
 
 def _meets_circle(start: np.ndarray, step: np.ndarray, length: np.ndarray, radius: float) -> np.ndarray:
@@ -206,8 +237,22 @@ def _free_of_hole(ring: np.ndarray, shape: Shape) -> bool:
     return shape.nearest == 0 or not shapely.contains_xy(Polygon(ring), 0.0, 0.0)
 
 
-def _cut_area(ring: np.ndarray, shape: Shape) -> list[np.ndarray]:
+def _cut_area(ring: np.ndarray, shapes: Sequence[Shape]) -> list[np.ndarray]:
     """Outlines of what of a ring's area ``(n, 2)`` lies inside: outer ones run as the ring does."""
+    parts = [_area_inside(ring, shape) for shape in shapes]
+    # Without a grid, edges that two parts share need not meet to the last digit
+    area = parts[0] if len(parts) == 1 else shapely.union_all(parts, grid_size=_ON_EDGE)
+    sense = 1.0 if shapely.is_ccw(shapely.linearrings(ring)) else -1.0
+    pieces = []
+    for part in shapely.get_parts(shapely.get_parts(shapely.make_valid(area))):
+        if part.area > 0 and 2 * part.area >= SLIVER * part.length:
+            turned = orient(part, sense)
+            pieces += [np.array(edge.coords) for edge in (turned.exterior, *turned.interiors)]
+    return pieces
+
+
+def _area_inside(ring: np.ndarray, shape: Shape) -> Any:
+    """What of a ring's area ``(n, 2)`` lies inside of a shape, as a geometry."""
     area = shapely.make_valid(Polygon(ring))
     reach = 2 * float(np.abs(ring).max() + np.abs(shape.offsets).max(initial=0.0) + 1)
     for normal, offset in zip(shape.normals, shape.offsets, strict=True):
@@ -219,13 +264,7 @@ def _cut_area(ring: np.ndarray, shape: Shape) -> list[np.ndarray]:
         area &= _disc(shape.farthest, inside=True)
     if shape.nearest > 0:
         area -= _disc(min(shape.nearest, outermost + 1), inside=False)
-    sense = 1.0 if shapely.is_ccw(shapely.linearrings(ring)) else -1.0
-    pieces = []
-    for part in shapely.get_parts(shapely.get_parts(shapely.make_valid(area))):
-        if part.area > 0 and 2 * part.area >= SLIVER * part.length:
-            turned = orient(part, sense)
-            pieces += [np.array(edge.coords) for edge in (turned.exterior, *turned.interiors)]
-    return pieces
+    return area
 
 
 def _disc(radius: float, inside: bool) -> Polygon:

@@ -130,6 +130,7 @@ class Request:
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))
         sides, distance = self.region.sides, self.region.distance
+        along = [side for side in sides if side in ("ahead", "behind")]
         across = {"left", "right"} & set(sides)
         wrong = ""
         if self.kind not in KINDS:
@@ -138,6 +139,8 @@ class Request:
             wrong = f"'{self.kind}' is asked of the whole map: leave the classes out"
         elif self.kind == "lanes" and distance is not None and distance.relation != "at":
             wrong = "'lanes' are counted beside the car, or at a distance along it: 'at 20 m'"
+        elif self.kind == "lanes" and distance is None and along:
+            wrong = f"'lanes' {along[0]} are counted at a distance: add one, such as 'at 20 m'"
         elif self.kind == "side" and across:
             wrong = f"'side' asks whether something is left or right: leave '{min(across)}' out"
         if wrong:

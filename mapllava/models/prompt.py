@@ -39,6 +39,7 @@ class Prompt:
             ``ByteTokenizer`` where it starts from random weights.
         config: the language model's config of transformers.
         source: where the model's own files are, or None if it starts from random weights.
+        place: of the part in the config, for messages.
 
     Raises:
         MapLLaVAError: if there is no text, no tokenizer in the folder, or the tokenizer is not the model's:
@@ -47,14 +48,20 @@ class Prompt:
     """
 
     def __init__(
-        self, text: Any, tokenizer: Mapping[str, Any] | None, config: Any, source: WeightSource | None
+        self,
+        text: Any,
+        tokenizer: Mapping[str, Any] | None,
+        config: Any,
+        source: WeightSource | None,
+        place: str = "model.decoder",
     ) -> None:
         if not isinstance(text, str) or not text.strip():
             raise MapLLaVAError(
-                f"model.decoder.prompt is {text!r}: a language model needs a text before the scene tokens, "
-                "such as 'Draw the map around the car.'"
+                f"{place}.prompt is {text!r}: a language model needs a text, such as 'Draw the map around "
+                "the car.' before the scene tokens"
             )
         self.text: str = text
+        self.place = place
         self.vocab_size = int(config.vocab_size)
         self._ids: dict[str, list[int]] = {}
         self._own: HFTokenizer | None = None
@@ -155,7 +162,7 @@ class Prompt:
         if self._own is not None and (theirs := self._own(text)) != ids:
             raise self._error(
                 f"gives {_start(ids)} for {text!r}, the model's own in {self._own.path} {_start(theirs)}: "
-                f"{_ANOTHER}; set model.decoder.tokenizer=None for the latter"
+                f"{_ANOTHER}; set {self.place}.tokenizer=None for the latter"
             )
         return ids if self.bos_token_id is None else [self.bos_token_id, *ids]
 

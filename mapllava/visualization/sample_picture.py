@@ -74,7 +74,8 @@ def sample_figure(
 
     Args:
         meta: ``map_spec`` (a dict), ``lidar2ego`` (4, 4), and for the title ``sample_token``,
-            ``split``, ``scene_name``, ``location``, as far as known.
+            ``split``, ``scene_name``, ``location``, ``prompt`` (what the prediction was cut by), as far as
+            known.
         views: Any number of cameras of any size; they stand as they look.
         ground_truth: None where it is not known.
         prediction: None where there is none; several by name stand side by side.
@@ -228,6 +229,8 @@ def header(meta: Mapping[str, Any], score: str, width: float) -> tuple[float, An
 
     name = str(meta.get("scene_name") or "")
     rest = [meta.get("location"), meta.get("split") and f"split {meta['split']}"]
+    if meta.get("prompt"):
+        rest.insert(0, f"asked for alone, no whole map: {meta['prompt']}")
     words = " · ".join(str(part) for part in rest if part)
     room = width - 2 * _MARGIN
     used = text_width(name, _TITLE, bold=True) + (16 + text_width(words, _SCORE) if words else 0)

@@ -14,6 +14,7 @@ from mapllava.apis.scene_frames import Frame, draw_frame, frames_of, real_fps
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation import MapResults
 from mapllava.evaluation.sample_record import Display, SampleRecord
+from mapllava.language import Parsed
 from mapllava.structures import MapSpec
 from mapllava.structures.rig import Distortion, RigCamera
 
@@ -142,6 +143,19 @@ def test_results_without_cameras_need_their_cache(cache):
     with pytest.raises(MapLLaVAError, match=r"no sample none among the 8 of the GT cache \(split val"):
         album.choose(["none"], 1)
     assert album.choose(None, 100) == album.tokens
+
+
+def test_samples_know_the_prompt_that_has_cut_their_maps(cache):
+    whole, part = results_of(cache), results_of(cache)
+    part.prompt = Parsed("kerbs", (), 1.0, "draw: boundary")
+    token = cache["data_list"][0]["sample_token"]
+    for files, prompt in (
+        ({"a": whole}, None),
+        ({"a": part}, "draw: boundary"),
+        ({"a": whole, "b": part}, "b: draw: boundary"),
+    ):
+        (sample,) = Album(cache, files).samples([token])
+        assert sample.meta["prompt"] == prompt
 
 
 def test_a_sample_that_a_file_lacks_has_an_empty_map(cache):

@@ -42,6 +42,7 @@ def test_canonical_texts_need_no_parser():
     [
         ("", "nothing is asked"),
         ("count: tree", "class 'tree' is not one of divider"),
+        ("lanes:; ahead left", "'lanes' ahead are counted at a distance: add one, such as 'at 20 m'"),
         ("How far is it?", r"needs a parser: train one .*--parser FILE.* 'distance: ped_crossing; ahead'"),
     ],
 )
@@ -64,6 +65,9 @@ def test_every_kind_has_an_example_that_can_be_asked(language, classes):
     examples = re.findall(rf"  ((?:{'|'.join(KINDS)}):.*)", told)
     assert [understand(text, classes).requests[0].kind for text in examples] == list(KINDS)
     assert all(name in told for name in classes)
+    if language == "en":
+        assert f"how many {'crossings' if len(classes) > 1 else 'lanes'} are there on the left?" in told
+        assert f"how far is the next {'crossing' if len(classes) > 1 else 'lane'}?" in told
 
 
 @pytest.fixture(scope="module")

@@ -154,6 +154,9 @@ def test_a_finished_folder_is_checked_and_a_changed_one_refused_by_name(made, ge
     config.unlink()
     assert get(tmp_path / "copy") == 2
     assert f"'{config}' is missing" in capsys.readouterr().err
+    (tmp_path / "copy" / "source.json").write_text('{"source": "mine"}')
+    assert get(tmp_path / "copy") == 2
+    assert "source.json' names no files under 'sha256': remove" in capsys.readouterr().err
 
 
 def test_another_folder_is_left_alone(get, tmp_path, capsys):

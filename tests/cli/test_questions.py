@@ -40,6 +40,25 @@ def test_questions_are_made_answered_and_scored_from_files(files, tmp_path, caps
     assert values["drawing"]["outside"] == 0
 
 
+def test_samples_without_a_prediction_are_counted_and_told(files, tmp_path, capsys):
+    _, results, questions, answers = files
+    body = json.loads(results.read_text())
+    asked = {question["sample_token"] for question in json.loads(questions.read_text())["questions"]}
+    del body["results"][min(asked)]
+    body.get("samples", {}).pop(min(asked), None)
+    part = tmp_path / "part.results.json"
+    part.write_text(json.dumps(body))
+    told = f"1 of {len(asked)} samples have no prediction: empty maps"
+    assert run("answer", questions, part, "--out", tmp_path / "part.answers.json", "--true-requests") == 0
+    assert told in capsys.readouterr().out
+    more = ("--results", part, "--bootstrap", 0, "--json", tmp_path / "score.json")
+    assert run("score", questions, tmp_path / "part.answers.json", *more) == 0
+    assert told in capsys.readouterr().out
+    assert json.loads((tmp_path / "score.json").read_text())["num_missing"] == 1
+    assert run("score", questions, answers, "--results", results, "--bootstrap", 0) == 0
+    assert "no prediction" not in capsys.readouterr().out
+
+
 def test_the_status_tells_whether_enough_is_right(files):
     _, _, questions, answers = files
     assert run("score", questions, answers, "--bootstrap", 0, "--at-least", 1) == 0

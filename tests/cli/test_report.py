@@ -1,3 +1,4 @@
+import html
 import json
 import re
 
@@ -56,6 +57,15 @@ def test_without_a_cache_it_shows_predictions_alone(files, tmp_path):
     body = json.loads(files[0].read_text())["results"].values()
     drawn = sum(score >= 0.3 for entry in body for score in entry["scores"])
     assert f"<span>{drawn}</span> lines are drawn in {len(body)} samples" in text
+
+
+def test_the_page_says_that_a_prompt_has_cut_the_maps(files, tmp_path):
+    body = json.loads(files[0].read_text())
+    body["prompt"] = {"text": "kerbs, please", "request": "draw: boundary"}
+    (tmp_path / "cut.json").write_text(json.dumps(body))
+    assert run("report", tmp_path / "cut.json", "--out", tmp_path / "report.html") == 0
+    text = html.unescape((tmp_path / "report.html").read_text())
+    assert "draw: boundary ('kerbs, please'): the maps hold what it asked for alone, no whole maps" in text
 
 
 def test_without_a_cache_samples_of_either_file_are_shown_and_counted(files, tmp_path):

@@ -13,6 +13,7 @@ from mapllava.doctor.context import Context
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODELS
 from mapllava.testing import write_tiny_blip2, write_tiny_llama
+from tests.doctor.set_up import ROOT
 
 HUB_ID = "nobody/no-such-model-9"
 
@@ -221,6 +222,18 @@ def test_a_prompt_for_random_weights(set_up):
     assert prompt_of(set_up).reason.startswith("ByteTokenizer, 259 tokens, BOS 1; the prompt has ")
     set_up.append("model = dict(decoder=dict(prompt=''))")
     assert "model.decoder.prompt is ''" in prompt_of(set_up).reason
+
+
+def test_the_tokenizer_of_a_parser(set_up, llama):
+    set_up.config.write_text(f'_base_ = ["{ROOT.as_posix()}/configs/language/ask_synthetic.py"]\n')
+    finding = set_up.report("weights")["tokenizer model"]
+    assert finding.reason.startswith("ByteTokenizer, 259 tokens, BOS 1; the prompt has "), finding
+    set_up.append(f"model = dict(language_model=dict(pretrained='{llama}'))")
+    assert f"tokenizer.json in {llama}" in set_up.report("weights")["tokenizer model"].reason
+    (llama / "special_tokens_map.json").write_text('{"bos_token": "</s>"}')
+    (llama / "tokenizer_config.json").unlink()
+    finding = set_up.report("weights")["tokenizer model"]
+    assert (finding.status, "bos_token_id 1" in finding.reason) == (FAIL, True)
 
 
 def test_a_folder_that_is_not_there(set_up):

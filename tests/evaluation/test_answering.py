@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from shapely.geometry import Polygon
 
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.answering import answer, cut_map, outlines, shown_places
@@ -69,6 +70,29 @@ def test_a_cut_map_ends_at_the_region_and_has_nothing_twice():
     points = np.concatenate(part.points)
     assert (points[:, 1] >= 0).all()
     assert np.hypot(*points.T).max() == pytest.approx(20.0)
+
+
+def test_overlapping_regions_give_each_line_once():
+    prompt = asked("draw: divider; ahead; within 20 m / draw: all; within 10 m / draw: divider; left")
+    part = cut_map(LINES, prompt, SPEC, DISPLAY)
+    assert part.labels.tolist() == [0, 0, 2]
+    right, left, kerb = part.points
+    assert right[[0, -1], 1] == pytest.approx([-np.sqrt(91), np.sqrt(391)])  # circles of 10 m and of 20 m
+    assert (np.diff(right[:, 1]) > 0).all()
+    assert left.tolist() == LINES.points[3].tolist()
+    assert np.abs(kerb[:, 1]).max() == pytest.approx(6.0)
+
+
+def test_overlapping_regions_give_one_ring():
+    ring = np.array([[-4.0, 8.0], [4.0, 8.0], [4.0, 12.0], [-4.0, 12.0], [-4.0, 8.0]])
+    crossing = MapLines([ring], np.array([1]), np.array([0.9]))
+    for text in ("draw: all; left / draw: all; right", "draw: all; left / draw: all; within 9.5 m",
+                 "draw: all; within 9 m / draw: all; between 8.5 and 11 m"):  # fmt: skip
+        part = cut_map(crossing, asked(text), SPEC, DISPLAY)
+        assert len(part.points) == 1, text
+        assert (part.points[0][0] == part.points[0][-1]).all()
+    both = cut_map(crossing, asked("draw: all; left / draw: all; right"), SPEC, DISPLAY)
+    assert Polygon(both.points[0]).area == pytest.approx(32)
 
 
 def test_a_question_draws_no_map():

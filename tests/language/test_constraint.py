@@ -75,6 +75,10 @@ def test_whatever_is_written_is_read(classes):
         ("draw: divider, ", "pb"),
         ("side: all; ", "abw"),
         ("lanes:; at 0", ". "),
+        ("lanes:; left", " ;"),
+        ("lanes:; ahead ", "lr"),
+        ("lanes:; ahead left", ";"),
+        ("lanes:; ahead; ", "a"),
         ("count: all; within 0.0", "123456789"),
         ("count: all; between 980.5 and ", "9"),
         ("count: all; between 980.5 and 98", "0123456789"),
@@ -90,7 +94,9 @@ def test_what_may_follow(text, characters):
     assert "".join(sorted(CONSTRAINT.allowed_next(text))) == "".join(sorted(characters))
 
 
-@pytest.mark.parametrize("text", ["", "non", "draw: ", "lanes:; at 20", "count: all; within 2. m", "nonee"])
+@pytest.mark.parametrize(
+    "text", ["", "non", "draw: ", "lanes:; at 20", "lanes:; behind", "count: all; within 2. m", "nonee"]
+)
 def test_what_is_not_whole_may_not_end(text):
     assert not CONSTRAINT.may_end(text)
 

@@ -80,6 +80,12 @@ def test_a_long_score_stands_below_the_name(parts):
     assert "".join(score.split()) in "".join(words(figure).split())
 
 
+def test_a_picture_of_a_map_that_a_prompt_has_cut_says_so(parts):
+    meta, _, lines = parts
+    figure = sample_figure({**meta, "prompt": "draw: boundary"}, (), None, maps(lines)[1], width=800)
+    assert "asked for alone, no whole map: draw: boundary" in words(figure)
+
+
 def test_the_legend_names_only_what_is_there(parts):
     meta, views, lines = parts
     truth, prediction = maps(lines)

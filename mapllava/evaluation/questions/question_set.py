@@ -145,6 +145,11 @@ class QuestionSet:
         return f"question set '{self.source}'" if self.source else "the question set"
 
     @property
+    def samples(self) -> tuple[str, ...]:
+        """Tokens of the samples that are asked about, each once."""
+        return tuple(dict.fromkeys(question.sample_token for question in self.questions))
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of all that is asked and true."""
         body = json.dumps(_body(self), sort_keys=True, ensure_ascii=False)

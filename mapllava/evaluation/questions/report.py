@@ -60,6 +60,9 @@ def question_text(score: QuestionScore, questions: QuestionSet, system: str) -> 
     parts = [_by_kind(score, questions, system), _by_wording(score)]
     answered = score.answered.mean() if len(score.questions) else float("nan")
     facts = [f"answered: {_percent(answered)} of {len(score.questions)} questions"]
+    if score.num_missing:
+        samples = len(questions.samples)
+        facts.insert(0, f"{score.num_missing} of {samples} samples have no prediction: empty maps")
     if score.understood is not None:
         facts.append(f"understood exactly: {_percent(score.understood)} of the requests")
     if score.consistent is not None:
@@ -92,6 +95,7 @@ def question_score_values(score: QuestionScore, questions: QuestionSet, system: 
             "split": questions.split,
             "questions": questions.fingerprint,
             "num_questions": len(score.questions),
+            "num_missing": score.num_missing,
             "tolerance": {"metres": METRES, "share": SHARE},
             "right": {
                 name: {

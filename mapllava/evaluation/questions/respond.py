@@ -73,11 +73,15 @@ def check_results(questions: QuestionSet, results: MapResults) -> None:
             f"{results.name} is of {results.split} of {results.version}, {questions.name} of "
             f"{questions.split} of {questions.version}: predict the split that is asked about"
         )
-    asked = {question.sample_token for question in questions.questions}
-    if not asked & set(results.results):
+    if len(missing_samples(questions, results)) == len(questions.samples):
         raise MapLLaVAError(
-            f"{results.name} has none of the {len(asked)} samples that {questions.name} is about"
+            f"{results.name} has none of the {len(questions.samples)} samples that {questions.name} is about"
         )
+
+
+def missing_samples(questions: QuestionSet, results: MapResults) -> list[str]:
+    """Samples that are asked about and of which there is no predicted map; they count as empty maps."""
+    return [token for token in questions.samples if token not in results.results]
 
 
 def parse_questions(questions: QuestionSet, parser: Parser | None, progress: bool = False) -> list[Parsed]:

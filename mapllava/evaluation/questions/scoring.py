@@ -28,6 +28,7 @@ from mapllava.evaluation.questions.respond import (
     Maps,
     answers_of,
     check_results,
+    missing_samples,
     parse_questions,
 )
 from mapllava.evaluation.results_file import MapResults
@@ -62,6 +63,7 @@ class QuestionScore:
         certainty: For ``certain`` and ``not certain`` the number of answers and the share that is right.
         drawing: Of the questions that are answered by a map; None without a true map.
         habits: The split whose usual answers are the majority's, or ``itself``.
+        num_missing: Samples that are asked about and have no predicted map; they count as empty maps.
     """
 
     questions: tuple[Question, ...]
@@ -75,6 +77,7 @@ class QuestionScore:
     certainty: dict[str, tuple[int, float]] = field(default_factory=dict)
     drawing: DrawingScore | None = None
     habits: str = "itself"
+    num_missing: int = 0
 
     @property
     def kinds(self) -> list[str]:
@@ -146,6 +149,12 @@ def score_answers(
     Raises:
         MapLLaVAError: If the parts are about different maps, or a prompt has cut the predicted ones.
     """
+    if habits is not None and habits.map_spec != questions.map_spec:
+        raise MapLLaVAError(
+            f"{habits.name} is about {habits.map_spec}, {questions.name} about {questions.map_spec}: the "
+            "majority's answers are learnt from questions about such maps: make them from the training "
+            "split's GT cache of the same frame, region and classes"
+        )
     asked = tuple(question for question in questions.questions if question.kind != DRAWN)
     given = [answers.of(question) for question in asked]
     right = {GIVEN: _right(asked, given), MAJORITY: _majority(asked, (habits or questions).questions)}
@@ -173,6 +182,7 @@ def score_answers(
         _certainty(given, right[GIVEN]),
         None if truth is None else score_drawing(questions, answers, truth, results),
         "itself" if habits is None else habits.split,
+        0 if results is None else len(missing_samples(questions, results)),
     )
 
 

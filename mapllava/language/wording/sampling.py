@@ -68,6 +68,8 @@ def _region(rng: random.Random, kind: str, said: tuple[str, ...], somewhere: boo
         if not sides and sided:
             continue
         distance = sample_distance(rng, kind) if rng.random() < 0.55 else None
+        if kind == "lanes" and distance is None and {"ahead", "behind"} & {*said, *sides}:
+            distance = sample_distance(rng, kind)  # "lanes ahead" says not where
         if distance is not None and distance.relation == "at" and sides and not along:
             # "20 m on the left" would be 20 m across the road; "at" is along it.
             sides = sides if {"ahead", "behind"} & set(sides) else (pick(rng, ("ahead", "behind")), *sides)

@@ -10,7 +10,7 @@ from mapllava.errors import MapLLaVAError
 _INPUTS = ("inputs_embeds", "attention_mask", "position_ids")  # what the decoder calls a backbone with
 
 
-def decoder_only(config: Any, whole: Any, name: str) -> Any:
+def decoder_only(config: Any, whole: Any, name: str, component: str) -> Any:
     """The config of a decoder-only language model, which others are not.
 
     Encoder-decoders want two inputs; encoders have learned to read in both directions; state-space and
@@ -20,6 +20,7 @@ def decoder_only(config: Any, whole: Any, name: str) -> Any:
         config: transformers config of the language model.
         whole: config of the model it is a part of, or the same.
         name: where it comes from, for the message.
+        component: which part wants it, for the message.
 
     Returns:
         ``config``.
@@ -30,7 +31,7 @@ def decoder_only(config: Any, whole: Any, name: str) -> Any:
     what = _what_else(config, whole)
     if what is not None:
         raise MapLLaVAError(
-            f"LLMMapDecoder: {name} holds a {config.model_type}, {what}: a decoder-only language model is "
+            f"{component}: {name} holds a {config.model_type}, {what}: a decoder-only language model is "
             "needed, such as Vicuna, LLaMA, Qwen or OPT"
         )
     return config

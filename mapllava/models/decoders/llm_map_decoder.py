@@ -63,6 +63,9 @@ class LLMMapDecoder(BaseModule):
             model's, see :class:`~mapllava.models.prompt.Prompt`.
     """
 
+    scale: Any
+    """What projected scene tokens are multiplied by."""
+
     @takes_backbone
     def __init__(
         self,
@@ -80,7 +83,7 @@ class LLMMapDecoder(BaseModule):
             raise ValueError(f"attention '{attention}' is not one of {', '.join(_ATTENTION)}")
         self.attention = attention
         hf = HFBackbone(type(self).__name__, **backbone)
-        config = language_config(hf.source, hf.architecture)
+        config = language_config(hf.source, hf.architecture, hf.component)
         from_scratch = scale == "embeddings" and hf.source is None
         if from_scratch and "initializer_range" not in hf.architecture:
             config.initializer_range = config.hidden_size**-0.5
@@ -92,26 +95,38 @@ class LLMMapDecoder(BaseModule):
         self.project = nn.Sequential(nn.LayerNorm(in_channels), nn.Linear(in_channels, self.embed_dims))
         if from_scratch:
             nn.init.normal_(self.backbone.get_input_embeddings().weight)
-        self.scale, self.query_scale = self._scales(scale, from_scratch)
+        self._scales_queries = scale == "embeddings"
+        measured = self._scales_queries and hf.source is not None
+        own = self._embeddings_scale() if measured else 1.0 if from_scratch else self._initial_scale()
+        if measured and not self.frozen:
+            # In the file: what lies in the folder when that is read need not be what training began with
+            self.register_buffer("scale", torch.tensor(own))
+        else:
+            self.scale = own
         self._told = False
 
-    def _scales(self, scale: str, from_scratch: bool) -> tuple[float, float]:
-        """What projected scene tokens and map queries are multiplied by."""
-        own = float(getattr(self.backbone.config, "initializer_range", RANDOM_STD))
-        if scale == "initializer_range":
-            return own, 1.0
-        if from_scratch:
-            return 1.0, 1.0
-        embeddings = self.backbone.get_input_embeddings().weight
-        if not embeddings.is_meta:  # the meta device knows no values
-            own = float(embeddings.detach().float().square().mean().sqrt())
-        return own, own
+    @property
+    def query_scale(self) -> Any:
+        """What map queries are multiplied by."""
+        return self.scale if self._scales_queries else 1.0
+
+    def _initial_scale(self) -> float:
+        return float(getattr(self.backbone.config, "initializer_range", RANDOM_STD))
+
+    def _embeddings_scale(self) -> float:
+        """Root mean square of the token embeddings; the meta device knows no values."""
+        weight = self.backbone.get_input_embeddings().weight
+        if weight.is_meta:
+            return self._initial_scale()
+        return float(weight.detach().float().square().mean().sqrt())
 
     @classmethod
-    def open(cls, pretrained: str | None, architecture: dict | None) -> tuple[WeightSource | None, Any]:
+    def open(
+        cls, pretrained: str | None = None, architecture: dict | None = None, **_: Any
+    ) -> tuple[WeightSource | None, Any]:
         """Files (None for a random start) and config of the language model; no weight is read."""
         hf = HFBackbone(cls.__name__, pretrained, architecture)
-        return hf.source, language_config(hf.source, hf.architecture)
+        return hf.source, language_config(hf.source, hf.architecture, hf.component)
 
     def train(self, mode: bool = True) -> LLMMapDecoder:
         """Set the mode of everything but a frozen language model."""
@@ -234,12 +249,13 @@ def build_language_model(hf: HFBackbone, config: Any, attention: str = "sdpa") -
     return hf.build(MODEL_MAPPING[type(config)], config, decoder_table(config.model_type), attention)
 
 
-def language_config(source: WeightSource | None, architecture: dict[str, Any]) -> Any:
+def language_config(source: WeightSource | None, architecture: dict[str, Any], component: str) -> Any:
     """Config of a decoder-only language model; BLIP-2 and LLaVA keep theirs inside their own.
 
     Args:
         source: its folder, or None.
         architecture: values of a random model's config, with its ``model_type``.
+        component: what messages call the part.
 
     Raises:
         ValueError: for a ``model_type`` or key that transformers does not know.
@@ -252,10 +268,10 @@ def language_config(source: WeightSource | None, architecture: dict[str, Any]) -
         model_type = values.pop("model_type", None)
         if model_type not in CONFIG_MAPPING:
             raise ValueError(
-                f"architecture.model_type '{model_type}' is unknown to transformers; try 'llama'"
+                f"{component}: architecture.model_type '{model_type}' is unknown to transformers; try 'llama'"
             )
-        config = configure(CONFIG_MAPPING[model_type], values, "LLMMapDecoder")
-        return decoder_only(config, config, "architecture")
+        config = configure(CONFIG_MAPPING[model_type], values, component)
+        return decoder_only(config, config, "architecture", component)
     raw = source.config()
     if str(raw.get("model_type", "")).startswith("llava") and "text_config" not in raw:
         # LLaVA's original checkpoints: a language model's config with keys of the vision side between
@@ -264,4 +280,4 @@ def language_config(source: WeightSource | None, architecture: dict[str, Any]) -
         known = (set(config_class().to_dict()) | _OLD_ROPE_KEYS) - {"model_type"}
         return config_class(**{key: value for key, value in raw.items() if key in known})
     whole = config_of(source)
-    return decoder_only(whole.get_text_config(), whole, f"'{source.name}'")
+    return decoder_only(whole.get_text_config(), whole, f"'{source.name}'", component)

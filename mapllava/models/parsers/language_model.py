@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
-from mapllava.checkpoint import causal_table
+from mapllava.checkpoint import WeightSource, causal_table
 from mapllava.errors import MapLLaVAError
 from mapllava.models.backbones.hf_backbone import (
     HFBackbone,
@@ -24,6 +25,9 @@ from mapllava.models.backbones.hf_backbone import (
 from mapllava.models.decoders.llm_map_decoder import language_config
 from mapllava.models.prompt import Prompt
 from mapllava.registry import MODELS
+
+PLACE = "model.language_model"
+"""Where it stands in a parser's config, for messages."""
 
 ADAPTER = "ask"
 """What its LoRA weights are called, so that another's may lie beside them on one base."""
@@ -72,8 +76,8 @@ class LanguageModel(BaseModule):
             )
         self.rows_at_once, self.noise = rows_at_once, noise
         hf = HFBackbone(type(self).__name__, **backbone)
-        config = language_config(hf.source, hf.architecture)
-        self.prompt = Prompt(prompt, tokenizer, config, hf.source)
+        config = language_config(hf.source, hf.architecture, hf.component)
+        self.prompt = Prompt(prompt, tokenizer, config, hf.source, PLACE)
         self.eos_token_id = _eos(self.prompt, config)
         if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
             raise MapLLaVAError(
@@ -92,6 +96,14 @@ class LanguageModel(BaseModule):
             keep_frozen(self.backbone, mode)
         return self
 
+    @classmethod
+    def open(
+        cls, pretrained: str | None = None, architecture: dict | None = None, **_: Any
+    ) -> tuple[WeightSource | None, Any]:
+        """Files (None for a random start) and config of the language model; no weight is read."""
+        hf = HFBackbone(cls.__name__, pretrained, architecture)
+        return hf.source, language_config(hf.source, hf.architecture, hf.component)
+
     def describe_prompt(self) -> dict[str, Any]:
         """Prompt and tokenizer in plain values, for a file that describes the model."""
         return self.prompt.describe()
@@ -105,9 +117,12 @@ class LanguageModel(BaseModule):
 
         Returns:
             (B,) float32, nats per token.
+
+        Raises:
+            MapLLaVAError: if the language model has not the positions for a prompt and its target.
         """
-        asked = [self.prompt.ids(text) for text in prompts]
         wanted = [[*self.prompt.tokenizer(text), self.eos_token_id] for text in targets]
+        asked = [self._ids(text, len(target)) for text, target in zip(prompts, wanted, strict=True)]
         order = sorted(range(len(asked)), key=lambda row: len(asked[row]) + len(wanted[row]))
         losses: list[Tensor] = [torch.empty(0)] * len(order)
         for begin in range(0, len(order), self.rows_at_once):
@@ -130,7 +145,7 @@ class LanguageModel(BaseModule):
         )
         return (loss.view_as(counted) * counted).sum(1) / lengths
 
-    @torch.inference_mode()
+    @torch.no_grad()  # in inference mode FSDP2 cannot gather weights
     def write(
         self, prompts: Sequence[str], allowed: Callable[[list[int]], list[int]], limit: int
     ) -> list[tuple[list[int], Tensor]]:
@@ -144,10 +159,13 @@ class LanguageModel(BaseModule):
         Returns:
             for every prompt the ids written, the end's last (it lacks where the limit came first), and (n,)
             the probability that the model, not held to ``allowed``, gave each.
+
+        Raises:
+            MapLLaVAError: if the language model has not the positions for a prompt and ``limit`` tokens.
         """
         from transformers import GenerationConfig
 
-        ids, mask = self._padded([self.prompt.ids(text) for text in prompts])
+        ids, mask = self._padded([self._ids(text, limit) for text in prompts])
         begin, end = ids.shape[1], self.eos_token_id
 
         def follow(_: int, row: Tensor) -> list[int]:
@@ -163,11 +181,13 @@ class LanguageModel(BaseModule):
             output_logits=True,
             return_dict_in_generate=True,
         )
+        sharded = any(isinstance(weight, DTensor) for weight in self.backbone.parameters())
         made = self.backbone.generate(
             input_ids=ids,
             attention_mask=mask,
             generation_config=config,
             prefix_allowed_tokens_fn=follow,
+            synced_gpus=sharded,  # every process gathers weights until the last one has written its texts
         )
         new = made.sequences[:, begin:]  # (B, n)
         # (B, n), step by step: probabilities of a whole vocabulary are large
@@ -183,6 +203,17 @@ class LanguageModel(BaseModule):
             length = row.index(end) + 1 if end in row else len(row)
             found.append((row[:length], chance[:length]))
         return found
+
+    def _ids(self, prompt: str, more: int) -> list[int]:
+        """Ids of a prompt after which so many ``more`` are read or written."""
+        ids = self.prompt.ids(prompt)
+        most = getattr(self.backbone.config, "max_position_embeddings", None)
+        if most is not None and len(ids) + more > most:
+            raise MapLLaVAError(
+                f"the language model has {most} positions, and a prompt of {len(ids)} tokens with {more} "
+                f"after it needs {len(ids) + more}: say it in fewer words ('{prompt[:60]} …')"
+            )
+        return ids
 
     def _padded(self, rows: Sequence[list[int]]) -> tuple[Tensor, Tensor]:
         """Ids and mask (B, L), padding on the left; which id it is does not matter."""

@@ -10,12 +10,13 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from mapllava.checkpoint import initialise, keep_built, weight_summary
+from mapllava.checkpoint import WeightSource, initialise, keep_built, weight_summary
 from mapllava.language.constraint import RequestConstraint
 from mapllava.language.parsed import Parsed
-from mapllava.language.request import NO_REQUEST, Request, read_requests
+from mapllava.language.request import NO_REQUEST, WITHOUT_CLASSES, Request, read_requests
 from mapllava.models.parsers.allowed_tokens import AllowedTokens
-from mapllava.models.parsers.language_model import LanguageModel
+from mapllava.models.parsers.language_model import PLACE, LanguageModel
+from mapllava.models.prompt import Prompt
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 
@@ -58,8 +59,10 @@ class RequestParser(BaseModel):
         super().__init__(data_preprocessor, init_cfg)
         if map_spec is None:
             raise ValueError("model.map_spec is missing: build from mapllava.config.resolve.resolve(cfg)")
-        if TEXT not in prompt:
-            raise ValueError(f"model.prompt is {prompt!r}: it needs {TEXT} where the sentence stands")
+        if TEXT not in prompt or not prompt.replace(TEXT, "").strip():
+            raise ValueError(
+                f"model.prompt is {prompt!r}: it needs {TEXT} where the sentence stands, and words around it"
+            )
         if not 0 <= min_confidence <= 1 or max_tokens < 1 or batch_size < 1:
             raise ValueError(
                 f"RequestParser(min_confidence={min_confidence}, max_tokens={max_tokens}, batch_size="
@@ -67,7 +70,7 @@ class RequestParser(BaseModel):
             )
         self.classes = MapSpec.from_config(map_spec).classes
         self.min_confidence, self.max_tokens, self.batch_size = min_confidence, max_tokens, batch_size
-        self.template = prompt.replace("{classes}", ", ".join(self.classes))
+        self.template = _template(prompt, self.classes)
         self.language_model: LanguageModel = MODELS.build(dict(language_model, prompt=self.asked("")))
         self._allowed: AllowedTokens | None = None
         summary = weight_summary(self)
@@ -78,6 +81,18 @@ class RequestParser(BaseModel):
         """Apply the parts' ``init_cfg``, once; everything else starts as it was built or loaded."""
         keep_built(self)
         initialise(self)
+
+    @classmethod
+    def open(cls, language_model: dict, **_: Any) -> tuple[WeightSource | None, Any]:
+        """As :meth:`LanguageModel.open`."""
+        return LanguageModel.open(**language_model)
+
+    @classmethod
+    def open_prompt(cls, language_model: dict, prompt: str, map_spec: dict, **_: Any) -> Prompt:
+        """Prompt and tokenizer of a parser with these arguments, checked; no weight is read."""
+        source, config = cls.open(language_model)
+        text = _template(prompt, MapSpec.from_config(map_spec).classes).replace(TEXT, "")
+        return Prompt(text, language_model.get("tokenizer"), config, source, PLACE)
 
     def asked(self, text: str) -> str:
         """The whole prompt of a sentence; white space is made one."""
@@ -115,17 +130,19 @@ class RequestParser(BaseModel):
 
         Returns:
             for every sentence the requests, none where it was not understood: what it asks is nothing about
-            the map, or of a class that this map lacks, or the confidence is below ``min_confidence``.
+            the map, or of a class that this map lacks, or the confidence is below ``min_confidence``. Of a
+            map with other classes ``all`` is not understood either: whether somebody said "everything", or
+            named all classes of the training one by one, nobody can tell from it.
         """
         self.eval()
+        known = self.classes if classes is None else tuple(classes)
         found: list[Parsed] = []
         for begin in range(0, len(texts), self.batch_size):
             batch = list(texts[begin : begin + self.batch_size])
             for text, (canonical, confidence) in zip(batch, self.write(batch), strict=True):
                 sure = confidence >= self.min_confidence and canonical != NO_REQUEST
                 requests = read_requests(canonical, self.classes) if sure else ()
-                known = tuple(self.classes if classes is None else classes)
-                if not all(set(request.classes) <= set(known) for request in requests):
+                if not all(_means_the_same(request, self.classes, known) for request in requests):
                     requests = ()
                 requests = tuple(_in_order(request, known) for request in requests)
                 found.append(Parsed(text, requests, confidence, canonical))
@@ -146,6 +163,10 @@ class RequestParser(BaseModel):
         return found
 
 
+def _template(prompt: str, classes: Sequence[str]) -> str:
+    return prompt.replace("{classes}", ", ".join(classes))
+
+
 def confidence_of(chances: Tensor) -> float:
     """How sure a text is: the probability of all of it.
 
@@ -156,6 +177,13 @@ def confidence_of(chances: Tensor) -> float:
         in [0, 1].
     """
     return float(torch.prod(chances.double()).clamp(0, 1))
+
+
+def _means_the_same(request: Request, classes: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether a request that was understood of a map with some classes is clear of one with others."""
+    if not request.classes and request.kind not in WITHOUT_CLASSES:
+        return set(classes) == set(others)
+    return set(request.classes) <= set(others)
 
 
 def _in_order(request: Request, classes: Sequence[str]) -> Request:

@@ -70,7 +70,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     if file is None:
         raise MapLLaVAError(
             f"{path} holds no tokenizer ({_LAYOUTS}): copy the tokenizer's files of the model into it, or "
-            "name the folder that has them: model.decoder.tokenizer=dict(type='HFTokenizer', pretrained=…)"
+            "name the folder that has them: tokenizer=dict(type='HFTokenizer', pretrained=…)"
         )
     with file.open("rb") as stream:
         if stream.read(len(_LFS_POINTER)) == _LFS_POINTER:

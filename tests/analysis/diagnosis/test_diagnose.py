@@ -8,6 +8,7 @@ from tiny import tiny_config, write_run
 
 from mapllava.analysis.diagnosis import SECTIONS, Diagnosis, diagnosis_text, findings, open_checkpoint
 from mapllava.errors import MapLLaVAError
+from mapllava.models.map_queries import QueriesOfScene
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,14 @@ def test_every_section_is_there_and_the_model_is_as_it_was(opened, parts):
     assert {name: module.training for name, module in model.named_modules()} == training
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_model_is_looked_at_with_what_its_queries_know_of_the_scene(opened):
+    looked = opened(seeds=True)
+    given = []
+    looked.model.decoder.register_forward_pre_hook(lambda _, arguments: given.append(type(arguments[1])))
+    Diagnosis(looked, "val", max_samples=2).run()
+    assert set(given) == {QueriesOfScene}
 
 
 def test_the_text_names_what_the_numbers_are_of(opened):

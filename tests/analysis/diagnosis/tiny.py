@@ -61,10 +61,14 @@ DECODERS = {
 }
 
 
-def tiny_model(neck: str = "bev", decoder: str = "plain", layers: int = 2, points: bool = False) -> dict:
+def tiny_model(
+    neck: str = "bev", decoder: str = "plain", layers: int = 2, points: bool = False, seeds: bool = False
+) -> dict:
     queries = {"type": "InstanceMapQueries", "num_instances": 6}
     if points:
         queries = {"type": "PointMapQueries", "num_instances": 6, "num_points": 8}
+    if seeds:
+        queries["scene"] = {"seed_points": 2, "octaves": 2}
     return {
         "type": "MapLLaVA",
         "data_preprocessor": {"type": "MapDataPreprocessor"},

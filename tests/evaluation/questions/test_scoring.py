@@ -9,6 +9,7 @@ from mapllava.evaluation.questions.answers import AnswerSet, GivenAnswer
 from mapllava.evaluation.questions.report import question_score_values, question_text, question_values
 from mapllava.evaluation.questions.respond import truth_of
 from mapllava.evaluation.sample_record import Display
+from mapllava.structures import MapSpec
 from tests.evaluation.questions.small_town import CLASSES, Reader, predicted, questions_about, town
 
 CACHE = town()
@@ -64,6 +65,15 @@ def test_the_majority_is_learnt_from_other_questions_if_they_are_given():
     nothing = np.mean([q.value is None for q in score.questions if q.kind == "distance"])
     assert score.share("majority", "distance") == pytest.approx(nothing)
     assert score.share("majority", "exists") == 0
+
+
+def test_a_majority_learnt_on_other_maps_is_refused():
+    for other in (MapSpec("ego", (-30.0, -15.0, 30.0, 15.0)), MapSpec(classes=CLASSES[:2])):
+        habits = replace(QUESTIONS, map_spec=other)
+        with pytest.raises(
+            MapLLaVAError, match="training split's GT cache of the same frame, region and cla"
+        ):
+            score_answers(QUESTIONS, AnswerSet(QUESTIONS.fingerprint, "none", {}), habits=habits, num_draws=0)
 
 
 def test_answers_that_do_not_follow_from_what_they_cite_are_inconsistent():

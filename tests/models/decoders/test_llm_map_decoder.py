@@ -158,6 +158,22 @@ def test_at_the_embeddings_scale_scene_and_queries_have_their_rms(llama, scene):
     assert decoder.scale == decoder.query_scale == pytest.approx(float(words.detach()), rel=1e-5)
 
 
+def test_trained_whole_it_has_the_scale_of_its_file_and_not_of_the_folder(llama, tmp_path, scene):
+    settings = {**WORDS, "scale": "embeddings"}
+    trained = LLMMapDecoder(C, **settings, pretrained=str(llama), frozen=False)
+    shutil.copytree(llama, tmp_path / "other")
+    state = load_file(llama / "model.safetensors")
+    state["model.embed_tokens.weight"] *= 3
+    save_file(state, tmp_path / "other" / "model.safetensors", {"format": "pt"})
+    other = LLMMapDecoder(C, **settings, pretrained=str(tmp_path / "other"), frozen=False)
+    other.load_state_dict(trained.state_dict())
+    queries = InstanceMapQueries(D, 3)
+    assert torch.equal(other(scene, queries), trained(scene, queries))
+    assert (
+        "scale" not in LLMMapDecoder(C, **settings, pretrained=str(llama)).state_dict()
+    )  # its base is compared
+
+
 def test_from_scratch_the_embeddings_have_scale_1_and_layers_do_something(scene):
     torch.manual_seed(0)
     decoder = LLMMapDecoder(C, **PLAIN, scale="embeddings")

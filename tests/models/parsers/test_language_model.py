@@ -60,6 +60,25 @@ def test_writes_what_transformers_generate_does_alone_and_in_a_batch(model, refe
         torch.testing.assert_close(chances, whole[range(len(ids)), ids], atol=1e-5, rtol=1e-4)
 
 
+def test_more_tokens_than_positions_are_refused(model):
+    some = list(range(3, 320))
+    said = r"has 1024 positions, and a prompt of 2002 tokens with \d+ after .* in fewer words \('A lane"
+    with pytest.raises(MapLLaVAError, match=said):
+        model.write(["A lane? " * 500], lambda _: some, limit=12)
+    with pytest.raises(MapLLaVAError, match=said):
+        model.target_loss(["A lane? " * 500], TARGETS[:1])
+    room = 1024 - len(model.prompt.ids(PROMPTS[0]))
+    with pytest.raises(MapLLaVAError, match="has 1024 positions"):
+        model.write(PROMPTS[:1], lambda _: some, limit=room + 1)
+
+
+def test_messages_name_the_language_model_of_a_parser(llama):
+    with pytest.raises(MapLLaVAError, match=r"^model\.language_model\.prompt is ''"):
+        LanguageModel(prompt="", pretrained=str(llama))
+    with pytest.raises(MapLLaVAError, match=r"^LanguageModel: architecture holds a t5, an encoder-decoder"):
+        LanguageModel(prompt="A", architecture={"model_type": "t5"})
+
+
 def test_a_tied_head_is_the_embeddings_and_a_file_may_say_so_twice(llama, tmp_path):
     folder = write_tiny_decoder(tmp_path, "qwen2")
     for name in ("tokenizer.json", "tokenizer_config.json"):

@@ -83,12 +83,19 @@ def test_below_the_threshold_nothing_is_understood_but_what_was_read_is_told(par
 
 
 def test_another_map_has_its_own_order_and_may_lack_a_class(parser):
-    asked = ["boundaries, lines", "crossings ahead", "how far?"]
+    asked = ["boundaries, lines", "crossings ahead"]
     found = parser.parse(asked, classes=["boundary", "divider"])
     assert [each.canonical for each in found] == [PAIRS[text] for text in asked]
     assert found[0].requests == (read_request("draw: all", ["boundary", "divider"]),)
     assert not found[1].understood  # this map has no crossings
-    assert found[2].requests == (read_request("distance: all", ["boundary", "divider"]),)
+
+
+@pytest.mark.parametrize("more", [[], ["ped_crossing", "centerline"]])
+def test_all_is_clear_of_a_map_with_the_same_classes_alone(parser, more):
+    (found,) = parser.parse(["how far?"], classes=["boundary", "divider", *more])
+    assert (found.canonical, found.understood) == ("distance: all", False)
+    (found,) = parser.parse(["how far?"], classes=SPEC["classes"][::-1])
+    assert found.requests == (read_request("distance: all", SPEC["classes"]),)
 
 
 def test_whatever_a_model_without_training_writes_is_a_request():
@@ -108,11 +115,12 @@ def test_a_text_without_end_is_not_understood():
     ("options", "said"),
     [
         ({"prompt": "no place"}, "needs {text}"),
+        ({"prompt": "{text} "}, "and words around it"),
         ({"map_spec": None}, "map_spec is missing"),
         ({"min_confidence": 1.5}, "in \\[0, 1\\]"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(options, said):
-    given = {"language_model": {}, "prompt": "{text}", "map_spec": SPEC, **options}
+    given = {"language_model": {}, "prompt": "{text} = ", "map_spec": SPEC, **options}
     with pytest.raises(ValueError, match=said):
         RequestParser(**given)
