@@ -12,7 +12,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from mapllava import gt_cache
-from mapllava.sources.map_source import DEFAULT_SOURCE, SOURCES, map_source
+from mapllava.sources.map_source import SOURCES, map_source, source_at
 from mapllava.sources.nuscenes.map_classes import MAP_CLASSES
 from mapllava.structures import CLASSES, ROI, MapSpec
 
@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--source",
         choices=SOURCES,
-        default=DEFAULT_SOURCE,
-        help="what kind of data set it is (default: %(default)s, which the synthetic city is too)",
+        help="what kind of data set it is (default: folder where the root has a city.json, else nuscenes, "
+        "which the synthetic city is too)",
     )
     parser.add_argument(
         "--version",
@@ -110,8 +110,9 @@ def run(args: argparse.Namespace) -> None:
     console = Console()
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)])
     spec = MapSpec(args.frame, ROI.parse(args.roi, args.frame), args.classes)
-    common = {"workers": args.workers, "progress": not args.quiet, "spec": spec, "source": args.source}
-    source = map_source(args.source)
+    name = args.source or source_at(args.dataroot.expanduser())
+    common = {"workers": args.workers, "progress": not args.quiet, "spec": spec, "source": name}
+    source = map_source(name)
     version = source.version_of(args.dataroot, args.version)
     splits = source.expand_split(args.split, args.dataroot, version)
     paths = [gt_cache.build(args.dataroot, version, s, args.out_dir, **common) for s in splits]

@@ -31,8 +31,8 @@ examples:
   %(prog)s my_city
   %(prog)s my_city --out pictures --num 16
 """
-_ALIKE = 5
-"""Findings of one kind in one drive that are shown."""
+_ALIKE = 10
+"""Findings of one kind that are shown."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,16 +71,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(found: list[Finding]) -> None:
     """Write findings, each with its remedy; of many alike the first few, and how many more."""
-    groups: dict[tuple[str, str, str], list[Finding]] = {}
+    groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in found:
-        groups.setdefault((finding.status, finding.name, finding.place), []).append(finding)
-    for (status, name, place), alike in groups.items():
+        groups.setdefault((finding.status, finding.name), []).append(finding)
+    for (status, name), alike in groups.items():
         for finding in alike[:_ALIKE]:
             say(f"  {status:4}  {name}: {finding.reason}")
             if finding.remedy:
                 say(f"        {finding.remedy}")
         if len(alike) > _ALIKE:
-            say(f"        and {len(alike) - _ALIKE} more like these{f' in {place}' if place else ''}")
+            drives = len({finding.place for finding in alike[_ALIKE:]})
+            say(f"        and {len(alike) - _ALIKE} more like these, in {drives} drives")
 
 
 def _images(checked: CheckedCity) -> Iterator[Finding]:

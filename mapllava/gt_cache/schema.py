@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mapllava.errors import MapLLaVAError
-from mapllava.sources.map_source import DEFAULT_SOURCE, map_source
+from mapllava.sources.map_source import DEFAULT_SOURCE, map_source, source_at
 from mapllava.sources.nuscenes.tables import is_below_root
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
@@ -143,7 +143,7 @@ def rebuild_command(
     version, _, split = tail.partition("_")
     version = known.get("version") or version or "<version>"
     dataroot, beside_tables = _data_root(path, known.get("dataroot"), known.get("tables") or [version])
-    source = source_of(known)
+    source = source_of(known) if {"source", "tables"} & set(known) else source_at(dataroot)
     split = known.get("split_source") or known.get("split") or split
     if split:
         split = map_source(source).source_of_label(version, split, [Path(), Path(dataroot), path.parent])

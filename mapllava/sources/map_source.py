@@ -25,6 +25,9 @@ SOURCES = {
 }
 """Name to class; imported when it is asked for."""
 
+_MARKS = {"folder": "city.json"}
+"""A file in the data root that tells what kind of data set it is."""
+
 
 class SourceMap(Protocol):
     """One map, read for cutting."""
@@ -94,6 +97,11 @@ class MapSource(Protocol):
     @staticmethod
     def read_map(dataroot: Path, map_name: str, classes: Sequence[str]) -> SourceMap:
         """Read a map; in each process that cuts from it."""
+
+
+def source_at(dataroot: str | Path) -> str:
+    """Name of the source that a data root looks like; the default where nothing tells."""
+    return next((name for name, mark in _MARKS.items() if (Path(dataroot) / mark).is_file()), DEFAULT_SOURCE)
 
 
 def map_source(name: str) -> type[MapSource]:

@@ -27,6 +27,9 @@ REACH = 60.0
 
 _SPLIT = re.compile(r"[A-Za-z0-9-]+")
 
+_SMALLEST = 2.0
+"""Metres that a map measures at least; a town in degrees is smaller."""
+
 
 class FolderSource:
     """The drives and maps of a city; see :class:`mapllava.sources.map_source.MapSource`.
@@ -190,6 +193,10 @@ def check_nearness(
     geometries = read.geometries()
     if not samples or not len(geometries):
         return []
+    bounds = shapely.total_bounds(geometries)
+    if not lonlat and (bounds[2:] - bounds[:2]).max() < _SMALLEST and np.abs(bounds).max() <= 180:
+        reason = f"the whole map {drive.place} is {np.ptp(bounds[::2]):.4f} x {np.ptp(bounds[1::2]):.4f} m"
+        return [Finding("degrees", FAIL, reason, "these look like degrees: write coordinates: lonlat")]
     places = np.array([np.asarray(sample.ego2global)[:2, 3] for sample in samples])
     points = shapely.points(places)
     nearest = geometries[shapely.STRtree(geometries).nearest(points)]
@@ -197,7 +204,7 @@ def check_nearness(
     far = away > REACH
     if far.all():
         x, y = places[0]
-        low_x, low_y, high_x, high_y = shapely.total_bounds(geometries)
+        low_x, low_y, high_x, high_y = bounds
         hint = (
             "longitude comes before latitude, and crs or origin in rig.json says where the poses' world lies"
             if lonlat

@@ -11,6 +11,7 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.files import read_json
 from mapllava.finding import FAIL, WARN, Finding
+from mapllava.geometry.georeference import check_ground_scale
 from mapllava.geometry.lidar_frame import frame_of_lidar
 from mapllava.geometry.rig_checks import check_rig
 from mapllava.geometry.rigid import invert
@@ -61,7 +62,7 @@ def read_drive(city: CityFile, drive: Drive) -> tuple[list[RigSample], list[Find
             found.append(_fault(drive, "sample", error))
         else:
             samples.append(sample)
-    return samples, found + _times(drive, samples)
+    return samples, found + _times(drive, samples) + _scale(drive, samples)
 
 
 def cache_entry(city: CityFile, drive: Drive, sample: RigSample) -> dict[str, Any]:
@@ -141,6 +142,15 @@ def _times(drive: Drive, samples: list[RigSample]) -> list[Finding]:
         reason = f"{path}: timestamps such as {samples[0].timestamp} look like nanoseconds"
         return [Finding("time", WARN, reason, "timestamps are microseconds: divide them by 1000", drive.name)]
     return []
+
+
+def _scale(drive: Drive, samples: list[RigSample]) -> list[Finding]:
+    """A metre of the world is a metre of ground; in Web Mercator it is not."""
+    if not samples or samples[0].crs is None:
+        return []
+    return Finding.refusals(
+        "crs", "see crs and origin in rig.json", check_ground_scale, _place(samples[0])[:2], samples[0].crs
+    )
 
 
 def _place(sample: RigSample) -> np.ndarray:

@@ -263,3 +263,39 @@ def test_seconds_in_place_of_microseconds_are_noticed(own):
     (fault,) = faults(own)
     assert fault.name == "speed"
     assert "timestamps are microseconds" in fault.remedy
+
+
+def test_degrees_that_are_called_metres_are_noticed(own):
+    def shrunk(feature):
+        geometry = feature["geometry"]
+        rings = geometry["coordinates"] if geometry["type"] == "Polygon" else [geometry["coordinates"]]
+        for point in (point for ring in rings for point in ring):
+            point[:] = [value / 1e5 for value in point]
+
+    for path in own.glob("*.geojson"):
+        change(path, lambda body: [shrunk(feature) for feature in body["features"]])
+    assert {(finding.name, finding.remedy) for finding in faults(own)} == {
+        ("degrees", "these look like degrees: write coordinates: lonlat")
+    }
+
+
+def test_a_world_in_web_mercator_is_refused(own):
+    for rig in own.glob("drives/*/rig.json"):
+        change(rig, lambda body: body.update(crs="EPSG:3857"))
+    for frames in own.glob("drives/*/frames.json"):
+        change(frames, lambda body: [_north(entry) for entry in body])
+    assert any("a metre of it is" in fault.reason for fault in faults(own) if fault.name == "crs")
+
+
+def _north(entry):
+    """Stuttgart, where a metre of the plane is two thirds of one."""
+    entry["vehicle_to_world"][0][3] += 1_022_000
+    entry["vehicle_to_world"][1][3] += 6_235_000
+
+
+def test_a_missing_cache_names_the_command_that_makes_it(own):
+    with pytest.raises(MapLLaVAError, match="does not exist") as caught:
+        gt_cache.load(own / "gt_cache" / "gt_cache_exported_val.pkl")
+    words = str(caught.value).splitlines()[-1].split()
+    assert words[words.index("--source") + 1] == "folder"
+    assert main([*words[1:], "--quiet"]) == 0
