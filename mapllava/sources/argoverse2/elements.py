@@ -33,12 +33,14 @@ class LogElements:
     log_map: LogMap
     definition: str
 
-    def polylines(self, pose: np.ndarray, spec: MapSpec) -> list[Polyline]:
+    def polylines(self, pose: np.ndarray, spec: MapSpec, clamp: bool = True) -> list[Polyline]:
         """The map elements inside the ROI at a pose.
 
         Args:
             pose: ``(4, 4)``, map frame to city, metres.
             spec: ROI and classes.
+            clamp: Whether ends that the car's roll and pitch carry out of the ROI, by centimetres, move to
+                its edge, as MapTRv2 does before training.
 
         Returns:
             Polylines in the map frame with their heights, metres: raw, neither resampled nor simplified, no
@@ -50,10 +52,14 @@ class LogElements:
         """
         classes = check_classes(spec.classes)
         found = DEFINITIONS[self.definition](self.log_map, EgoWindow(spec.roi, _rigid(pose)))
+        low, high = spec.roi.to_list()[:2], spec.roi.to_list()[2:]
+        flat = {
+            name: [p[:, :2].clip(low, high) if clamp else p[:, :2] for p in found[name]] for name in classes
+        }
         return [
-            Polyline(label, points[:, :2], is_closed(points[:, :2]), heights=points[:, 2])
+            Polyline(label, points, is_closed(points), heights=whole[:, 2])
             for label, name in enumerate(classes)
-            for points in found[name]
+            for points, whole in zip(flat[name], found[name], strict=True)
         ]
 
 
@@ -74,7 +80,7 @@ def map_elements(
         classes: Names of the classes; a label is an index into them.
 
     Returns:
-        Polylines in the ego frame, see :meth:`LogElements.polylines`.
+        Polylines in the ego frame, see :meth:`LogElements.polylines`; their ends as the project cuts them.
 
     Raises:
         MapLLaVAError: If the definition or a class is unknown, the ROI is empty, the map is missing or
@@ -83,7 +89,7 @@ def map_elements(
     """
     spec = MapSpec("ego", roi if isinstance(roi, ROI) else ROI.from_values(roi), tuple(classes))
     check_definition(definition)
-    return LogElements(load_log_map(log_folder), definition).polylines(city_SE3_ego, spec)
+    return LogElements(load_log_map(log_folder), definition).polylines(city_SE3_ego, spec, clamp=False)
 
 
 def _rigid(pose: np.ndarray) -> np.ndarray:

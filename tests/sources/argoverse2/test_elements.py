@@ -11,7 +11,9 @@ from small_log import Z, lane, pose, strip, write
 
 from mapllava.errors import MapLLaVAError
 from mapllava.sources.argoverse2 import map_elements
-from mapllava.structures import CLASSES
+from mapllava.sources.argoverse2.cache_source import Argoverse2Source
+from mapllava.structures import CLASSES, MapSpec
+from mapllava.structures import ROI as Region
 
 pytest.importorskip("av2", reason="needs the extra av2: pip install 'mapllava[av2]'")
 
@@ -66,6 +68,17 @@ def test_the_cut_is_exact_in_the_ego_frame_or_flat_in_the_city(lines_of):
     for definition, reach in (("streammapnet", 30.0), ("maptrv2", 30 * math.cos(0.1))):
         (got,) = lines_of(definition, "divider", at, lanes=lanes)
         np.testing.assert_allclose(got[[0, -1], 0], [-reach, reach], atol=1e-9)
+
+
+def test_a_cache_has_no_point_outside_of_its_roi(tmp_path):
+    at = pose(pitch=0.1)
+    at[2, 3] -= 20.0  # a line far above the car's own plane ends farther ahead
+    folder = write(tmp_path, lanes=[strip(0, -4, x=(-90, 90), neighbours=(7, None))])
+    (raw,) = map_elements(folder, at, ROI, "maptracker")
+    assert np.abs(raw.points[:, 0]).max() > 30.5
+    drawn = Argoverse2Source.read_map(folder.parent, f"maptracker:{folder.name}", CLASSES)
+    (kept,) = drawn.polylines(at, MapSpec("ego", Region(*ROI)))
+    assert np.abs(kept.points[:, 0]).max() == 30
 
 
 # Dividers of streammapnet
