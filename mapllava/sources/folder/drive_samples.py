@@ -10,7 +10,7 @@ import numpy as np
 
 from mapllava.errors import MapLLaVAError
 from mapllava.files import read_json
-from mapllava.finding import FAIL, WARN, Finding
+from mapllava.finding import FAIL, OK, WARN, Finding
 from mapllava.geometry.georeference import check_ground_scale
 from mapllava.geometry.lidar_frame import frame_of_lidar
 from mapllava.geometry.rig_checks import check_rig
@@ -42,7 +42,7 @@ def read_drive(city: CityFile, drive: Drive) -> tuple[list[RigSample], list[Find
     rig, entries = None, []
     try:
         rig = read_rig_file(drive.rig)
-        found += [_of(drive, finding) for finding in check_rig(rig.rig)]
+        found += [_of(drive, finding) for finding in check_rig(rig.rig) if finding.status != OK]
         found += _for_training(drive, rig)
     except MapLLaVAError as error:
         found.append(_fault(drive, "rig", error))
