@@ -4,9 +4,9 @@ import os
 
 import pytest
 import torch
-from mmengine.dist import init_dist
 from mmengine.structures import BaseDataElement
 from pair import run_pair
+from torch import distributed
 
 from mapllava.engine import FSDP2Wrapper
 from mapllava.models.parsers import RequestParser
@@ -17,7 +17,7 @@ SENTENCES = (["crossings ahead"], ["how far is it", "x"])
 
 
 def worker(folder):
-    init_dist("pytorch", backend="gloo")
+    distributed.init_process_group("gloo")
     torch.manual_seed(0)
     architecture = {
         "model_type": "llama",
