@@ -4,8 +4,6 @@ Of predictions of one score a certain share is right. It rises with the score, a
 matches with no further assumption. Below a share of :data:`UNLIKELY` a line is taken as not there, from
 :data:`LIKELY` on as there; in between it is in doubt, whether it is shown or not. On the synthetic city
 answers go wrong by lines that are nearly shown far more often than by lines that are shown and false.
-Measured on five scenes and tried on five others, 71 % of the answers are certain and 91 % of these right; of
-the rest 50 % are.
 """
 
 from __future__ import annotations
