@@ -40,7 +40,8 @@ class BuildWithConfigs(build_py):
             shutil.copytree(ROOT / "configs", package / "configs", ignore=left_out)
 
 
-EXTRAS = ("dev", "docs", "tensorboard", "wandb", "lora", "quant", "gpu", "smollm2", "av2")
+# timm is not in "all": it brings a torchvision, which must be the one for the torch installed
+EXTRAS = ("dev", "docs", "tensorboard", "wandb", "lora", "quant", "gpu", "smollm2", "av2", "timm")
 
 setup(
     name="mapllava",
@@ -59,7 +60,7 @@ setup(
     install_requires=read_requirements("runtime"),
     extras_require={
         **{name: read_requirements(name) for name in EXTRAS},
-        "all": sorted({line for name in EXTRAS for line in read_requirements(name)}),
+        "all": sorted({line for name in EXTRAS if name != "timm" for line in read_requirements(name)}),
     },
     classifiers=[
         "Programming Language :: Python :: 3.11",

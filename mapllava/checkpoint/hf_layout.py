@@ -78,7 +78,7 @@ def to_hf(
         write_json(partial / _CONFIG, config)
         for path, part in file.meta["architectures"].items():
             lora = (at(file.meta["full_config"]["model"], path) or {}).get("lora")
-            if lora and _section(part) == "text_config":
+            if lora and _section(path, part) == "text_config":
                 own = {name: each for name, each in tensors.items() if is_below(origins[name]["key"], path)}
                 base = file.meta["base_weights"].get(path, {}).get("id")
                 write_adapters(partial / "adapters", own, lora, base)
@@ -177,28 +177,29 @@ def _hf_name(key: str, architectures: Mapping[str, Any]) -> str:
     """A tensor's name in the folder."""
     for path, config in architectures.items():
         if key.startswith(f"{path}.backbone."):
-            own, prefix = key.removeprefix(f"{path}.backbone."), _prefix(config)
-            causal = _section(config) == "text_config" and own.startswith((prefix, VOCABULARY_HEAD))
+            own, prefix = key.removeprefix(f"{path}.backbone."), _prefix(path, config)
+            causal = _section(path, config) == "text_config" and own.startswith((prefix, VOCABULARY_HEAD))
             return own if causal else prefix + own
     return _QUERY_TOKENS if key == f"neck.{_QUERY_TOKENS}" else key
 
 
-def _prefix(config: Mapping[str, Any]) -> str:
+def _prefix(path: str, config: Mapping[str, Any]) -> str:
     return {"vision_config": "vision_model.", "qformer_config": "qformer."}.get(
-        _section(config)
+        _section(path, config)
     ) or f"{causal_prefix(str(config['model_type']))}."
 
 
-def _section(config: Mapping[str, Any]) -> str:
+def _section(path: str, config: Mapping[str, Any]) -> str:
     """Where a part's config stands in a config.json of a vision-language model."""
     kind = str(config.get("model_type"))
     if kind.endswith("_qformer"):
         return "qformer_config"
-    return "vision_config" if kind.endswith("_vision_model") else "text_config"
+    sees = path == "vision_encoder" or kind.endswith("_vision_model")
+    return "vision_config" if sees else "text_config"
 
 
 def _part_configs(architectures: Mapping[str, Any]) -> dict[str, Any]:
-    return {_section(config): config for config in architectures.values()}
+    return {_section(path, config): config for path, config in architectures.items()}
 
 
 def _to_json(value: Any) -> Any:

@@ -8,8 +8,8 @@ A key that no rule knows is an error, so nothing is ever skipped without a line 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Rule = tuple[str, str | None]
@@ -25,10 +25,14 @@ class KeyTable:
     Attributes:
         component: what a message calls the component, e.g. ``Q-Former``.
         rules: (regular expression matched at the start of the key, replacement or None to drop).
+        translate: what a library makes of a key, before the rules; None for nothing.
+        new: pattern of names in the component that files need not have, and that then start as built.
     """
 
     component: str
     rules: tuple[Rule, ...]
+    translate: Callable[[str], str] | None = field(default=None, compare=False)
+    new: str | None = None
     _compiled: tuple[tuple[re.Pattern[str], str | None], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -40,14 +44,22 @@ class KeyTable:
 
         A key that no rule knows comes back behind :data:`UNKNOWN`.
         """
-        match, target = self._first(key)
+        own = self._own(key)
+        match, target = self._first(own)
         if match is None:
             return UNKNOWN + key
-        return None if target is None else target + key[match.end() :]
+        return None if target is None else target + own[match.end() :]
+
+    def starts_new(self, name: str) -> bool:
+        """Whether a tensor of the component need not be in the files."""
+        return self.new is not None and re.match(self.new, name) is not None
+
+    def _own(self, key: str) -> str:
+        return key if self.translate is None else self.translate(key)
 
     def left_out(self, key: str) -> str:
         """The part that a tensor without use belongs to: what its rule matched, numbers as ``*``."""
-        match, _ = self._first(key)
+        match, _ = self._first(self._own(key))
         return re.sub(r"\.\d+(?=\.)", ".*", match.group() if match else key).rstrip(".")
 
     def _first(self, key: str) -> tuple[re.Match[str] | None, str | None]:
@@ -57,7 +69,7 @@ class KeyTable:
 
     def without(self, pattern: str) -> KeyTable:
         """This table, with keys that begin with ``pattern`` (a regular expression) dropped first."""
-        return KeyTable(self.component, ((pattern, None), *self.rules))
+        return replace(self, rules=((pattern, None), *self.rules))
 
 
 def _dropped(prefixes: Iterable[str]) -> tuple[Rule, ...]:

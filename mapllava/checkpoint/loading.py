@@ -125,12 +125,14 @@ def load_weights(
             _place(module, name, targets[name], tensor)
             found.add(name)
             report.loaded.append(name)
+    new = [name for name in targets if name not in found and table.starts_new(name)]
+    _start(module, new)
     if tied:
         module.tie_weights()  # type: ignore[operator]
     filled = module.state_dict(keep_vars=True)
     untied = [name for name, copy in copies.items() if not _same(copy, filled[name])]
     problems = {
-        "missing in the files": [name for name in targets if name not in found and name not in tied],
+        "missing in the files": [name for name in targets if name not in {*found, *tied, *new}],
         "in the files but unknown here": unexpected,
         "in the files under two names": twice,
         "of another shape, type or content": mismatched,
@@ -160,6 +162,15 @@ def load_tensor(source: WeightSource, table: KeyTable) -> Tensor:
             "is this the right model?"
         )
     return found[0]
+
+
+def _start(module: nn.Module, names: list[str]) -> None:
+    """Give layers that no file has the values that their class starts with, where they have no memory yet."""
+    for path in dict.fromkeys(name.rpartition(".")[0] for name in names):
+        layer: Any = module.get_submodule(path)
+        if any(each.is_meta for each in layer.parameters(recurse=False)):
+            layer.to_empty(device=torch.get_default_device(), recurse=False)
+            layer.reset_parameters()
 
 
 def _misfit(tensor: Tensor, target: Tensor) -> str | None:

@@ -29,6 +29,7 @@ from mapllava.models.interface_checks import (
 )
 from mapllava.models.losses.reduction import as_part_of_update, avg_factor, update_avg_factors
 from mapllava.models.necks.base import NeckOutput
+from mapllava.models.vision_encoders.pixel_statistics import check_pixel_statistics
 from mapllava.registry import MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import MapDataSample, prompts_of
@@ -75,6 +76,7 @@ class MapLLaVA(BaseModel):
         self.map_spec = MapSpec.from_config(map_spec)
         self.vision_encoder = MODELS.build(vision_encoder)
         check_attributes(self.vision_encoder, {"embed_dims": 1})
+        check_pixel_statistics(self.vision_encoder, preprocessor)
         self.neck = MODELS.build(
             dict(neck, in_channels=self.vision_encoder.embed_dims, map_spec=self.map_spec)
         )

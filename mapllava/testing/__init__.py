@@ -10,6 +10,7 @@ from mapllava.testing.data_contracts import (
 )
 from mapllava.testing.head_contracts import check_head, check_loss
 from mapllava.testing.tiny_hf import (
+    write_tiny_backbone,
     write_tiny_blip2,
     write_tiny_clip,
     write_tiny_decoder,
@@ -29,6 +30,7 @@ __all__ = [
     "check_transform",
     "check_vision_encoder",
     "painted_sample",
+    "write_tiny_backbone",
     "write_tiny_blip2",
     "write_tiny_clip",
     "write_tiny_decoder",

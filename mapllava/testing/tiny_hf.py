@@ -59,6 +59,29 @@ TINY_FAMILIES: dict[str, dict[str, Any]] = {
     "qwen2": {"model_type": "qwen2", "tie_word_embeddings": True},  # biases on query, key and value
     "qwen3": {"model_type": "qwen3", "tie_word_embeddings": True, "head_dim": 16},  # norms on query and key
 }
+_TINY_VIT: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "image_size": 64,
+    "patch_size": 16,
+}
+_TINY_CONVNEXT: dict[str, Any] = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
+TINY_BACKBONES: dict[str, dict[str, Any]] = {
+    "dinov2": _TINY_VIT,
+    "dinov2_with_registers": _TINY_VIT,
+    "dinov3_vit": _TINY_VIT,
+    "dinov3_convnext": _TINY_CONVNEXT,
+    "convnextv2": _TINY_CONVNEXT,
+    "swin": {
+        "embed_dim": 8,
+        "depths": [1, 2, 1, 1],
+        "num_heads": [1, 2, 2, 4],
+        "window_size": 2,
+        "image_size": 64,
+    },
+    "resnet": {"embedding_size": 8, "hidden_sizes": [16, 24, 32, 40], "depths": [1, 1, 2, 1]},
+}
 _CORPUS = (
     "Draw the vector map around the car: lane dividers, pedestrian crossings and road boundaries.",
     "Six cameras look around the car. Where are the dividers, the crossings, the boundaries?",
@@ -134,6 +157,31 @@ def write_tiny_clip(folder: str | Path, seed: int = 0) -> Path:
         torch.manual_seed(seed)
         state = _prefixed("", CLIPModel(config))
     return _write(Path(folder), config, state)
+
+
+def write_tiny_backbone(folder: str | Path, family: str, classifier: bool = False, seed: int = 0) -> Path:
+    """A tiny image backbone, in the layout that ``save_pretrained`` gives the whole model.
+
+    Args:
+        folder: where to write; made if missing.
+        family: one of ``TINY_BACKBONES``.
+        classifier: whether the model lies below a classifier, as most on the hub do.
+        seed: of the random weights.
+
+    Returns:
+        the folder.
+    """
+    from transformers import CONFIG_MAPPING, AutoModel, AutoModelForImageClassification
+
+    config = CONFIG_MAPPING[family](**TINY_BACKBONES[family])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = (AutoModelForImageClassification if classifier else AutoModel).from_config(config)
+        model.load_state_dict(_prefixed("", model))
+    model.save_pretrained(folder)  # which gives tensors the names that they have on the hub
+    statistics = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    write_json(Path(folder) / "preprocessor_config.json", statistics)
+    return Path(folder)
 
 
 def write_tiny_llama(folder: str | Path, seed: int = 0) -> Path:

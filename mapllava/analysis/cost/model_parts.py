@@ -82,6 +82,8 @@ def _offers_checkpointing(component: Any) -> bool:
     cls = MODELS.get(component["type"])
     if cls is None or (component.get("frozen") and not component.get("lora") and hasattr(cls, "grid_size")):
         return False
+    if not getattr(cls, "recomputes", lambda _: True)(component.get("architecture")):
+        return False
     return "gradient_checkpointing" in arguments_of(cls)[0]
 
 

@@ -83,7 +83,7 @@ class HFBackbone:
         model_class: Any,
         config: Any,
         table: KeyTable,
-        attention: str = "sdpa",
+        attention: str | None = "sdpa",
         adapter: str = "default",
         held: nn.Module | None = None,
     ) -> Any:
@@ -93,7 +93,7 @@ class HFBackbone:
             model_class: of transformers.
             config: its config; without dropout afterwards where the model is frozen.
             table: key table of the files.
-            attention: transformers' name of the attention.
+            attention: transformers' name of the attention; None for the family's default.
             adapter: what the weights of ``lora`` are called.
             held: the same model without its head, in memory already: its frozen weights are used, not read
                 again; see :func:`~mapllava.checkpoint.share_weights`.
@@ -115,6 +115,11 @@ class HFBackbone:
             model.load_report = load_weights(model, self.source, table, shared)
         keep_built(model)
         if self.gradient_checkpointing:
+            if not getattr(model, "supports_gradient_checkpointing", True):
+                raise MapLLaVAError(
+                    f"{self.component}: a {type(model).__name__} cannot recompute its activations: set "
+                    "gradient_checkpointing=False"
+                )
             enable_checkpointing(model)
         if self.frozen:
             model.requires_grad_(False)
@@ -127,7 +132,7 @@ class HFBackbone:
         """Identity of the weight files that were read, for checkpoints without them; None without files."""
         return None if self.source is None else self.source.describe()
 
-    def _construct(self, model_class: Any, config: Any, attention: str) -> Any:
+    def _construct(self, model_class: Any, config: Any, attention: str | None) -> Any:
         try:
             with nullcontext() if self.source is None else parameters_on_meta():
                 # AutoModel.from_config does no more, and knows no Blip2VisionModel
