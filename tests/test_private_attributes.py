@@ -63,7 +63,6 @@ ALLOWED = {
     "engine/runner/run_state.py": dict.fromkeys(
         ("_resume", "_train_loop", "_val_loop", "_test_loop"), RUNNER
     ),
-    "models/backbones/feature_backbone.py": {"_from_config": "transformers:PreTrainedModel"},
     "models/backbones/hf_backbone.py": {"_from_config": "transformers:PreTrainedModel"},
     "models/backbones/quantized_linear.py": {"_load_from_state_dict": MODULE, "_apply": MODULE},
     "models/decoders/decoder_only.py": dict.fromkeys(

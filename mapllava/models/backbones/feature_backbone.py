@@ -16,7 +16,7 @@ from torch import nn
 
 from mapllava.checkpoint import KeyTable
 from mapllava.errors import MapLLaVAError
-from mapllava.models.backbones.hf_backbone import HFBackbone
+from mapllava.models.backbones.hf_backbone import HFBackbone, construction
 from mapllava.models.backbones.hf_config import config_of, configure
 
 _COARSEST = 32  # stride of the last stage of the usual hierarchies; a ViT's patch comes on top of it
@@ -143,7 +143,7 @@ def _set_levels(config: Any, levels: Sequence[int], component: str) -> range:
 def _probe(model_class: Any, config: Any) -> tuple[Any, FeatureMaps]:
     """A pass, forward and backward, over shapes alone."""
     with torch.device("meta"), torch.enable_grad():
-        model = model_class._from_config(config).eval()
+        model = construction(model_class)(config).eval()
         patch = getattr(config, "patch_size", 1)
         patches = list(patch) if isinstance(patch, (list, tuple)) else [patch]
         side = 4 * math.lcm(_COARSEST, *patches, *getattr(model, "strides", ()))

@@ -136,7 +136,7 @@ class HFBackbone:
         try:
             with nullcontext() if self.source is None else parameters_on_meta():
                 # AutoModel.from_config does no more, and knows no Blip2VisionModel
-                return model_class._from_config(config, dtype=self.dtype, attn_implementation=attention)
+                return construction(model_class)(config, dtype=self.dtype, attn_implementation=attention)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # by the value that is wrong
             if self.source is None:
                 raise
@@ -144,6 +144,11 @@ class HFBackbone:
                 f"{self.component}: transformers builds no model of the config.json of '{self.source.name}' "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]}): download it again"
             ) from error
+
+
+def construction(model_class: Any) -> Callable[..., Any]:
+    """How a model is built from its config: ``build_from`` of a class of ours, or as transformers does it."""
+    return getattr(model_class, "build_from", None) or model_class._from_config
 
 
 def takes_backbone(constructor: Callable) -> Callable:

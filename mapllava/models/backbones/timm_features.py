@@ -92,7 +92,7 @@ class TimmFeatures(nn.Module):
         self.strides = list(self.body.feature_info.reduction())
 
     @classmethod
-    def _from_config(
+    def build_from(
         cls, config: TimmConfig, dtype: torch.dtype | None = None, attn_implementation: str | None = None
     ) -> TimmFeatures:
         """As transformers' models are built; timm chooses its attention by itself."""
