@@ -110,7 +110,7 @@ class TimmFeatures(nn.Module):
     def forward(self, pixel_values: Tensor) -> SimpleNamespace:
         """Images (B, 3, H, W) to ``feature_maps``, one (B, C, h, w) for each level."""
         maps = self.body(pixel_values)
-        if str(getattr(self.body.output_fmt, "value", "NCHW")) == "NHWC":
+        if str(getattr(getattr(self.body, "output_fmt", None), "value", "NCHW")) == "NHWC":
             maps = [each.permute(0, 3, 1, 2) for each in maps]
         return SimpleNamespace(feature_maps=tuple(maps))
 
