@@ -128,7 +128,7 @@ def cut_together(
         map_spec: Of the lines.
 
     Returns:
-        As :func:`cut`.
+        As :func:`cut`: P pieces and, ``(P,)``, which line each is of.
     """
     shapes = [(Shape.of(region, map_spec), classes) for region, classes in wanted]
     pieces: list[np.ndarray] = []

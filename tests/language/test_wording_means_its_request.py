@@ -14,8 +14,9 @@ from mapllava.language.wording.tables import sections
 CLASSES = ("divider", "ped_crossing", "boundary")
 SIDE_WORDS = {
     "en": {
-        "ahead": r"ahead|front|next|coming|down the road|reach|comes|approach|\bin .*(m|k|f|y)",
-        "behind": "behind|back",
+        "ahead": r"ahead|front|next|coming|down the road|reach|comes|approach|\bin .*(m|k|f|y)|forward|path|"
+        "up the road|we drive|heading|facing|hood",
+        "behind": "behind|back|trunk|came from|following",
         "left": "left",
         "right": "right",
     },

@@ -135,7 +135,6 @@ class HFBackbone:
     def _construct(self, model_class: Any, config: Any, attention: str | None) -> Any:
         try:
             with nullcontext() if self.source is None else parameters_on_meta():
-                # AutoModel.from_config does no more, and knows no Blip2VisionModel
                 return construction(model_class)(config, dtype=self.dtype, attn_implementation=attention)
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # by the value that is wrong
             if self.source is None:
@@ -148,6 +147,7 @@ class HFBackbone:
 
 def construction(model_class: Any) -> Callable[..., Any]:
     """How a model is built from its config: ``build_from`` of a class of ours, or as transformers does it."""
+    # AutoModel.from_config does no more, and knows no Blip2VisionModel
     return getattr(model_class, "build_from", None) or model_class._from_config
 
 
