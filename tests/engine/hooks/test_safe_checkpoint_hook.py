@@ -130,7 +130,8 @@ def test_a_tokenizer_that_gives_other_ids_is_refused(tmp_path):
     """Another prompt may be tried, and a file of before the prompt was described loads."""
     _, saved = trained(tmp_path, model=with_base(words={"text": "Draw.", "ids": [1, 7]}))
     path, other = tmp_path / "final_model.pth", {"text": "Draw.", "ids": [1, 8]}
-    with pytest.raises(MapLLaVAError, match=r"(?s)the prompt 'Draw\.'.*\[1, 7\].*\[1, 8\].*model\.decoder\.tokenizer"):
+    told = r"(?s)the prompt 'Draw\.'.*\[1, 7\].*\[1, 8\].*model\.decoder\.tokenizer"
+    with pytest.raises(MapLLaVAError, match=told):
         load(tmp_path / "a", path, model=with_base(words=other))
     load(tmp_path / "b", path, model=with_base(words={**other, "text": "Draw all."}))
     del saved["meta"]["prompt"]
