@@ -4,7 +4,7 @@ _base_ = ["../default_runtime.py", "../map_spec.py"]
 
 run_name = "request_parser"
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(type="RequestPairs", count=4800, language="both"),

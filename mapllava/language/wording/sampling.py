@@ -40,7 +40,8 @@ def sample_request(
     names: tuple[str, ...] = ()
     if there & set(CLASS_SLOTS):
         least = 2 if "either" in there else int(bool(speakable))
-        names = _classes(rng, classes, least, speakable if len(speakable) >= least else classes)
+        among = speakable if speakable and len(speakable) >= least else classes
+        names = _classes(rng, classes, least, among)
     region = Region(template.sides)
     sided = bool(speakable) and kind in WITHOUT_CLASSES
     if "place" in there or ("where" in there and (sided or rng.random() < 0.7)):
