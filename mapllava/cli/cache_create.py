@@ -17,15 +17,15 @@ from mapllava.sources.nuscenes.map_classes import MAP_CLASSES
 from mapllava.structures import CLASSES, ROI, MapSpec
 
 DESCRIPTION = """\
-Cut the vector map around every key frame out of the nuScenes map expansion and store it with the
-poses and calibrations of the six cameras, one file per split. Images are not needed.
+Cut the vector map around every sample out of a data set's maps and store it with the poses and
+calibrations of the cameras, one file per split: <dataroot>/gt_cache/gt_cache_<version>_<split>.pkl
+(--out-dir: elsewhere). What --source reads below --dataroot:
 
-  <dataroot>/<version>/*.json            tables (metadata archive)
-  <dataroot>/maps/expansion/*.json       map expansion v1.3
-  <dataroot>/gt_cache/gt_cache_<version>_<split>.pkl     what this writes (--out-dir: elsewhere)
-
-With --source folder, out of a city of one's own instead: city.json, drives and GeoJSON maps (see the page
-own_city.md); its name stands in place of the version.
+  nuscenes     <version>/*.json, the tables (metadata archive), and maps/expansion/*.json (map expansion
+               v1.3); no images
+  argoverse2   {train,val,test}/<log id>/ with map, calibration, city_SE3_egovehicle.feather and images
+  folder       a city of one's own: city.json, drives and GeoJSON maps (page own_city.md); its name stands
+               in place of the version
 
 An interrupted run goes on where it stopped; a cache that is current is left alone; one whose
 tables, ROI or classes have changed is built again.

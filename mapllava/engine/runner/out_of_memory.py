@@ -42,9 +42,7 @@ def memory_advice(cfg: Mapping[str, Any], activations: bool = True) -> list[str]
             + ("which trains the same" if same else f"{half * every} samples a step, not {batch * before}")
         )
     if activations and "'gradient_checkpointing': True" not in text:
-        advice.append(
-            "gradient_checkpointing=True in model.decoder and model.neck.qformer: less memory, a third slower"
-        )
+        advice.append(f"gradient_checkpointing=True in {_checkpointed(cfg)}: less memory, a third slower")
     if not activations:
         advice.append("freeze more: frozen=True in vision encoder, Q-Former or decoder")
     if "quantization" not in text and "LLMMapDecoder" in text:
@@ -54,6 +52,12 @@ def memory_advice(cfg: Mapping[str, Any], activations: bool = True) -> list[str]
     advice.append("several GPUs with configs/_base_/sharding/fsdp2.py")
     config = getattr(cfg, "filename", None) or "CONFIG"
     return [*advice, f"mapllava plan {config} counts what each of them brings"]
+
+
+def _checkpointed(cfg: Mapping[str, Any]) -> str:
+    """Keys of the parts that can compute their activations again: a parser's, or a map model's."""
+    parser = "language_model" in (cfg.get("model") or {})
+    return "model.language_model" if parser else "model.decoder and model.neck.qformer"
 
 
 def explain_out_of_memory(runner: Runner, reason: str) -> str:

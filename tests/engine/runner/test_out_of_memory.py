@@ -23,3 +23,9 @@ def test_a_smaller_batch_trains_the_same_only_with_as_many_samples_a_step(batch,
     assert f"train_dataloader.batch_size={half} optim_wrapper.accumulative_counts={then}" in first
     assert said in first
     assert ("the same" in first) == (half * then == batch * every)
+
+
+@pytest.mark.parametrize("part", ["model.decoder", "model.language_model"])
+def test_the_part_that_can_compute_again_is_the_models_own(part):
+    advice = " ".join(memory_advice({"model": {part.removeprefix("model."): {}}}))
+    assert f"gradient_checkpointing=True in {part}" in advice

@@ -77,7 +77,7 @@ def test_the_city_read_back_gives_its_own_cache(exported, city_cache, tmp_path):
             assert (exported / camera["img_path"]).is_file()
             np.testing.assert_array_equal(camera["cam2img"], city["cams"][name]["cam2img"])
             np.testing.assert_allclose(
-                camera["lidar2cam"], city["cams"][name]["lidar2cam"], rtol=0, atol=1e-5
+                camera["lidar2cam"], city["cams"][name]["lidar2cam"], rtol=0, atol=1e-7
             )
         same_lines(mine["polylines"], city["polylines"], 1e-6)
 
