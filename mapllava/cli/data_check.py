@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapllava.cli.command_line import say
-from mapllava.finding import FAIL, WARN, Finding
+from mapllava.cli.rig_check import show, verdict
+from mapllava.finding import FAIL, Finding
 
 if TYPE_CHECKING:
     from mapllava.sources.folder.city_check import CheckedCity
@@ -63,10 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         for path in _draw(checked, args):
             say(path)
-    failures = sum(finding.status == FAIL for finding in found)
-    warnings = sum(finding.status == WARN for finding in found)
-    say(f"{failures} failures, {warnings} warnings" if failures or warnings else "the data is in order")
-    return int(failures > 0)
+    return verdict(found, "the data is in order")
 
 
 def _show(found: list[Finding]) -> None:
@@ -74,11 +72,8 @@ def _show(found: list[Finding]) -> None:
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in found:
         groups.setdefault((finding.status, finding.name), []).append(finding)
-    for (status, name), alike in groups.items():
-        for finding in alike[:_ALIKE]:
-            say(f"  {status:4}  {name}: {finding.reason}")
-            if finding.remedy:
-                say(f"        {finding.remedy}")
+    for alike in groups.values():
+        show(alike[:_ALIKE])
         if len(alike) > _ALIKE:
             drives = len({finding.place for finding in alike[_ALIKE:]})
             say(f"        and {len(alike) - _ALIKE} more like these, in {drives} drives")
@@ -87,6 +82,7 @@ def _show(found: list[Finding]) -> None:
 def _images(checked: CheckedCity) -> Iterator[Finding]:
     """Every image is one, and of the size that the rig says."""
     from mapllava.datasets.image_file import open_image
+    from mapllava.datasets.rig_images import MAX_PIXELS
     from mapllava.errors import MapLLaVAError
     from mapllava.progress import progress_bar
 
@@ -95,7 +91,7 @@ def _images(checked: CheckedCity) -> Iterator[Finding]:
             for sample in samples:
                 for camera, path in zip(sample.rig.cameras, sample.images, strict=True):
                     try:
-                        size = open_image(str(path), camera.name, _MOST_PIXELS).size
+                        size = open_image(str(path), camera.name, MAX_PIXELS).size
                     except MapLLaVAError as error:
                         yield Finding("image", FAIL, str(error), place=name)
                         continue
@@ -105,9 +101,6 @@ def _images(checked: CheckedCity) -> Iterator[Finding]:
                         told = f"{reason}{camera.size[0]} x {camera.size[1]}"
                         yield Finding("size", FAIL, told, remedy, name)
             advance(1)
-
-
-_MOST_PIXELS = 100_000_000
 
 
 def _draw(checked: CheckedCity, args: argparse.Namespace) -> Iterator[Path]:
@@ -141,10 +134,7 @@ def _entry(
     city: CityFile, checked: CheckedCity, spec: MapSpec, drive: Drive, sample: RigSample
 ) -> dict[str, Any]:
     """A sample as a cache holds it, with its lines."""
-    from mapllava.geometry.frame_change import map_pose
+    from mapllava.gt_cache.builder import with_polylines
     from mapllava.sources.folder.drive_samples import cache_entry
 
-    entry = cache_entry(city, drive, sample)
-    pose = map_pose(spec.frame, entry["lidar2ego"], entry["ego2global"])
-    lines = checked.maps[drive.place].polylines(pose, spec)
-    return {**entry, "polylines": [line.to_dict() for line in lines]}
+    return with_polylines(cache_entry(city, drive, sample), checked.maps[drive.place], spec)

@@ -10,6 +10,7 @@ from mapllava.cli.command_line import say
 from mapllava.evaluation import load_results
 from mapllava.evaluation.questions import answer_questions, load_questions, save_answers
 from mapllava.evaluation.questions.respond import missing_samples
+from mapllava.evaluation.report import told_missing
 
 EPILOG = """\
 examples:
@@ -46,4 +47,4 @@ def run(args: argparse.Namespace) -> None:
     refused = sum(not answer.answered for answer in answers.answers.values())
     say(f"{len(answers.answers) - refused} answers and {refused} refusals in {args.out}")
     if missing := len(missing_samples(questions, results)):
-        say(f"{missing} of {len(questions.samples)} samples have no prediction: empty maps")
+        say(told_missing(missing, len(questions.samples)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,9 +82,14 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None and rigid:
         for path in _draw(args, file, map_spec, sample, missed):
             say(path)
+    return verdict(found, "the rig is in order")
+
+
+def verdict(found: Sequence[Finding], in_order: str) -> int:
+    """Say how many failed, or that all is in order; the exit status."""
     failures = sum(finding.status == FAIL for finding in found)
     warnings = sum(finding.status == WARN for finding in found)
-    say(f"{failures} failures, {warnings} warnings" if failures or warnings else "the rig is in order")
+    say(f"{failures} failures, {warnings} warnings" if failures or warnings else in_order)
     return int(failures > 0)
 
 

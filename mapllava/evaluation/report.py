@@ -108,10 +108,15 @@ def evaluation_text(evaluation: Evaluation) -> str:
             f"\n95 % intervals: bootstrap of {len(evaluation.draws_ap)} draws over {len(maps.scenes)} scenes"
         )
     if maps.num_missing:
-        parts[0] += f"\n{maps.num_missing} of {len(maps.predictions)} samples have no prediction: empty maps"
+        parts[0] += f"\n{told_missing(maps.num_missing, len(maps.predictions))}"
     tables = {"chamfer": _chamfer, "f1": _f1, "ece": _ece, "iou": _iou}
     parts += [tables[name](evaluation, values) for name, values in evaluation.measures.items()]
     return "\n\n".join(parts)
+
+
+def told_missing(missing: int, samples: int) -> str:
+    """How many of the samples count as empty maps."""
+    return f"{missing} of {samples} samples have no prediction: empty maps"
 
 
 def comparison_text(comparison: Comparison) -> str:

@@ -246,12 +246,14 @@ def finish_scene(job: SceneJob) -> None:
         MapLLaVAError: If the map cannot be read.
     """
     layers = _layers(job.source, job.dataroot, job.map_name, job.sources_sha256, job.spec.classes)
-    finished = []
-    for entry in job.entries:
-        pose = map_pose(job.spec.frame, entry["lidar2ego"], entry["ego2global"])
-        polylines = layers.polylines(pose, job.spec)
-        finished.append({**entry, "polylines": [polyline.to_dict() for polyline in polylines]})
-    store.dump_plain(job.target, finished)
+    store.dump_plain(job.target, [with_polylines(entry, layers, job.spec) for entry in job.entries])
+
+
+def with_polylines(entry: Mapping[str, Any], layers: SourceMap, spec: MapSpec) -> dict[str, Any]:
+    """An entry with its polylines, cut out of its map."""
+    pose = map_pose(spec.frame, entry["lidar2ego"], entry["ego2global"])
+    polylines = layers.polylines(pose, spec)
+    return {**entry, "polylines": [polyline.to_dict() for polyline in polylines]}
 
 
 def _gather(parts: Path, scenes: list[str]) -> list[dict[str, Any]]:

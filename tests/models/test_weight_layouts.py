@@ -23,7 +23,7 @@ from tests.models.decoders.words import WORDS
 
 def language_model(folder) -> nn.Module:
     hf = HFBackbone("LLMMapDecoder", str(folder))
-    return build_language_model(hf, language_config(hf.source, {}, hf.component))
+    return build_language_model(hf, language_config(hf))
 
 
 def same(ours: nn.Module, theirs: nn.Module) -> bool:

@@ -23,7 +23,7 @@ from mapllava.evaluation.questions.scoring import (
     TRUE_REQUEST,
     QuestionScore,
 )
-from mapllava.evaluation.report import score_table, text_table
+from mapllava.evaluation.report import score_table, text_table, told_missing
 
 PARTS_IN_WORDS = {"train": "known wording", "templates": "unseen templates", "words": "unseen words"}
 SYSTEMS_IN_WORDS = {
@@ -61,8 +61,7 @@ def question_text(score: QuestionScore, questions: QuestionSet, system: str) -> 
     answered = score.answered.mean() if len(score.questions) else float("nan")
     facts = [f"answered: {_percent(answered)} of {len(score.questions)} questions"]
     if score.num_missing:
-        samples = len(questions.samples)
-        facts.insert(0, f"{score.num_missing} of {samples} samples have no prediction: empty maps")
+        facts.insert(0, told_missing(score.num_missing, len(questions.samples)))
     if score.understood is not None:
         facts.append(f"understood exactly: {_percent(score.understood)} of the requests")
     if score.consistent is not None:

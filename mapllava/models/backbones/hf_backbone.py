@@ -203,9 +203,10 @@ def attention_to_train(model: Any, hidden: Tensor) -> AbstractContextManager:
         model: transformers' model.
         hidden: (B, L, D) what goes through it, for device and dtype.
     """
-    plain = hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16 and torch.is_grad_enabled()
-    checkpointed = any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
-    return sdpa_kernel(SDPBackend.MATH) if plain and not checkpointed else nullcontext()
+    slow = hidden.device.type == "cpu" and hidden.dtype == torch.bfloat16 and torch.is_grad_enabled()
+    if not slow or any(getattr(module, "gradient_checkpointing", False) for module in model.modules()):
+        return nullcontext()
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def keep_frozen(model: nn.Module, mode: bool) -> None:

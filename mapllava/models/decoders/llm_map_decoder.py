@@ -83,7 +83,7 @@ class LLMMapDecoder(BaseModule):
             raise ValueError(f"attention '{attention}' is not one of {', '.join(_ATTENTION)}")
         self.attention = attention
         hf = HFBackbone(type(self).__name__, **backbone)
-        config = language_config(hf.source, hf.architecture, hf.component)
+        config = language_config(hf)
         from_scratch = scale == "embeddings" and hf.source is None
         if from_scratch and "initializer_range" not in hf.architecture:
             config.initializer_range = config.hidden_size**-0.5
@@ -125,8 +125,7 @@ class LLMMapDecoder(BaseModule):
         cls, pretrained: str | None = None, architecture: dict | None = None, **_: Any
     ) -> tuple[WeightSource | None, Any]:
         """Files (None for a random start) and config of the language model; no weight is read."""
-        hf = HFBackbone(cls.__name__, pretrained, architecture)
-        return hf.source, language_config(hf.source, hf.architecture, hf.component)
+        return open_language_model(cls.__name__, pretrained, architecture)
 
     def train(self, mode: bool = True) -> LLMMapDecoder:
         """Set the mode of everything but a frozen language model."""
@@ -249,13 +248,19 @@ def build_language_model(hf: HFBackbone, config: Any, attention: str = "sdpa") -
     return hf.build(MODEL_MAPPING[type(config)], config, decoder_table(config.model_type), attention)
 
 
-def language_config(source: WeightSource | None, architecture: dict[str, Any], component: str) -> Any:
+def open_language_model(
+    component: str, pretrained: str | None, architecture: dict | None
+) -> tuple[WeightSource | None, Any]:
+    """Files (None for a random start) and config of a part's language model; no weight is read."""
+    hf = HFBackbone(component, pretrained, architecture)
+    return hf.source, language_config(hf)
+
+
+def language_config(hf: HFBackbone) -> Any:
     """Config of a decoder-only language model; BLIP-2 and LLaVA keep theirs inside their own.
 
     Args:
-        source: its folder, or None.
-        architecture: values of a random model's config, with its ``model_type``.
-        component: what messages call the part.
+        hf: where it comes from; a random model's ``architecture`` has its ``model_type``.
 
     Raises:
         ValueError: for a ``model_type`` or key that transformers does not know.
@@ -263,8 +268,9 @@ def language_config(source: WeightSource | None, architecture: dict[str, Any], c
     """
     from transformers import CONFIG_MAPPING
 
+    source, component = hf.source, hf.component
     if source is None:
-        values = dict(architecture)
+        values = dict(hf.architecture)
         model_type = values.pop("model_type", None)
         if model_type not in CONFIG_MAPPING:
             raise ValueError(

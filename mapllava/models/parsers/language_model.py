@@ -22,7 +22,7 @@ from mapllava.models.backbones.hf_backbone import (
     keep_frozen,
     takes_backbone,
 )
-from mapllava.models.decoders.llm_map_decoder import language_config
+from mapllava.models.decoders.llm_map_decoder import language_config, open_language_model
 from mapllava.models.prompt import Prompt
 from mapllava.registry import MODELS
 
@@ -76,7 +76,7 @@ class LanguageModel(BaseModule):
             )
         self.rows_at_once, self.noise = rows_at_once, noise
         hf = HFBackbone(type(self).__name__, **backbone)
-        config = language_config(hf.source, hf.architecture, hf.component)
+        config = language_config(hf)
         self.prompt = Prompt(prompt, tokenizer, config, hf.source, PLACE)
         self.eos_token_id = _eos(self.prompt, config)
         if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
@@ -101,8 +101,7 @@ class LanguageModel(BaseModule):
         cls, pretrained: str | None = None, architecture: dict | None = None, **_: Any
     ) -> tuple[WeightSource | None, Any]:
         """Files (None for a random start) and config of the language model; no weight is read."""
-        hf = HFBackbone(cls.__name__, pretrained, architecture)
-        return hf.source, language_config(hf.source, hf.architecture, hf.component)
+        return open_language_model(cls.__name__, pretrained, architecture)
 
     def describe_prompt(self) -> dict[str, Any]:
         """Prompt and tokenizer in plain values, for a file that describes the model."""

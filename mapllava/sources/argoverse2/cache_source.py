@@ -33,6 +33,9 @@ class Argoverse2Source:
         MapLLaVAError: If the version is none, or the root holds no log.
     """
 
+    split_source = staticmethod(splits.split_source)
+    check_classes = staticmethod(definitions.check_classes)
+
     def __init__(self, dataroot: Path, version: str) -> None:
         self.dataroot = Path(dataroot)
         self.version = version
@@ -67,19 +70,9 @@ class Argoverse2Source:
         return splits.split_label(split)
 
     @staticmethod
-    def split_source(split: str) -> str:
-        """The split as a command takes it in any working folder."""
-        return splits.split_source(split)
-
-    @staticmethod
     def source_of_label(version: str, label: str, folders: Iterable[Path]) -> str:
         """What a command takes for the split that a cache's file name carries."""
         return splits.source_of_label(label, folders)
-
-    @staticmethod
-    def check_classes(names: Iterable[str]) -> None:
-        """Refuse classes that no definition offers."""
-        definitions.check_classes(names)
 
     def chosen(self, split: str, target: Path) -> Split:
         """A split with the logs of it that are there, in order; says which are not, and will lack in target.

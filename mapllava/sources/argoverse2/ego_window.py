@@ -87,9 +87,7 @@ def _areal(cut: np.ndarray) -> np.ndarray:
 
 def lines_of(arrays: list[np.ndarray]) -> np.ndarray:
     """Shapely lines (n,) of arrays ``(m, 3)``."""
-    lines = np.empty(len(arrays), dtype=object)
-    lines[:] = [shapely.linestrings(points) for points in arrays]
-    return lines
+    return np.array([shapely.linestrings(points) for points in arrays], dtype=object)
 
 
 def whole_or_joined(piece: BaseGeometry) -> list[np.ndarray]:

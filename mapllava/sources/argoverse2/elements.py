@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mapllava.geometry.rigid import ROTATION_TOLERANCE
+from mapllava.geometry.rigid import ROTATION_TOLERANCE, rotation_error
 from mapllava.sources.argoverse2.definitions import (
     DEFAULT_DEFINITION,
     DEFINITIONS,
@@ -97,6 +97,6 @@ def _rigid(pose: np.ndarray) -> np.ndarray:
     if pose.shape != (4, 4) or not np.isfinite(pose).all():
         raise ValueError(f"a pose is a finite (4, 4) matrix, not shape {pose.shape}: {pose.tolist()}")
     rotation = pose[:3, :3]
-    if np.abs(rotation @ rotation.T - np.eye(3)).max() > ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:
+    if rotation_error(rotation) > ROTATION_TOLERANCE or np.linalg.det(rotation) < 0:
         raise ValueError(f"the pose's rotation is none: {rotation.tolist()}")
     return pose

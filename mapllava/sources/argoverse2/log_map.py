@@ -62,12 +62,12 @@ class LogMap:
     def lane_polygons(self) -> np.ndarray:
         """Lane surfaces (n,), shapely polygons in the order of ``lanes``."""
         rings = [np.concatenate([lane.right, lane.left[::-1]]) for lane in self.lanes.values()]
-        return _array([shapely.Polygon(ring) for ring in rings])
+        return np.array([shapely.Polygon(ring) for ring in rings], dtype=object)
 
     @cached_property
     def area_polygons(self) -> np.ndarray:
         """Drivable areas (n,), shapely polygons, valid or not."""
-        return _array([shapely.Polygon(ring) for ring in self.areas])
+        return np.array([shapely.Polygon(ring) for ring in self.areas], dtype=object)
 
     @classmethod
     def load(cls, path: Path) -> LogMap:
@@ -119,12 +119,6 @@ def _points(xyz: np.ndarray, least: int = 2) -> np.ndarray:
     if len(points) < least or not np.isfinite(points).all():
         raise ValueError(f"a line of {len(points)} points, or of points that are not finite")
     return points
-
-
-def _array(geometries: list[Any]) -> np.ndarray:
-    array = np.empty(len(geometries), dtype=object)
-    array[:] = geometries
-    return array
 
 
 def map_file(log_folder: str | Path) -> Path:

@@ -46,17 +46,14 @@ class FolderSource:
 
     def __init__(self, dataroot: Path, version: str) -> None:
         self.dataroot = dataroot
-        self.version = self.version_of(dataroot, version)
         self.city = read_city_file(dataroot)
+        self.version = _named(self.city, dataroot, version)
         self._place = lru_cache(maxsize=2)(lambda place: self.read_map(dataroot, place, ()))
 
     @staticmethod
     def version_of(dataroot: Path, asked: str | None) -> str:
         """The city's name; no other can be asked for."""
-        name = read_city_file(dataroot).name
-        if asked not in (None, name):
-            raise MapLLaVAError(f"--version {asked}: the city in {dataroot} is named {name}; leave it out")
-        return name
+        return _named(read_city_file(dataroot), dataroot, asked)
 
     @staticmethod
     def expand_split(split: str, dataroot: Path, version: str) -> tuple[str, ...]:
@@ -146,6 +143,12 @@ class FolderSource:
         if read is None:
             raise MapLLaVAError(f"map {map_name} of '{city.path}' cannot be read{_more(city)}")
         return read
+
+
+def _named(city: CityFile, dataroot: Path, asked: str | None) -> str:
+    if asked not in (None, city.name):
+        raise MapLLaVAError(f"--version {asked}: the city in {dataroot} is named {city.name}; leave it out")
+    return city.name
 
 
 def read_place(city: CityFile, place: str) -> tuple[GeoJSONMap | None, list[Finding]]:
