@@ -25,6 +25,14 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture
+def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This CPU counts as one that computes in bfloat16: slow where it does not, and the same code."""
+    from mapllava.checkpoint import arithmetic
+
+    monkeypatch.setattr(arithmetic, "cpu_has_bfloat16", lambda: True)
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for the whole session, the same in every pytest-xdist worker."""

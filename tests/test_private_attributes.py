@@ -28,6 +28,7 @@ ALLOWED = {
         "_current_autograd_node": "torch:_C",
         "_sequence_nr": "torch.autograd.graph:Node",
     },
+    "checkpoint/arithmetic.py": {"_is_mkldnn_bf16_supported": "torch:ops.mkldnn"},
     "checkpoint/loading.py": {"_keys_to_ignore_on_load_unexpected": "transformers:PreTrainedModel"},
     "config/assignments.py": {
         "_is_lazy_import": "mmengine.config:Config",

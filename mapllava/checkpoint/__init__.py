@@ -1,5 +1,6 @@
 """Weights: where pretrained ones come from and how they get in, and the file of a trained model."""
 
+from mapllava.checkpoint.arithmetic import NO_BFLOAT16, computed_dtype, cpu_has_bfloat16, only_written
 from mapllava.checkpoint.fit import check_fit
 from mapllava.checkpoint.initial_weights import initialise, keep_built, start_weights
 from mapllava.checkpoint.key_tables import (
@@ -26,6 +27,7 @@ __all__ = [
     "CLIP_VISION",
     "FORMAT_VERSION",
     "LLAVA_TOWER",
+    "NO_BFLOAT16",
     "KeyTable",
     "LoadReport",
     "ModelFile",
@@ -33,12 +35,15 @@ __all__ = [
     "WeightSource",
     "causal_table",
     "check_fit",
+    "computed_dtype",
     "count_parameters",
+    "cpu_has_bfloat16",
     "decoder_table",
     "initialise",
     "keep_built",
     "load_tensor",
     "load_weights",
+    "only_written",
     "packed_layers",
     "parameters_on_meta",
     "read_model_file",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 import mapllava
-from mapllava.checkpoint import read_model_file
+from mapllava.checkpoint import only_written, read_model_file
 from mapllava.checkpoint.hf_layout import check_plain_weights, merged_state, to_hf
 from mapllava.cli.command_line import add_plugins, say
 from mapllava.errors import MapLLaVAError
@@ -52,7 +52,8 @@ def export(args: argparse.Namespace) -> Path:
     moved = dict(entry.partition("=")[::2] for entry in args.pretrained)
     if not all(moved.values()):
         raise MapLLaVAError(f"--pretrained {' '.join(args.pretrained)}: write COMPONENT=FOLDER")
-    model = mapllava.load_model(args.checkpoint, "cpu", moved).model
+    with only_written():
+        model = mapllava.load_model(args.checkpoint, "cpu", moved).model
     state = merged_state(model) if args.merge_lora else model.state_dict()
     return to_hf(file, args.folder, state, args.merge_lora)
 

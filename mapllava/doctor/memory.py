@@ -12,6 +12,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mapllava.analysis.cost.model_parts import averages_weights, kept_memory, without_quantization
+from mapllava.checkpoint import computed_dtype
 from mapllava.checkpoint.base_weights import base_weight_modules, reloadable_keys
 from mapllava.config.hooks import hooks_of
 from mapllava.config.without_pretrained import without_pretrained
@@ -71,6 +72,8 @@ def memory(context: Context) -> Iterator[Finding]:
         text = " ".join(str(error).split())
         yield Finding("memory", SKIP, f"not counted: the model does not build without memory ({text})")
         return
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(computed_dtype(parameter.dtype, place.name))
     kept = kept_memory(model, cfg, processes, sharded, bits)
     total = sum(kept.values())
     listed = ", ".join(f"{name} {gigabytes(size)}" for name, size in kept.items() if size)

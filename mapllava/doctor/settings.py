@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from mmengine.config import Config
 
+from mapllava.checkpoint import NO_BFLOAT16, cpu_has_bfloat16
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file, load_from_disk
 from mapllava.config.components import argument, components
 from mapllava.config.resolve import EVALUATORS, schedules_of
@@ -107,6 +108,8 @@ def precision(cfg: Config) -> Iterator[Finding]:
     if dtype == "bfloat16" and gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         reason = f"optim_wrapper.dtype is bfloat16, which {torch.cuda.get_device_name()} does not compute in"
         yield Finding("precision", FAIL, reason, "set optim_wrapper.dtype=float16")
+    if dtype == "bfloat16" and not gpu and not cpu_has_bfloat16():
+        yield Finding("precision", OK, NO_BFLOAT16)
     if dtype == "float16" and not gpu:
         reason = "optim_wrapper.dtype is float16: on a CPU no loss scaler keeps gradients from vanishing"
         yield Finding("precision", WARN, reason, "set optim_wrapper.dtype=bfloat16")

@@ -7,6 +7,7 @@ from functools import partialmethod
 import pytest
 import torch
 
+from mapllava.checkpoint import arithmetic
 from mapllava.doctor import FAIL, OK, SKIP, WARN, memory, training_step
 from mapllava.doctor.memory import Device, device
 from mapllava.models.map_llava import MapLLaVA
@@ -142,6 +143,7 @@ def test_a_device_that_others_use(set_up, monkeypatch):
     assert "end what else runs there" in set_up.report("memory")["memory"].remedy
 
 
+@pytest.mark.usefixtures("with_bfloat16")
 def test_full_size_is_counted_without_memory(set_up, monkeypatch):
     monkeypatch.setattr(memory, "device", lambda: Device("cpu", "A100", 40 * 10**9, 40 * 10**9))
     root = set_up.config.read_text().split('"')[1].removesuffix("synthetic.py")
@@ -150,6 +152,9 @@ def test_full_size_is_counted_without_memory(set_up, monkeypatch):
     assert report["memory"].status == OK
     assert "weights 15.8 GB" in report["memory"].reason  # 7.7 billion, frozen ones in bfloat16
     assert report["checkpoints"].status == OK
+    monkeypatch.setattr(arithmetic, "cpu_has_bfloat16", lambda: False)
+    full = set_up.report("memory")["memory"]
+    assert "weights 30.6 GB" in full.reason
 
 
 def test_shapes_come_from_the_folder_that_is_named(set_up, tmp_path):

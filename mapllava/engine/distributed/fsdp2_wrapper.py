@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+from mapllava.checkpoint import computed_dtype
 from mapllava.engine.distributed.sharding import shard_like, sharding_units
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import MODEL_WRAPPERS
@@ -60,9 +61,10 @@ class FSDP2Wrapper(nn.Module):
         self.param_dtype = param_dtype
         self.defer_reduction = defer_reduction
         self.device_type = torch.device(get_device()).type
-        policy = MixedPrecisionPolicy(
-            _dtype(param_dtype, "param_dtype"), _dtype(reduce_dtype, "reduce_dtype")
-        )
+        gathered = _dtype(param_dtype, "param_dtype")
+        if gathered is not None:
+            gathered = computed_dtype(gathered, self.device_type)
+        policy = MixedPrecisionPolicy(gathered, _dtype(reduce_dtype, "reduce_dtype"))
         mesh = init_device_mesh(self.device_type, (get_world_size(),))
         for unit in sharding_units(module, units):
             fully_shard(unit, mesh=mesh, mp_policy=policy, reshard_after_forward=True)

@@ -13,6 +13,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from mapllava.checkpoint import computed_dtype
 from mapllava.config.mistake import check_sizes
 from mapllava.engine.distributed.sharding import shard_optimizer_state
 from mapllava.engine.optim.accumulation import accumulative_counts
@@ -38,7 +39,8 @@ class AutocastOptimWrapper(OptimWrapper):
 
     Args:
         optimizer: The optimiser.
-        dtype: ``'bfloat16'``, ``'float16'``, or None for full precision.
+        dtype: ``'bfloat16'`` (see :func:`~mapllava.checkpoint.computed_dtype`), ``'float16'``, or None for
+            full precision.
         loss_scale: Arguments of :class:`torch.amp.GradScaler` for float16 on a GPU.
         **kwargs: ``accumulative_counts`` and ``clip_grad`` of the base class.
 
@@ -89,7 +91,8 @@ class AutocastOptimWrapper(OptimWrapper):
                 yield
                 return
             device = next(model.parameters()).device.type
-            with torch.autocast(device_type=device, dtype=_DTYPES[self.dtype]):
+            dtype = computed_dtype(_DTYPES[self.dtype], device)
+            with torch.autocast(device_type=device, dtype=dtype, enabled=dtype != torch.float32):
                 yield
 
     def update_params(

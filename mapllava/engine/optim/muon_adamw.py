@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
+from mapllava.checkpoint import computed_dtype
 from mapllava.config.mistake import check_names
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import OPTIMIZERS
@@ -38,8 +39,8 @@ def orthogonalize(matrices: Tensor, steps: int) -> Tensor:
     a, b, c = _COEFFICIENTS
     # The polynomial works on X X^T, so the short side is made the rows: (M, R, R) with R <= C
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = (matrices.mT if tall else matrices).bfloat16()
-    x = x / (torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True, dtype=torch.float32) + _EPS).bfloat16()
+    x = (matrices.mT if tall else matrices).to(computed_dtype(torch.bfloat16, matrices.device))
+    x = x / (torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True, dtype=torch.float32) + _EPS).to(x.dtype)
     # x <- a x + (b G + c G G) x with G = x x^T: singular values s become a s + b s^3 + c s^5, vectors stay
     for _ in range(steps):
         gram = x @ x.mT

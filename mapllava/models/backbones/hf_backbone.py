@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from mapllava.checkpoint import (
     KeyTable,
     WeightSource,
+    computed_dtype,
     keep_built,
     load_weights,
     parameters_on_meta,
@@ -75,7 +76,7 @@ class HFBackbone:
         self.architecture = dict(architecture or {})
         self.frozen = frozen
         self.gradient_checkpointing = gradient_checkpointing
-        self.dtype = resolve_dtype(dtype)
+        self.dtype = computed_dtype(resolve_dtype(dtype))
         self.lora, self.quantization = lora, quantization
 
     def build(

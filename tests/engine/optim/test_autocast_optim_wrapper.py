@@ -10,6 +10,7 @@ def wrapper(model, lr=0.1, **options):
     return AutocastOptimWrapper(torch.optim.SGD(model.parameters(), lr=lr), **options)
 
 
+@pytest.mark.usefixtures("with_bfloat16")
 @pytest.mark.parametrize("dtype", [None, "bfloat16", "float16"])
 def test_forward_runs_in_the_asked_precision_and_weights_stay_fp32(dtype):
     model = torch.nn.Linear(4, 1)

@@ -214,6 +214,7 @@ def test_a_frozen_vision_tower_keeps_no_activation(folders, checkpointing):
     assert saved_for_backward(lambda: trained(img))
 
 
+@pytest.mark.usefixtures("with_bfloat16")
 @pytest.mark.parametrize("settings", [{}, {"lora": LORA}])
 def test_frozen_bf16_weights_are_held_once_under_autocast(folders, settings):
     """Nothing as large as a weight is kept for the backward pass but the weights themselves."""

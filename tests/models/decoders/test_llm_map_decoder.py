@@ -195,6 +195,7 @@ def test_a_scale_that_is_none_is_refused(llama):
         LLMMapDecoder(C, **WORDS, pretrained=str(llama), scale="big")
 
 
+@pytest.mark.usefixtures("with_bfloat16")
 def test_low_precision_backbone_takes_and_gives_full_precision(llama, scene):
     queries = InstanceMapQueries(D, 5)
     torch.manual_seed(0)

@@ -79,6 +79,7 @@ def test_checkpointing_gives_the_same_gradients(family):
     assert torch.allclose(gradient(True), gradient(False), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.usefixtures("with_bfloat16")
 def test_low_precision_gives_full_precision_features(family):
     encoder = family[0](pretrained=family[1], dtype="bfloat16")
     assert next(encoder.parameters()).dtype == torch.bfloat16
