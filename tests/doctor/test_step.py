@@ -154,7 +154,7 @@ def test_full_size_is_counted_without_memory(set_up, monkeypatch):
     assert report["checkpoints"].status == OK
     monkeypatch.setattr(arithmetic, "cpu_has_bfloat16", lambda: False)
     full = set_up.report("memory")["memory"]
-    assert "weights 30.6 GB" in full.reason
+    assert "weights 31.0 GB" in full.reason
 
 
 def test_shapes_come_from_the_folder_that_is_named(set_up, tmp_path):
