@@ -25,7 +25,20 @@ def weights(tmp_path_factory) -> dict[str, Path]:
         "blip2": write_tiny_blip2(folder / "blip2"),
         "clip": write_tiny_clip(folder / "clip"),
         "vicuna": write_tiny_llama(folder / "vicuna"),
+        "dinov2": _backbone(
+            "dinov2", folder / "dinov2", hidden_size=24, num_attention_heads=2, patch_size=14
+        ),
+        "resnet": _backbone("resnet", folder / "resnet", hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1]),
     }
+
+
+def _backbone(family: str, folder: Path, **sizes) -> Path:
+    """A tiny one as its authors' files are, at random."""
+    from transformers import AutoConfig, AutoModel
+
+    small = {"num_hidden_layers": 2, "embedding_size": 8, "image_size": 56}
+    AutoModel.from_config(AutoConfig.for_model(family, **small, **sizes)).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +54,9 @@ def options(weights, city, city_cache):
 
     def of(name: str) -> dict[str, object]:
         cfg = Config.fromfile(CONFIGS / f"{name}.py")
-        vision = "clip" if "llava" in name else "blip2"
+        known = {"Blip2VisionEncoder": "blip2", "CLIPVisionEncoder": "clip"}
+        encoder = cfg.model.vision_encoder
+        vision = known.get(encoder.type) or encoder.architecture.model_type
         changes: dict[str, object] = {
             "model.vision_encoder.pretrained": str(weights[vision]),
             "model.neck.cell": 5.0,
@@ -67,7 +82,7 @@ def options(weights, city, city_cache):
                 f"{loader}.persistent_workers": False,
                 f"{loader}.dataset.data_root": str(city),
                 f"{loader}.dataset.ann_file": str(city_cache[split]),
-                f"{loader}.dataset.pipeline.0.size": (112, 84),
+                f"{loader}.dataset.pipeline.0.size": (128, 96) if vision == "resnet" else (112, 84),
             }
         return changes
 
@@ -84,6 +99,7 @@ def run_train(name, options, folder) -> dict:
 
 
 QUICK, SLOW = ["mini", "trainval_lora"], ["trainval", "trainval_4bit", "trainval_no_llm", "trainval_llava"]
+SLOW += ["trainval_r50", "trainval_dinov2"]
 STAGE2 = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
@@ -94,8 +110,11 @@ def test_two_steps_with_weights_from_folders(name, options, tmp_path):
     assert "weights loaded" in log
     assert "12 train samples" in log
     base = {key for key in saved if key.startswith(("decoder.backbone.", "vision_encoder."))}
-    assert all(".lora_" in key for key in base)  # the frozen base stays out
-    assert bool(base) == (name == "trainval_lora")
+    if name == "trainval_r50":
+        assert base  # it trains, so it is saved
+    else:
+        assert all(".lora_" in key for key in base)  # the frozen base stays out
+        assert bool(base) == (name in ("trainval_lora", "trainval_dinov2"))
     assert any(key.startswith("neck.qformer.") for key in saved)
 
 

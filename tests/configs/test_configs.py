@@ -32,6 +32,8 @@ EXPECTED_MILLIONS = {
     "stage2/trainval_lora.py": (7781.1, 187.8),
     "stage2/trainval_no_llm.py": (1140.8, 154.8),
     "stage2/trainval_llava.py": (6999.9, 101.4),
+    "stage2/trainval_r50.py": (54.6, 54.6),
+    "stage2/trainval_dinov2.py": (419.9, 115.6),
     "stage3/trainval.py": (7741.1, 6755.1),
     "stage2/synthetic.py": (3.3, 3.3),
     "stage2/synthetic_no_llm.py": (3.3, 3.3),
@@ -147,6 +149,8 @@ RATES = {
     "stage2/trainval_4bit.py": {"qformer": 1e-5, "new": 1e-4},
     "stage2/trainval_lora.py": {"qformer": 1e-5, "new": 1e-4, "lora": 1e-4},
     "stage2/trainval_llava.py": {"qformer": 1e-4, "new": 1e-4},
+    "stage2/trainval_r50.py": {"backbone": 6e-5, "new": 6e-4},
+    "stage2/trainval_dinov2.py": {"qformer": 1e-4, "lora": 1e-4, "new": 1e-4},
     "stage3/trainval.py": {"qformer": 1e-5, "new": 1e-4, "llm": 1e-6},
 }
 

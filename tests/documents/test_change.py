@@ -109,6 +109,17 @@ def test_another_vision_encoder(trained):
     assert not any(side % patch for side in (height, width) for patch in (14, 16))
 
 
+def test_another_image_backbone(trained):
+    cfg, model, _ = trained("my_backbone")
+    assert model.vision_encoder.stride == 8
+    options = cfg.optim_wrapper.to_dict()
+    options.pop("constructor")
+    wrapper = MapOptimWrapperConstructor(options, options.pop("paramwise_cfg"))(model)
+    rates = {group["name"]: group["lr"] for group in wrapper.optimizer.param_groups}
+    assert rates["eyes/layer3/no_decay"] == pytest.approx(0.8 * rates["new/no_decay"])
+    assert rates["eyes/layer0/no_decay"] == pytest.approx(0.8**4 * rates["new/no_decay"])
+
+
 def test_another_schedule(trained):
     cfg, model, _ = trained("my_schedule")
     options = cfg.optim_wrapper.to_dict()

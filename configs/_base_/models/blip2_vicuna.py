@@ -21,6 +21,16 @@ qformer = dict(
         cross_attention_frequency=2,
     ),
 )
+qformer_from_scratch = dict(  # behind an encoder that BLIP-2's has not learned to read
+    type="QFormerCore",
+    architecture=dict(
+        hidden_size=768,
+        num_hidden_layers=6,
+        num_attention_heads=12,
+        intermediate_size=3072,
+        cross_attention_frequency=1,
+    ),
+)
 qformer_neck = dict(type="QFormerNeck", num_cameras=6, num_queries=128, qformer=qformer)
 bev_qformer_neck = dict(
     type="BEVQFormerNeck",

@@ -5,16 +5,6 @@
 # and the rest is not worth a second download.
 _base_ = ["./blip2_vicuna.py"]
 
-qformer_from_scratch = dict(
-    type="QFormerCore",
-    architecture=dict(
-        hidden_size=768,
-        num_hidden_layers=6,
-        num_attention_heads=12,
-        intermediate_size=3072,
-        cross_attention_frequency=1,
-    ),
-)
 model = dict(
     vision_encoder=dict(
         _delete_=True,
@@ -32,7 +22,7 @@ model = dict(
             image_size=336,
         ),
     ),
-    neck=dict(qformer=dict(_delete_=True, **qformer_from_scratch)),
+    neck=dict(qformer=dict(_delete_=True, **_base_.qformer_from_scratch)),
     decoder=dict(
         pretrained="llava-hf/llava-1.5-7b-hf",
         architecture=dict(vocab_size=32064),  # 32,000 and LLaVA's image and padding tokens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -144,13 +145,15 @@ class AutocastOptimWrapper(OptimWrapper):
         """Learning rates; a named group's appears as ``<name>_lr``, so that the log shows it.
 
         A group without decay shares its group's rate; one of matrices (``<name>_matrices_lr``) does not.
+        Of a group's layers it is the highest, that of the last.
         """
         rates = super().get_lr()
         named = [group for group in self.optimizer.param_groups if "name" in group]
         if named:
             rates.pop("base_lr", None)  # MMEngine's, of no group
         for group in named:
-            rates.setdefault(f"{group_label(group)}_lr", [group["lr"]])
+            key = f"{group_label(group)}_lr"
+            rates[key] = [max([group["lr"], *rates.get(key, [])])]
         return rates
 
     def state_dict(self) -> dict:
@@ -177,8 +180,8 @@ class AutocastOptimWrapper(OptimWrapper):
 
 
 def group_label(group: dict[str, Any]) -> str:
-    """The name under which a named parameter group is logged; one without decay goes by its sibling's."""
-    return group["name"].removesuffix("/no_decay").replace("/", "_")
+    """The name under which a group is logged; its layers, and what does not decay, go by the whole's."""
+    return re.sub(r"/(layer\d+|no_decay)", "", group["name"]).replace("/", "_")
 
 
 def _finite_everywhere(loss: Tensor) -> bool:

@@ -30,7 +30,10 @@ class MapOptimWrapperConstructor:
 
     gives the groups ``qformer`` and ``new`` (everything else), each split into a decaying part and
     ``<name>/no_decay``. Frozen parameters are in no group, so below a frozen language model a group
-    has its adapters alone. ``matrices=dict(min_size=16)`` also puts
+    has its adapters alone. With ``layer_decay=0.8`` a group is split by layers (``<name>/layer3``), the
+    entries of its module lists in their order: the last learns at 0.8 of the group's rate, each one before
+    at 0.8 of its successor's, and what lies before the first, such as the embedding of patches, is layer 0
+    (arXiv:2106.08254, appendix). ``matrices=dict(min_size=16)`` also puts
     the weights of linear layers and convolutions into ``<name>/matrices``, marked
     ``matrices=True`` for :class:`~mapllava.engine.MuonAdamW`, where neither side (of a kernel:
     outputs, and inputs times its area) is smaller.
@@ -39,11 +42,12 @@ class MapOptimWrapperConstructor:
         optim_wrapper_cfg: The optimiser's wrapper with ``optimizer``, without type meaning
             ``OptimWrapper``.
         paramwise_cfg: ``groups``: name to ``prefix`` (a dotted module path, or a list of them) and
-            ``lr_mult``, the longest matching prefix winning; ``matrices``: ``min_size``.
+            ``lr_mult``, the longest matching prefix winning, perhaps ``layer_decay``; ``matrices``:
+            ``min_size``.
 
     Raises:
-        MapLLaVAError: If an option is unknown, a prefix matches no parameter, nothing trains, or the
-            learning rate is no number.
+        MapLLaVAError: If an option is unknown or out of range, a prefix matches no parameter, a group with
+            ``layer_decay`` has no layers, nothing trains, or the learning rate is no number.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -90,6 +94,13 @@ class MapOptimWrapperConstructor:
                         f"optim_wrapper.paramwise_cfg.groups.{group}: no parameter lies below '{prefix}'; "
                         f"the model has {', '.join(child for child, _ in model.named_children())}"
                     )
+        layers = {
+            (group, name): layer
+            for group, options in self.groups.items()
+            if options["layer_decay"] is not None
+            for prefix in options["prefix"]
+            for name, layer in _layers(model, prefix, group).items()
+        }
         undecayed = _undecayed(model)
         matrices = set() if self.min_matrix is None else _matrices(model, self.min_matrix)
         groups: dict[str, dict[str, Any]] = {}
@@ -97,12 +108,16 @@ class MapOptimWrapperConstructor:
             if not parameter.requires_grad:
                 continue
             group = self._group_of(name)
-            key = group
+            key, rate = group, base_lr * self._lr_mult(group)
+            decay = self.groups[group]["layer_decay"] if group in self.groups else None
+            if decay is not None:
+                layer, behind = layers[group, name]
+                key, rate = f"{group}/layer{layer}", rate * decay ** (1 + behind)
             if name in undecayed:
-                key = f"{group}/no_decay"
+                key = f"{key}/no_decay"
             elif name in matrices:
-                key = f"{group}/{MATRICES}"
-            entry = groups.setdefault(key, {"params": [], "name": key, "lr": base_lr * self._lr_mult(group)})
+                key = f"{key}/{MATRICES}"
+            entry = groups.setdefault(key, {"params": [], "name": key, "lr": rate})
             if name in undecayed:
                 entry["weight_decay"] = 0.0
             elif name in matrices:
@@ -128,14 +143,49 @@ class MapOptimWrapperConstructor:
 
 
 def _check_group(name: str, group: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = set(group) - {"prefix", "lr_mult"}
-    if unknown or "prefix" not in group:
+    unknown = set(group) - {"prefix", "lr_mult", "layer_decay"}
+    decay = group.get("layer_decay")
+    in_range = decay is None or (isinstance(decay, (int, float)) and 0 < decay <= 1)
+    if unknown or "prefix" not in group or not in_range:
         raise MapLLaVAError(
-            f"optim_wrapper.paramwise_cfg.groups.{name} is {dict(group)}: give prefix=… and lr_mult=…"
+            f"optim_wrapper.paramwise_cfg.groups.{name} is {dict(group)}: give prefix=… and lr_mult=…, and "
+            "layer_decay above 0 and up to 1, or none"
         )
     prefix = group["prefix"]
     prefixes = [prefix] if isinstance(prefix, str) else list(prefix)
-    return {"prefix": prefixes, "lr_mult": float(group.get("lr_mult", 1.0))}
+    return {"prefix": prefixes, "lr_mult": float(group.get("lr_mult", 1.0)), "layer_decay": decay}
+
+
+def _layers(model: nn.Module, prefix: str, group: str) -> dict[str, tuple[int, int]]:
+    """Of every parameter below a prefix: its layer, and how many layers come after that.
+
+    A layer is an entry of a module list that has parameters and no such list inside of it. What lies between two of them,
+    such as a downsampling, belongs to the one before.
+    """
+    lists = [
+        path
+        for path, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and is_below(path, prefix)
+    ]
+    starts = [
+        f"{path}.{entry}"
+        for path in lists
+        for entry, module in model.get_submodule(path).named_children()
+        if next(module.parameters(), None) is not None
+        and not any(is_below(other, f"{path}.{entry}") for other in lists)
+    ]
+    if not starts:
+        raise MapLLaVAError(
+            f"optim_wrapper.paramwise_cfg.groups.{group}: layer_decay, but no list of layers lies below "
+            f"'{prefix}': leave layer_decay out"
+        )
+    found, layer = {}, 0
+    for name, _ in model.named_parameters():
+        if is_below(name, prefix):
+            inside = [number for number, start in enumerate(starts, 1) if is_below(name, start)]
+            layer = max([layer, *inside])
+            found[name] = (layer, len(starts) - layer)
+    return found
 
 
 def _matrices(model: nn.Module, min_size: int) -> set[str]:

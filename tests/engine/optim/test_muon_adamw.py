@@ -57,6 +57,7 @@ def test_orthogonalize_keeps_directions_and_evens_their_sizes():
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch.optim.Muon came with torch 2.9")
+@pytest.mark.usefixtures("with_bfloat16")
 def test_linear_layers_step_as_torchs_muon_and_the_rest_as_its_adamw():
     torch.manual_seed(0)
     ours, theirs = Net(), Net()

@@ -65,11 +65,56 @@ def test_the_longest_prefix_wins():
         ({"x": {"prefix": ["neck", ""]}}, "no parameter lies below ''"),
         ({"x": {"lr_mult": 1.0}}, "prefix"),
         ({"x": {"prefix": "neck", "lr": 1.0}}, "prefix=…"),
+        ({"x": {"prefix": "neck", "layer_decay": 1.5}}, "layer_decay above 0"),
+        ({"x": {"prefix": "neck", "layer_decay": "0.8"}}, "layer_decay above 0"),
+        ({"x": {"prefix": "neck", "layer_decay": 0.8}}, "no list of layers lies below 'neck'"),
     ],
 )
 def test_mistyped_groups_are_refused(groups, message):
     with pytest.raises(MapLLaVAError, match=message):
         build(Model(), **groups)
+
+
+class Tower(nn.Module):
+    """A patch embedding, two stages of two and one blocks with a downsampling between, a norm."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Linear(4, 4)
+        self.stages = nn.ModuleList()
+        for count in (2, 1):
+            stage = nn.Module()
+            stage.blocks = nn.ModuleList(nn.Linear(4, 4) for _ in range(count))
+            stage.downsample = nn.Linear(4, 4, bias=False)
+            self.stages.append(stage)
+        self.stages.append(nn.Identity())  # what nobody reads has no parameters
+        self.norm = nn.LayerNorm(4)
+
+
+def test_layers_learn_the_slower_the_further_they_are_from_the_head():
+    model = Model()
+    model.tower = Tower()
+    groups = build(model, tower={"prefix": "tower", "lr_mult": 0.5, "layer_decay": 0.8})
+    rates = {name: group["lr"] for group in groups for name in names(model, group)}
+    layer_of = {"embedding": 0, "stages.0.blocks.0": 1, "stages.0.blocks.1": 2, "stages.1.blocks.0": 3}
+    layer_of |= {"stages.0.downsample": 2, "stages.1.downsample": 3, "norm": 3}
+    for part, layer in layer_of.items():
+        assert rates[f"tower.{part}.weight"] == pytest.approx(0.5e-4 * 0.8 ** (4 - layer)), part
+    assert rates["tower.stages.0.blocks.0.bias"] == rates["tower.stages.0.blocks.0.weight"]
+    assert rates["head.weight"] == 1e-4
+    weights = {name: group["weight_decay"] for group in groups for name in names(model, group)}
+    assert (weights["tower.norm.weight"], weights["tower.embedding.weight"]) == (0.0, 0.01)
+    assert sorted(rates) == sorted(name for name, p in model.named_parameters() if p.requires_grad)
+
+
+def test_the_log_shows_the_last_layers_rate():
+    model = Model()
+    model.tower = Tower()
+    options = {"groups": {"tower": {"prefix": "tower", "layer_decay": 0.5}}}
+    wrapper = MapOptimWrapperConstructor({"type": "AutocastOptimWrapper", **OPTIM}, options)(model)
+    rates = {name: rate for name, (rate, *_) in wrapper.get_lr().items()}
+    assert (rates.pop("tower_lr"), rates.pop("new_lr")) == pytest.approx((0.5e-4, 1e-4))
+    assert set(rates) == {"lr"}
 
 
 @pytest.mark.parametrize("rate", ["1e-3", None, float("nan")])
