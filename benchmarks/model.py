@@ -17,6 +17,7 @@ import argparse
 import gc
 import logging
 import statistics
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -44,12 +45,17 @@ class Trainer:
     Args:
         cfg: a full config with its ``map_spec`` filled in.
         device: ``cpu`` or ``cuda``.
+        compiled: whether ``torch.compile`` takes the pretrained models of its parts.
     """
 
-    def __init__(self, cfg: Any, device: str) -> None:
+    def __init__(self, cfg: Any, device: str, compiled: bool = False) -> None:
         with torch.device(device):
             self.model = MODELS.build(without_pretrained(cfg.model))
         self.model.to(device).train()
+        if compiled:
+            for name, module in self.model.named_modules():
+                if name.rpartition(".")[2] == "backbone":
+                    module.compile()
         wrapper = dict(cfg.optim_wrapper, accumulative_counts=1)
         paramwise = wrapper.pop("paramwise_cfg", None)
         kind = wrapper.pop("constructor", "DefaultOptimWrapperConstructor")
@@ -107,38 +113,53 @@ def measure(trainer: Trainer, batch: dict[str, Any], args: argparse.Namespace) -
     }
 
 
-def rates(row: dict[str, Any], model_flops: float, peak_tflops: float | None) -> dict[str, Any]:
-    """The model's operations per second, and of what the card can do."""
-    per_second = model_flops * row["samples_per_second"]
+def rates(row: dict[str, Any], peak_tflops: float | None) -> dict[str, Any]:
+    """A row with its operations a second, and their share of what the card can do."""
+    if "out_of_memory" in row:
+        return row
+    per_second = row["model_flops_per_sample"] * row["samples_per_second"]
     used = None if peak_tflops is None else per_second / (peak_tflops * 1e12)
     return {**row, "tflop_per_second": per_second / 1e12, "utilisation": used}
 
 
-def rows_of(cfg: Any, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """What each batch size costs, planned and measured; those that do not fit say so."""
-    options = PlanOptions(1, float("inf"), args.batch, total_batch=1, vary=False, gpu=args.device != "cpu")
-    without_average = dict(cfg, default_hooks={}, custom_hooks=[])
-    plans, shape = make_plans(without_average, options), SampleShape.from_config(cfg, args.elements)
-    trainer, rows = None, []
-    for plan in plans:
-        row = {
+def planned(cfg: Any, batches: Sequence[int], gpu: bool) -> list[dict[str, Any]]:
+    """What each batch size should cost."""
+    options = PlanOptions(1, float("inf"), batches, total_batch=1, vary=False, gpu=gpu)
+    return [
+        {
             "batch": plan.batch,
             "estimated_bytes": plan.allocated,
             "model_flops_per_sample": plan.flops_of("forward", "backward"),
             "recomputed_flops_per_sample": plan.flops_of("recompute"),
         }
+        for plan in make_plans(dict(cfg, default_hooks={}, custom_hooks=[]), options)  # without an average
+    ]
+
+
+def measured(
+    cfg: Any, batches: Sequence[int], args: argparse.Namespace, compiled: bool = False
+) -> Iterator[dict[str, Any]]:
+    """What each batch size does cost; those that do not fit say so."""
+    shape, trainer = SampleShape.from_config(cfg, args.elements), None
+    for batch in batches:
+        row: dict[str, Any] = {"batch": batch}
         try:
-            trainer = trainer or Trainer(cfg, args.device)
-            measured = measure(trainer, example_batch(shape, plan.batch), args)
-            row |= rates(measured, row["model_flops_per_sample"], args.peak_tflops)
+            trainer = trainer or Trainer(cfg, args.device, compiled)
+            row |= measure(trainer, example_batch(shape, batch), args)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             row["out_of_memory"] = True
         if "out_of_memory" in row:
             give_back(trainer)
-        rows.append(row)
-    return rows
+        yield row
+
+
+def rows_of(cfg: Any, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """What each batch size costs, planned and measured."""
+    plans = planned(cfg, args.batch, args.device != "cpu")
+    pairs = zip(plans, measured(cfg, args.batch, args), strict=True)
+    return [rates({**plan, **found}, args.peak_tflops) for plan, found in pairs]
 
 
 def give_back(trainer: Trainer | None) -> None:
@@ -151,27 +172,27 @@ def give_back(trainer: Trainer | None) -> None:
 
 def show(rows: list[dict[str, Any]], config: str, device: str) -> None:
     """Print costs, arithmetic and shares of time."""
-    costs, rates, measured = [], [], [row for row in rows if "out_of_memory" not in row]
+    costs, arithmetic, fitting = [], [], [row for row in rows if "out_of_memory" not in row]
     for row in rows:
         ms, speed, peak, planned = "", "", "out of memory", f"{row['estimated_bytes'] / GIB:.3f}"
         operations = [f"{row[f'{name}_flops_per_sample'] / 1e12:.4g}" for name in ("model", "recomputed")]
         used = ["", ""]
-        if row in measured:
+        if row in fitting:
             ms, speed = f"{1000 * row['seconds_per_step']:.1f}", f"{row['samples_per_second']:.2f}"
             peak = f"{row['peak_bytes'] / GIB:.3f}"
             share = row["utilisation"]
             used = [f"{row['tflop_per_second']:.4g}", "" if share is None else f"{share:.1%}"]
         costs.append([row["batch"], ms, speed, peak, planned])
-        rates.append([row["batch"], *operations, *used])
+        arithmetic.append([row["batch"], *operations, *used])
     columns = ["batch", "ms a step", "samples/s", "peak GiB", "planned GiB"]
     show_table(f"Training step of {config} on {device}", columns, costs)
     columns = ["batch", "TFLOP a sample", "recomputed", "TFLOP/s", "utilisation"]
-    show_table("Arithmetic", columns, rates)
-    if measured:
-        names = list(measured[0]["share"])
-        body = [[name, *(f"{row['share'].get(name, 0.0):.1%}" for row in measured)] for name in names]
-        body.append(["outside the model", *(f"{row['share_outside_model']:.1%}" for row in measured)])
-        show_table("Share of time", ["part", *(f"batch {row['batch']}" for row in measured)], body)
+    show_table("Arithmetic", columns, arithmetic)
+    if fitting:
+        names = list(fitting[0]["share"])
+        body = [[name, *(f"{row['share'].get(name, 0.0):.1%}" for row in fitting)] for name in names]
+        body.append(["outside the model", *(f"{row['share_outside_model']:.1%}" for row in fitting)])
+        show_table("Share of time", ["part", *(f"batch {row['batch']}" for row in fitting)], body)
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:

@@ -21,7 +21,7 @@ _OF_MMENGINE = {
     "find_unused_parameters", "model_wrapper_cfg", "sync_bn",
 }  # fmt: skip
 _OF_MAPLLAVA = {
-    "ablation", "map_spec", "read_by_plugins", "run_name", "runner_type", "schedule_unit",
+    "ablation", "corruption", "map_spec", "read_by_plugins", "run_name", "runner_type", "schedule_unit",
     "without_checkpoints",
 }  # fmt: skip
 _MANY = 4  # places that a message names

@@ -1,6 +1,7 @@
 """The testing command."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ TOY = ROOT / "tests" / "engine" / "toy.py"
 
 from toy import toy_config  # noqa: E402
 
+from mapllava.__main__ import run_command  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
 
 
@@ -77,3 +79,40 @@ def test_unknown_ablation_is_refused(tool, trained):
     status, text = tool(*trained, "--ablate", "dark")
     assert status == 2
     assert "other-sample" in text
+
+
+def test_what_spoilt_images_cost(city, city_cache, tmp_path, capsys):
+    model = ROOT / "mapllava" / "demo" / "model.pth"
+    data = [f"data_root={city}", f"test_dataloader.dataset.ann_file={city_cache['val']}"]
+    words = ["stage2/synthetic", str(model), "--corrupt", "missing:3", "dark", "--work-dir", str(tmp_path)]
+    loading = ["test_dataloader.num_workers=0", "test_dataloader.persistent_workers=False"]
+    assert run_command("test", [*words, "--cfg-options", *data, *loading]) == 0
+    found = json.loads((tmp_path / "corruptions.json").read_text())
+    assert set(found["corrupted"]) == {"missing:3", "dark:2"}
+    assert found["mean"] == pytest.approx(sum(found["corrupted"].values()) / 2)
+    assert max(found["corrupted"].values()) < found["clean"]
+    entries = json.loads((tmp_path / "metrics.json").read_text())
+    assert [entry["corruption"] for entry in entries] == [None, "missing:3", "dark:2"]
+    assert [100 * entry["metrics"]["mAP"] for entry in entries] == pytest.approx(
+        [found["clean"], *found["corrupted"].values()]
+    )
+    text = capsys.readouterr().out
+    assert re.search(
+        rf"missing +│ 3 +│ 3 \(cameras that are black\) +│ +{found['corrupted']['missing:3']:.1f}", text
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (["fog"], "use one of missing, "),
+        (["dark:4"], "a level is 1, 2 or 3"),
+        (["dark", "--ablate", "blank"], "--corrupt and --ablate: one at a time"),
+        (["dark"], "pipeline has no LoadMultiViewImages"),
+    ],
+)
+def test_corruptions_that_cannot_be(tool, trained, asked, message):
+    status, text = tool(*trained, "--plugins", TOY, "--corrupt", *asked)
+    assert status == 2
+    assert message in text
+    assert "Traceback" not in text

@@ -21,6 +21,7 @@ from mapllava.analysis.cost.model_parts import (
     without_quantization,
 )
 from mapllava.analysis.cost.step_recorder import StepRecorder
+from mapllava.checkpoint import cpu_has_bfloat16
 from mapllava.engine.distributed.fsdp2_wrapper import TRANSFORMER_BLOCKS
 
 GIB = 2**30
@@ -99,6 +100,8 @@ def make_plans(cfg: Any, options: PlanOptions, progress: Callable[[str], None] |
     """
     plain, bits = without_quantization(cfg["model"])
     shape, dtype = SampleShape.from_config(cfg), cfg["optim_wrapper"].get("dtype")
+    if dtype == "bfloat16" and not options.gpu and not cpu_has_bfloat16():
+        dtype = None
     plans = []
     for checkpointing, model_cfg in _checkpointing_choices(plain, options):
         costs = _Costs(build_meta(model_cfg), cfg, options)

@@ -5,6 +5,7 @@ its area is [-0.5, 0.5]². Scaling by s moves u to ``(u + 0.5) * s - 0.5``, crop
 columns moves it to ``u - left``, mirroring to ``W - 1 - u``; ``cam2img`` follows exactly.
 """
 
+from mapllava.datasets.transforms.corruption import CORRUPTIONS, CameraDropout, CorruptMultiView
 from mapllava.datasets.transforms.crop import CropMultiView
 from mapllava.datasets.transforms.flip import RandomLateralFlip
 from mapllava.datasets.transforms.formatting import PackMapInputs
@@ -15,6 +16,9 @@ from mapllava.datasets.transforms.resample import ResamplePolylines
 from mapllava.datasets.transforms.resize import ResizeMultiView
 
 __all__ = [
+    "CORRUPTIONS",
+    "CameraDropout",
+    "CorruptMultiView",
     "CropMultiView",
     "LoadMultiViewImages",
     "PackMapInputs",

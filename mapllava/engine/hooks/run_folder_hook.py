@@ -23,8 +23,8 @@ class RunFolderHook(Hook):
 
     The config is there as ``config.json`` and as the resolved ``.py``; a start that fails before leaves an
     earlier run's as they are. MMEngine itself writes the log. ``metrics.json`` is a list of entries
-    with ``stage`` (val or test), ``epoch``, ``split``, the ``ablation`` where one was asked for, and
-    ``metrics``. A validation's entry is written last: what else it leads to is then done.
+    with ``stage`` (val or test), ``epoch``, ``split``, the ``ablation`` or ``corruption`` where one was asked
+    for, and ``metrics``. A validation's entry is written last: what else it leads to is then done.
     """
 
     priority = "LOWEST"
@@ -65,6 +65,7 @@ class RunFolderHook(Hook):
         else:
             entry["checkpoint"] = runner.cfg.get("load_from")
             entry["ablation"] = runner.cfg.get("ablation")
+            entry["corruption"] = runner.cfg.get("corruption")
         write_json(path, [*entries, entry], default=_plain)
 
 

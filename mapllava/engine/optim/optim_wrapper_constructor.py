@@ -159,8 +159,8 @@ def _check_group(name: str, group: Mapping[str, Any]) -> dict[str, Any]:
 def _layers(model: nn.Module, prefix: str, group: str) -> dict[str, tuple[int, int]]:
     """Of every parameter below a prefix: its layer, and how many layers come after that.
 
-    A layer is an entry of a module list that has parameters and no such list inside of it. What lies between two of them,
-    such as a downsampling, belongs to the one before.
+    A layer is an entry of a module list that has parameters and no such list inside of it. What lies between
+    two of them, such as a downsampling, belongs to the one before.
     """
     lists = [
         path
