@@ -7,7 +7,7 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=0,
     sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(type="RequestPairs", count=4800, language="both"),
+    dataset=dict(type="RequestPairs", count=6400, language="both"),
 )
 val_dataloader = dict(
     batch_size=100,
