@@ -86,7 +86,7 @@ def _streak(length: int, degrees: float) -> np.ndarray:
     reach = length / 2 * np.array([np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))])
     middle = np.full(2, (side - 1) / 2)
     ends = [tuple(int(value) for value in np.rint(middle + sign * reach)) for sign in (-1, 1)]
-    cv2.line(kernel, *ends, 1.0)
+    cv2.line(kernel, ends[0], ends[1], (1.0,))
     return kernel / kernel.sum()
 
 
