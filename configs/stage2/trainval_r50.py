@@ -13,42 +13,16 @@ model = dict(
         norm_eval=True,
         levels=[3, 4],  # 16 and 32 pixels
         pyramid=dict(type="FeaturePyramid", embed_dims=256),
-        architecture=dict(
-            model_type="resnet",
-            layer_type="bottleneck",
-            depths=[3, 4, 6, 3],
-            hidden_sizes=[256, 512, 1024, 2048],
-        ),
+        architecture=dict(model_type="resnet"),  # transformers' sizes are those of ResNet-50
     ),
-    neck=dict(
-        qformer=dict(
-            _delete_=True,
-            type="QFormerCore",
-            architecture=dict(
-                hidden_size=256,
-                num_hidden_layers=3,
-                num_attention_heads=8,
-                intermediate_size=1024,
-                cross_attention_frequency=1,
-            ),
-        )
-    ),
+    neck=dict(qformer=dict(_delete_=True, **_base_.small_qformer)),
     decoder=dict(embed_dims=256),
 )
 load_steps = [dict(type="LoadMultiViewImages", size=(800, 480))]  # width, height
 train_dataloader = dict(
-    dataset=dict(
-        pipeline=[*load_steps, *_base_.augment_steps, *_base_.target_steps, *_base_.pack_steps],
-    ),
+    dataset=dict(pipeline=[*load_steps, *_base_.augment_steps, *_base_.target_steps, *_base_.pack_steps])
 )
 val_dataloader = dict(dataset=dict(pipeline=[*load_steps, *_base_.pack_steps]))
 test_dataloader = val_dataloader
-optim_wrapper = dict(
-    optimizer=dict(lr=6e-4),
-    paramwise_cfg=dict(
-        groups=dict(
-            _delete_=True,
-            backbone=dict(prefix="vision_encoder.backbone", lr_mult=0.1),
-        )
-    ),
-)
+groups = dict(_delete_=True, backbone=dict(prefix="vision_encoder.backbone", lr_mult=0.1))
+optim_wrapper = dict(optimizer=dict(lr=6e-4), paramwise_cfg=dict(groups=groups))

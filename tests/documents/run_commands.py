@@ -119,6 +119,10 @@ SKIPPED: list[tuple[str, str]] = [
         r"^python benchmarks/language_model\.py",
         "hours; tests/benchmarks has its parts",
     ),
+    (
+        r"^python benchmarks/full_size\.py",
+        "a GPU; tests/benchmarks runs it on the tiny model",
+    ),
     (r"outputs/PARSER/", "needs a trained parser; tests/cli/test_ask.py has a stand-in"),
     (r"train language/ask_smollm2", "needs SmolLM2; tests/models/parsers has it where that is"),
     (r"--source argoverse2", "needs Argoverse 2; tests/sources/argoverse2 writes a small log"),

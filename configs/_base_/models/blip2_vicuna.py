@@ -31,6 +31,16 @@ qformer_from_scratch = dict(  # behind an encoder that BLIP-2's has not learned 
         cross_attention_frequency=1,
     ),
 )
+small_qformer = dict(
+    type="QFormerCore",
+    architecture=dict(
+        hidden_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=8,
+        intermediate_size=1024,
+        cross_attention_frequency=1,
+    ),
+)
 qformer_neck = dict(type="QFormerNeck", num_cameras=6, num_queries=128, qformer=qformer)
 bev_qformer_neck = dict(
     type="BEVQFormerNeck",

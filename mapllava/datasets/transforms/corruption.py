@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mapllava.config.mistake import check_sizes
 from mapllava.datasets.transforms.rng import fresh_generator
 from mapllava.errors import MapLLaVAError
 from mapllava.registry import TRANSFORMS
@@ -166,14 +165,14 @@ class CameraDropout(BaseTransform):
         max_cameras: Most that are lost together; each number from one to it is as likely. One is always left.
 
     Raises:
-        ValueError: If ``prob`` is no probability.
-        MapLLaVAError: If ``max_cameras`` is below one.
+        ValueError: If ``prob`` is no probability, or ``max_cameras`` below one.
     """
 
     def __init__(self, prob: float = 0.5, max_cameras: int = 2) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f"CameraDropout.prob is {prob!r}: it must lie in [0, 1]")
-        check_sizes("CameraDropout", max_cameras=max_cameras)
+        if type(max_cameras) is not int or max_cameras < 1:
+            raise ValueError(f"CameraDropout.max_cameras is {max_cameras!r}: use a whole number from 1")
         self.prob, self.max_cameras = prob, max_cameras
 
     def transform(self, results: dict) -> dict:

@@ -87,7 +87,8 @@ class Int8Linear(bnb.nn.Linear8bitLt):
             super().__init__(
                 linear.in_features, linear.out_features, False, has_fp16_weights=False, threshold=_OUTLIERS
             )
-        self.bias = linear.bias
+        # what the library makes of it at the first product, in place
+        self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach().half())
         self.take_weight(linear.weight.data)
 
     def take_weight(self, weight: Tensor) -> None:

@@ -169,6 +169,11 @@ def _targets(backbone: nn.Module, wanted: str | list[str], component: str) -> li
     """Full names of the linear layers that the targets mean."""
     linears = [name for name, _ in _linears(backbone)]
     if isinstance(wanted, str):
+        if not linears:
+            raise MapLLaVAError(
+                f"{component}: lora.targets is '{ALL_LINEAR}', but it has no linear layer: leave lora out, and "
+                "set frozen=False if it is to train"
+            )
         return linears
     matches = {target: [name for name in linears if f".{name}".endswith(f".{target}")] for target in wanted}
     idle = [target for target, names in matches.items() if not names]
