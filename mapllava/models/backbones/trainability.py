@@ -171,8 +171,8 @@ def _targets(backbone: nn.Module, wanted: str | list[str], component: str) -> li
     if isinstance(wanted, str):
         if not linears:
             raise MapLLaVAError(
-                f"{component}: lora.targets is '{ALL_LINEAR}', but it has no linear layer: leave lora out, and "
-                "set frozen=False if it is to train"
+                f"{component}: lora.targets is '{ALL_LINEAR}', but it has no linear layer: leave lora out "
+                "(frozen=False trains all of it)"
             )
         return linears
     matches = {target: [name for name in linears if f".{name}".endswith(f".{target}")] for target in wanted}

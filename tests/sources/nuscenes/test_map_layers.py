@@ -9,6 +9,7 @@ import pytest
 import shapely
 
 from mapllava.errors import MapLLaVAError
+from mapllava.sources.nuscenes import map_layers
 from mapllava.sources.nuscenes.map_layers import (
     LINE_LAYERS,
     POLYGON_LAYERS,
@@ -181,8 +182,23 @@ def test_unknown_place_is_refused(tiny):
         MapLayers.load(tiny, "atlantis")
 
 
-def test_same_lines_as_maptr(golden_dataset):
-    """Same number of lines per sample and class; 99 % within 1 cm, the rest within 0.1 m (Hausdorff)."""
+def _apart(polylines, theirs, where):
+    """Hausdorff distance of every line, ours and theirs, to the nearest of the others of its class, metres."""
+    distances = []
+    for name, lines in theirs.items():
+        ours = [shapely.LineString(points) for points in of(name, polylines)]
+        assert len(ours) == len(lines), f"{where}, {name}"
+        distances += [min(line.hausdorff_distance(other) for other in lines) for line in ours]
+        distances += [min(line.hausdorff_distance(other) for other in ours) for line in lines]
+    return distances
+
+
+def test_same_lines_as_maptr(golden_dataset, monkeypatch):
+    """Same number of lines per sample and class; 99 % within 1 cm, the rest within 0.1 m (Hausdorff).
+
+    The heading's last bits decide how outlines that touch are joined, and NumPy's arctan2 gives others with
+    AVX-512 than without. The golden lines are of one kind of processor, so each heading may be 2 ulp off.
+    """
     golden = np.load(GOLDEN)
     maps = {name: MapLayers.load(golden_dataset, name) for name in set(golden["location"].tolist())}
     names = golden["class_names"].tolist()
@@ -190,13 +206,19 @@ def test_same_lines_as_maptr(golden_dataset):
     keys = [(int(s), names[k]) for s, k in zip(golden["maptr_sample"], golden["maptr_label"], strict=True)]
     distances: list[float] = []
     for index, location in enumerate(golden["location"].tolist()):
-        polylines = maps[location].polylines(golden["lidar2global"][index], SPEC)
-        for name in SPEC.classes:
-            ours = [shapely.LineString(points) for points in of(name, polylines)]
-            theirs = [shapely.LineString(p) for p, k in zip(peers, keys, strict=True) if k == (index, name)]
-            assert len(ours) == len(theirs), f"sample {index}, {name}"
-            distances += [min(line.hausdorff_distance(other) for other in theirs) for line in ours]
-            distances += [min(line.hausdorff_distance(other) for other in ours) for line in theirs]
+        pose = golden["lidar2global"][index]
+        theirs = {
+            name: [shapely.LineString(p) for p, k in zip(peers, keys, strict=True) if k == (index, name)]
+            for name in SPEC.classes
+        }
+        heading, found = yaw_of(pose), []
+        for ulps in (0, -1, 1, -2, 2):
+            near = heading + ulps * math.ulp(heading)
+            monkeypatch.setattr(map_layers, "yaw_of", lambda _, near=near: near)
+            found.append(_apart(maps[location].polylines(pose, SPEC), theirs, f"sample {index}"))
+            if max(found[-1], default=0.0) <= 0.01:
+                break
+        distances += min(found, key=lambda each: max(each, default=0.0))
     assert len(distances) == 2 * len(peers)
     assert np.mean(np.array(distances) <= 0.01) >= 0.99
     assert max(distances) <= 0.1
