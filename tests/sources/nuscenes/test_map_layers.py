@@ -183,7 +183,7 @@ def test_unknown_place_is_refused(tiny):
 
 
 def _apart(polylines, theirs, where):
-    """Hausdorff distance of every line, ours and theirs, to the nearest of the others of its class, metres."""
+    """Hausdorff distance of every line, ours and theirs, to the nearest other of its class, metres."""
     distances = []
     for name, lines in theirs.items():
         ours = [shapely.LineString(points) for points in of(name, polylines)]
