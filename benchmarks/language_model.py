@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -34,7 +33,7 @@ from cached_bev import cache_path, write_features
 from common import finish, parser, show_table
 from rich.console import Console
 from rich.progress import Progress
-from seeds import interval
+from seeds import interval, show
 
 from mapllava.cli.exit_status import exit_status
 from mapllava.config.options import read_options
@@ -222,19 +221,13 @@ def measure(
         gaps = [found[seed, name][main] - found[seed, first][main] for seed in range(args.seeds)]
         gap, gap_half = interval(gaps)
         figures["difference_to_first"] = {"mean": gap, "half_width_95": gap_half}
-        shown = [show(figures[column]) for column in COLUMNS[task]]
-        rows.append([name, *shown, "" if name == first else show(figures["difference_to_first"], "+")])
+        shown = [show(figures[column]["mean"], figures[column]["half_width_95"]) for column in COLUMNS[task]]
+        rows.append([name, *shown, "" if name == first else show(gap, gap_half, "+")])
         result[name] = {"config": arms[name].config, "options": list(arms[name].options), **figures}
         result[name]["pretrained"] = arms[name].pretrained
     columns = [task, *COLUMNS[task].values(), f"{main} against {first}"]
     show_table(f"{task}, {args.seeds} seeds, mean ± 95 %", columns, rows)
     return result
-
-
-def show(figure: dict[str, Any], sign: str = "") -> str:
-    """A mean with its interval, which one seed has not."""
-    mean, half = f"{figure['mean']:{sign}.1f}", figure["half_width_95"]
-    return mean if math.isnan(half) else f"{mean} ± {half:.1f}"
 
 
 def main() -> None:

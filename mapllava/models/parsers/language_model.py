@@ -110,12 +110,15 @@ class LanguageModel(BaseModule):
     def target_loss(self, prompts: Sequence[str], targets: Sequence[str]) -> Tensor:
         """Cross entropy of the targets and the end after them, nothing of the prompts.
 
+        Every token counts alike, so that a text of many is learnt as well as a short one: a text is right if
+        all of it is.
+
         Args:
             prompts: B texts.
             targets: B texts.
 
         Returns:
-            (B,) float32, nats per token.
+            (), float32, nats per token.
 
         Raises:
             MapLLaVAError: if the language model has not the positions for a prompt and its target.
@@ -123,26 +126,23 @@ class LanguageModel(BaseModule):
         wanted = [[*self.prompt.tokenizer(text), self.eos_token_id] for text in targets]
         asked = [self._ids(text, len(target)) for text, target in zip(prompts, wanted, strict=True)]
         order = sorted(range(len(asked)), key=lambda row: len(asked[row]) + len(wanted[row]))
-        losses: list[Tensor] = [torch.empty(0)] * len(order)
+        losses: list[Tensor] = []
         for begin in range(0, len(order), self.rows_at_once):
             rows = order[begin : begin + self.rows_at_once]
-            found = self._target_loss([asked[row] for row in rows], [wanted[row] for row in rows])
-            for row, loss in zip(rows, found, strict=True):
-                losses[row] = loss
-        return torch.stack(losses)
+            losses.append(self._target_loss([asked[row] for row in rows], [wanted[row] for row in rows]))
+        return torch.stack(losses).sum() / sum(map(len, wanted))
 
     def _target_loss(self, asked: Sequence[list[int]], wanted: Sequence[list[int]]) -> Tensor:
-        """(B,) loss of ids that are read together."""
+        """Nats of ids that are read together."""
         ids, mask = self._padded([one + two for one, two in zip(asked, wanted, strict=True)])
         longest = max(map(len, wanted))
         logits = self._logits(ids, mask, longest + 1)[:, :-1]  # (B, T, V), the one before predicts the next
         place = torch.arange(longest, device=ids.device)
         lengths = torch.tensor([len(each) for each in wanted], device=ids.device)
         counted = place >= longest - lengths[:, None]  # (B, T)
-        loss = torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), ids[:, -longest:].flatten(), reduction="none"
+        return torch.nn.functional.cross_entropy(
+            logits[counted].float(), ids[:, -longest:][counted], reduction="sum"
         )
-        return (loss.view_as(counted) * counted).sum(1) / lengths
 
     @torch.no_grad()  # in inference mode FSDP2 cannot gather weights
     def write(

@@ -116,7 +116,7 @@ class RequestParser(BaseModel):
         if mode == "loss":
             wanted = [sample.canonical for sample in data_samples]
             asked = [self.asked(text) for text in inputs]
-            return {"loss_request": self.language_model.target_loss(asked, wanted).mean()}
+            return {"loss_request": self.language_model.target_loss(asked, wanted)}
         for sample, (canonical, confidence) in zip(data_samples, self.write(inputs), strict=True):
             sample.set_metainfo({"predicted": canonical, "confidence": confidence})
         return list(data_samples)

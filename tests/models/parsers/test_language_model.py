@@ -32,13 +32,17 @@ def reference(llama):
     return AutoModelForCausalLM.from_pretrained(llama, dtype=torch.float32).eval()
 
 
-def test_loss_is_transformers_own_on_the_target_alone(model, reference):
-    losses = model.target_loss(PROMPTS, TARGETS)
-    for prompt, target, loss in zip(PROMPTS, TARGETS, losses, strict=True):
+def test_loss_is_transformers_own_on_the_tokens_of_the_targets_alone(model, reference, llama):
+    nats, tokens = 0.0, 0
+    for prompt, target in zip(PROMPTS, TARGETS, strict=True):
         asked, wanted = model.prompt.ids(prompt), [*model.prompt.tokenizer(target), 2]
         labels = torch.tensor([[-100] * len(asked) + wanted])
-        expected = reference(input_ids=torch.tensor([asked + wanted]), labels=labels).loss
-        torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)  # alone and beside a longer one
+        mean = reference(input_ids=torch.tensor([asked + wanted]), labels=labels).loss
+        torch.testing.assert_close(model.target_loss([prompt], [target]), mean, atol=1e-5, rtol=1e-5)
+        nats, tokens = nats + mean * len(wanted), tokens + len(wanted)
+    # beside a longer one every token counts as much as alone
+    for each in (model, build(llama, rows_at_once=1)):
+        torch.testing.assert_close(each.target_loss(PROMPTS, TARGETS), nats / tokens, atol=1e-5, rtol=1e-5)
 
 
 def test_writes_what_transformers_generate_does_alone_and_in_a_batch(model, reference):
@@ -114,7 +118,7 @@ def test_an_adapter_named_ask_is_all_that_trains_and_all_that_a_file_holds(llama
     parent.language_model = model
     left_out = reloadable_keys(parent, base_weight_modules(parent, None))
     assert set(parent.state_dict()) - left_out == {f"language_model.{name}" for name in trained}
-    model.target_loss(PROMPTS, TARGETS).mean().backward()
+    model.target_loss(PROMPTS, TARGETS).backward()
     assert all(parameter.grad is not None for parameter in model.parameters() if parameter.requires_grad)
 
 
