@@ -28,7 +28,7 @@ def arguments(tmp_path, **changed):
         "threads": 1,
         "work_dir": tmp_path / "runs",
         "cfg_options": ["data_root=x"],
-        "out": str(tmp_path / "out.json"),
+        "out": None,
     }
     return argparse.Namespace(**{**given, **changed})
 
@@ -44,13 +44,14 @@ def test_an_arm_is_the_first_config_with_its_options_after_the_common_ones(seeds
         (folder / "metrics.json").write_text(json.dumps([{"stage": "val", "metrics": {"maptr/mAP": score}}]))
         return argparse.Namespace(returncode=0)
 
-    args = arguments(tmp_path)
+    args, written = arguments(tmp_path), []
     monkeypatch.setattr(seeds, "parse_args", lambda: args)
     monkeypatch.setattr(seeds.subprocess, "run", run)
+    monkeypatch.setattr(seeds, "finish", lambda out, result, *_: written.append(result))
     seeds.main()
     assert [command[2] for command in commands] == ["a/full.py"] * 3
     assert [command[-1] for command in commands] == ["data_root=x", "model.skip=False", "model.probe=0"]
-    found = json.loads(Path(args.out).read_text())["configs"]
+    found = written[0]["configs"]
     assert {name: row["difference_to_first"] for name, row in found.items()} == {
         "full": 0.0,
         "no skip": -10.0,

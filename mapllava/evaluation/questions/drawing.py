@@ -6,6 +6,7 @@ that is meant, exactly (rings stay rings); what was drawn is scored against it a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,14 +34,23 @@ class DrawingScore:
     Attributes:
         drawn: Score of what was drawn, as :func:`chamfer_average_precision` gives it.
         full: Score of the full predicted map cut by the request that is meant; None without results.
-        confident: Drawn lines that reach the score from which their class is shown.
-        outside: How many of them are of a class that was not asked for, or lie outside of the region.
+        by_wording: For each language and part: drawn lines that reach the score from which their class is
+            shown, and how many of them are of a class that was not asked for, or lie outside of the region.
     """
 
     drawn: dict[str, Any]
     full: dict[str, Any] | None
-    confident: int
-    outside: int
+    by_wording: Mapping[tuple[str, str], tuple[int, int]]
+
+    @property
+    def confident(self) -> int:
+        """Shown lines of any wording."""
+        return sum(shown for shown, _ in self.by_wording.values())
+
+    @property
+    def outside(self) -> int:
+        """How many of them lie outside of what was asked for."""
+        return sum(outside for _, outside in self.by_wording.values())
 
     @property
     def share_outside(self) -> float:
@@ -86,9 +96,15 @@ def score_drawing(
         ]
         full = chamfer_average_precision(_maps(cuts), _maps(true), spec.classes, rules)
     least = np.array([answers.display.get(name, FALLBACK_SCORE) for name in spec.classes])
-    shown = [lines.above(least[lines.labels]) for lines in drawn]
-    beside = sum(count_outside(lines, one, spec) for lines, one in zip(shown, requests, strict=True))
-    return DrawingScore(score, full, sum(len(lines.points) for lines in shown), beside)
+    counts: dict[tuple[str, str], tuple[int, int]] = {}
+    for question, one, lines in zip(asked, requests, drawn, strict=True):
+        shown = lines.above(least[lines.labels])
+        known, outside = counts.get((question.language, question.part), (0, 0))
+        counts[question.language, question.part] = (
+            known + len(shown.points),
+            outside + count_outside(shown, one, spec),
+        )
+    return DrawingScore(score, full, counts)
 
 
 def count_outside(lines: MapLines, request: Request, spec: MapSpec) -> int:

@@ -118,6 +118,10 @@ def question_score_values(score: QuestionScore, questions: QuestionSet, system: 
                 "mAP_full_map_cut": None if score.drawing.full is None else score.drawing.full["mAP"],
                 "confident": score.drawing.confident,
                 "outside": score.drawing.outside,
+                "by_wording": {
+                    f"{a} {b}": {"confident": shown, "outside": outside}
+                    for (a, b), (shown, outside) in sorted(score.drawing.by_wording.items())
+                },
             },
         }
     )  # fmt: skip
@@ -176,7 +180,15 @@ def _drawing(drawing: DrawingScore, questions: QuestionSet) -> str:
         if drawing.full is None
         else f"; mAP of the full map cut by the true request: {100 * drawing.full['mAP']:.1f}"
     )
-    return f"{table}\n{outside} ({_percent(drawing.share_outside)} %){full}"
+    by_wording = [
+        f"{language}, {PARTS_IN_WORDS[part]} {beside} of {shown}"
+        for language in LANGUAGES
+        for part in PARTS
+        for shown, beside in [drawing.by_wording.get((language, part), (0, 0))]
+        if shown
+    ]
+    where = f"\nof them by wording: {'; '.join(by_wording)}" if by_wording else ""
+    return f"{table}\n{outside} ({_percent(drawing.share_outside)} %){full}{where}"
 
 
 def _percent(value: float) -> str:

@@ -98,6 +98,14 @@ def test_lines_drawn_beside_what_was_asked_are_counted():
     drawing = score_answers(QUESTIONS, answers, TRUTH, num_draws=0).drawing
     assert 0.3 < drawing.share_outside < 1
     assert drawing.drawn["mAP"] < 1
+    one = next(q for q in QUESTIONS.questions if q.kind == "draw")
+    others = {key: answer for key, answer in whole.items() if key != one.id}
+    less = score_answers(QUESTIONS, replace(answers, answers=others), TRUTH, num_draws=0).drawing
+    wording = (one.language, one.part)
+    assert drawing.by_wording[wording][0] - less.by_wording[wording][0] == len(whole[one.id].lines.points)
+    assert all(
+        less.by_wording[key] == drawing.by_wording[key] for key in drawing.by_wording if key != wording
+    )
     low = AnswerSet(QUESTIONS.fingerprint, "hidden", whole, dict.fromkeys(CLASSES, 1.0))
     hidden = replace(
         low,
@@ -129,6 +137,11 @@ def test_tables_and_values_name_what_was_measured():
     assert values["right"]["answers"]["interval_95"] == [1, 1]
     assert values["drawing"]["protocol"] == "maptr, cut by the request"
     assert question_values(score)["draw_outside"] == 0
+    by_wording = values["drawing"]["by_wording"]
+    assert sum(each["confident"] for each in by_wording.values()) == values["drawing"]["confident"] > 0
+    shown = [f"{name} 0 of {n}" for name, each in by_wording.items() if (n := each["confident"])]
+    assert "of them by wording: " in text
+    assert all(one.split(" ", 2)[2] in text for one in shown)
 
 
 def test_maps_of_another_split_are_refused():
