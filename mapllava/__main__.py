@@ -50,6 +50,7 @@ COMMANDS = {
     "convert geojson": "a results file for QGIS, geopandas and other GIS, on earth where it is known",
     "convert to-hf": "a trained model's file to a Hugging Face folder",
     "convert from-hf": "such a folder back to a model file",
+    "convert half": "a model file's copy in float16, half as large",
     "convert demo": "the package's demo folder from a run of make demo",
 }
 """What there is, in the order of ``mapllava --help``. A command of two words is one of its first word's."""

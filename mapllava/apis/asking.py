@@ -76,9 +76,9 @@ def understand(text: str, classes: Sequence[str], parser: Parser | None = None) 
         return Parsed(text, read_requests(text, classes), 1.0, text)
     if parser is None:
         raise MapLLaVAError(
-            f"'{text}' is a sentence, which needs a parser: train one (mapllava train "
-            "language/ask_synthetic) and name its best_model.pth (--parser FILE; "
-            "load_model(…, parser=FILE)), or write the canonical form, for instance "
+            f"'{text}' is a sentence, which needs a parser: take the package's (mapllava get smollm2, then "
+            "--parser demo), train one (mapllava train language/ask_synthetic) and name its best_model.pth "
+            "(--parser FILE; load_model(…, parser=FILE)), or write the canonical form, for instance "
             f"'{_example('distance', classes).text}' (docs/en/language.md)"
         )
     (parsed,) = parser.parse([text], classes)

@@ -1,4 +1,4 @@
-"""Where the package keeps its own small model and one sample for it."""
+"""Where the package keeps its own small model, one sample for it, and a request parser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ FOLDER = Path(__file__).parents[1] / "demo"
 MODEL, CARD, SAMPLE, TRUTH = "model.pth", "card.json", "sample", "truth.json"
 """The model file, what is known of it, a folder of images with ``rig.json``, and that sample's true map."""
 
+PARSER = "parser.pth"
+"""An adapter that reads requests in words; its language model is one of :mod:`mapllava.published`."""
+
 
 def model_file() -> Path:
     """The package's own model.
@@ -18,6 +21,11 @@ def model_file() -> Path:
         MapLLaVAError: If this installation has none.
     """
     return _there(FOLDER / MODEL)
+
+
+def parser_file() -> Path:
+    """The package's own request parser; raises as :func:`model_file`."""
+    return _there(FOLDER / PARSER)
 
 
 def sample_folder() -> Path:

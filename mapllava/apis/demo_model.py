@@ -15,7 +15,7 @@ from mapllava import gt_cache
 from mapllava.apis.demo_files import CARD, MODEL, SAMPLE, TRUTH
 from mapllava.apis.map_inferencer import MapInferencer
 from mapllava.checkpoint import read_model_file
-from mapllava.checkpoint.model_file import write_model_file
+from mapllava.checkpoint.model_file import write_half
 from mapllava.datasets.image_file import open_image
 from mapllava.datasets.map_dataset import read_entry
 from mapllava.errors import MapLLaVAError
@@ -28,8 +28,8 @@ from mapllava.files import write_json
 from mapllava.gt_cache.schema import spec_of
 from mapllava.structures.rig import Rig, RigCamera, RigSample
 
-MAX_BYTES = 8_000_000
-"""Most that model and sample may take in the wheel."""
+MAX_BYTES = 18_000_000
+"""Most that model, parser and sample may take in the wheel."""
 MAX_PIXELS = 100_000_000
 _BATCH = 8
 LICENCE = "Apache-2.0"
@@ -90,11 +90,11 @@ def write_demo(
     folder = Path(folder)
     cache = gt_cache.load(cache_path, check_sources=False)
     root = Path(dataroot or cache["metainfo"]["dataroot"])
-    path = _write_half(folder / MODEL, model, None)
+    path = write_half(folder / MODEL, model)
     results = _predict(path, cache, root)
     evaluation = evaluate_maps(pair_with_cache(results, cache), "demo", num_draws=None)
     display = best_f1_display(evaluation, version=DATA)
-    _write_half(folder / MODEL, model, display)
+    write_half(folder / MODEL, model, display=display_to_json(display))
     index = _best_sample(evaluation, display)
     sample = list(cache_samples(cache, root))[index]
     _write_sample(folder / SAMPLE, sample)
@@ -105,18 +105,6 @@ def write_demo(
     if size > max_bytes:
         raise MapLLaVAError(f"'{folder}' has {size:,} bytes, and {max_bytes:,} may be in the wheel")
     return write_json(folder / CARD, _card(path, made_by, evaluation, display, cache["metainfo"], sample))
-
-
-def _write_half(path: Path, model: str | Path, display: Display | None) -> Path:
-    """The model file without what a run goes on from, its tensors in float16."""
-    file = read_model_file(model)
-    state = {
-        name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in file.state.items()
-    }
-    meta = file.description()
-    if display is not None:
-        meta["display"] = display_to_json(display)
-    return write_model_file(path, state, meta)
 
 
 def _predict(model: Path, cache: Mapping[str, Any], root: Path) -> MapResults:

@@ -96,6 +96,32 @@ def write_model_file(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
     return Path(path)
 
 
+def write_half(path: str | Path, model: str | Path, **changed: Any) -> Path:
+    """Write a model file's copy with its numbers in float16: half the bytes.
+
+    Components compute as the config says, whatever they are stored in. What belongs to the run alone is left
+    out.
+
+    Args:
+        path: to write.
+        model: a model file.
+        **changed: entries of ``meta`` that are others in the copy.
+
+    Raises:
+        MapLLaVAError: if the model cannot be read, is written over, or holds a number that float16 does not.
+    """
+    file = read_model_file(model)
+    if Path(path).expanduser().resolve() == file.path.resolve():
+        raise MapLLaVAError(
+            f"'{path}' is the model itself: name another file, for the copy has less precision"
+        )
+    state = {name: each.half() if each.is_floating_point() else each for name, each in file.state.items()}
+    lost = [name for name, each in file.state.items() if (each.isfinite() & state[name].isinf()).any()]
+    if lost:
+        raise MapLLaVAError(f"'{model}': {lost[0]} holds numbers above 65504, which float16 has not")
+    return write_model_file(path, state, {**file.description(), **changed})
+
+
 def _check_format(path: Path, meta: Mapping[str, Any]) -> None:
     version = meta["format_version"]
     if version == 1:

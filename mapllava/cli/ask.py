@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapllava.apis.demo_files import sample_folder
-from mapllava.cli.command_line import add_plugins, say, score
+from mapllava.cli.command_line import add_parser_option, add_plugins, say, score
 from mapllava.cli.predict import claim, display_of, model_path, numbered, pairs, samples_of, with_scores
 from mapllava.errors import MapLLaVAError
 
@@ -41,6 +41,7 @@ EPILOG = """\
 examples:
   %(prog)s --demo "distance: ped_crossing; ahead"
   %(prog)s --demo "count: divider; left" "describe:; ahead" --out answers
+  %(prog)s --demo "How far is the next crossing?" --parser demo   # needs `mapllava get smollm2` once
   %(prog)s best_model.pth my_car "How far is the next crossing?" --parser parser.pth
   %(prog)s maps/predictions.results.json --sample TOKEN "side: boundary" --json
   %(prog)s demo data/synthetic --scene scene-0003 "junction:; ahead" --language zh --out answers
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("words", nargs="+", metavar="WORD", help="model, input and questions, see above")
     add("--demo", action="store_true", help="the package's own model and sample: needs nothing else")
-    add("--parser", type=Path, metavar="FILE", help="trained parser's file: reads questions in words")
+    add_parser_option(parser, "reads questions in words")
     add("--language", choices=("en", "zh"), help="of the answers (default: each question's own)")
     add("--out", type=Path, metavar="DIR", help="folder for answers.json and a picture of each answer")
     add("--force", action="store_true", help="write into a folder that holds something")

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mapllava.apis.demo_files import parser_file
 from mapllava.config.packaged import own_config, packaged_config
 
 if TYPE_CHECKING:
@@ -38,6 +39,16 @@ def score(text: str) -> float:
     if not 0 <= value <= 1:  # also where it is no number
         raise argparse.ArgumentTypeError(f"{text!r} is no score: a number in 0..1")
     return value
+
+
+def add_parser_option(group: Any, does: str) -> None:
+    """The option that names a request parser, for what it does there; the package's own is 'demo'."""
+    group.add_argument(
+        "--parser",
+        type=lambda name: parser_file() if name == "demo" else Path(name),
+        metavar="FILE",
+        help=f"{does}: a trained parser's file, or 'demo', the package's own (see mapllava get smollm2)",
+    )
 
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapllava.apis.demo_files import model_file, sample_folder
-from mapllava.cli.command_line import add_plugins, say, score
+from mapllava.cli.command_line import add_parser_option, add_plugins, say, score
 from mapllava.errors import MapLLaVAError
 
 if TYPE_CHECKING:
@@ -79,9 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--version", metavar="V", help="of a nuScenes root that holds several")
     model = parser.add_argument_group("model")
     model.add_argument("--device", help="where it runs, such as cpu or cuda:1 (default: the first GPU)")
-    model.add_argument(
-        "--parser", type=Path, metavar="FILE", help="trained parser that reads --prompt's words"
-    )
+    add_parser_option(model, "reads --prompt's words")
     model.add_argument("--batch-size", type=int, default=1, metavar="B", help="samples at once (default: 1)")
     model.add_argument(
         "--pretrained",

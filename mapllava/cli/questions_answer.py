@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mapllava.cli.command_line import say
+from mapllava.cli.command_line import add_parser_option, say
 from mapllava.evaluation import load_results
 from mapllava.evaluation.questions import answer_questions, load_questions, save_answers
 from mapllava.evaluation.questions.respond import missing_samples
@@ -26,9 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("results", type=Path, help="results file of the samples that are asked about")
     add("--out", required=True, type=Path, metavar="FILE", help="the answers")
     how = parser.add_mutually_exclusive_group(required=True)
-    how.add_argument(
-        "--parser", type=Path, metavar="FILE", help="model file of what understands the questions"
-    )
+    add_parser_option(how, "understands the questions")
     how.add_argument(
         "--true-requests", action="store_true", help="take what is meant: nothing is misunderstood"
     )

@@ -10,6 +10,7 @@ from mapllava.__main__ import run_command
 from mapllava.apis import load_parser
 from mapllava.apis.parsing import calibrated
 from mapllava.checkpoint import read_model_file
+from mapllava.checkpoint.model_file import write_half, write_model_file
 from mapllava.errors import MapLLaVAError
 from mapllava.testing.tiny_hf import write_tiny_llama
 
@@ -67,6 +68,31 @@ def test_the_language_model_may_move_but_not_change(run, tmp_path):
     save_file(weights, moved / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(MapLLaVAError, match="not those that the checkpoint was trained on"):
         load_parser(best, "cpu", pretrained=moved)
+
+
+def test_a_copy_in_float16_is_half_as_large_and_understands_the_same(run, tmp_path, capsys):
+    best, copy = run / "best_model.pth", tmp_path / "small.pth"
+    assert run_command("convert half", [str(best), str(copy)]) == 0
+    assert "written: " in capsys.readouterr().out
+    whole, half = read_model_file(best), read_model_file(copy)
+    assert half.meta == whole.description()
+    for name, tensor in whole.state.items():
+        assert half.state[name].dtype == torch.float16
+        torch.testing.assert_close(half.state[name].float(), tensor, atol=1e-6, rtol=1e-3)
+    written = [text for text, _ in load_parser(best, "cpu").write(SENTENCES)]
+    assert [text for text, _ in load_parser(copy, "cpu").write(SENTENCES)] == written
+
+
+def test_a_copy_never_replaces_its_model_nor_holds_infinity(run, tmp_path):
+    best = shutil.copy(run / "best_model.pth", tmp_path / "best.pth")
+    with pytest.raises(MapLLaVAError, match="is the model itself"):
+        write_half(best, best)
+    file = read_model_file(best)
+    name = next(iter(file.state))
+    write_model_file(best, {**file.state, name: file.state[name] + 1e5}, file.meta)
+    with pytest.raises(MapLLaVAError, match=f"{name} holds numbers above 65504"):
+        write_half(tmp_path / "half.pth", best)
+    assert not (tmp_path / "half.pth").exists()
 
 
 def test_a_map_model_is_no_parser(request):
