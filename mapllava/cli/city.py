@@ -1,4 +1,4 @@
-"""Create a synthetic city in nuScenes' format: tables, map expansion and six cameras' images.
+"""Create a synthetic city in nuScenes' format (tables, map expansion, six cameras' images) or Argoverse 2's.
 
 The official devkit reads it unchanged, so everything that runs on nuScenes runs on it. The same
 options always give the same bytes.
@@ -18,6 +18,7 @@ EPILOG = """\
 examples:
   %(prog)s data/synthetic
   %(prog)s data/synthetic --version v1.0-trainval --scenes-train 75 --scenes-val 10 --image-size 384x216
+  %(prog)s data/city_av2 --format argoverse2 --image-size 384x291     # the same streets, seven ring cameras
 """
 
 
@@ -43,7 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples-per-scene", type=int, metavar="N", help="key frames at 2 Hz (default: 40 or 41)"
     )
     parser.add_argument(
-        "--image-size", type=parse_size, default=(1600, 900), metavar="WxH", help="default: 1600x900"
+        "--image-size", type=parse_size, metavar="WxH", help="default: 1600x900; of Argoverse 2 2048x1550"
+    )
+    parser.add_argument(
+        "--format",
+        choices=["nuscenes", "argoverse2"],
+        default="nuscenes",
+        help="of the files; Argoverse 2's needs the extra av2 (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed is another city (default: 0)")
     parser.add_argument(
@@ -80,5 +87,6 @@ def run(args: argparse.Namespace) -> None:
         images=not args.no_images,
         progress=not args.no_progress,
         overwrite=args.overwrite,
+        format=args.format,
     )
     show(Console(), summary)

@@ -1,4 +1,4 @@
-"""Builds a synthetic city on disk: plans scenes, writes tables and maps, renders images."""
+"""Builds a synthetic city on disk: plans scenes, writes tables and maps, renders images; in two formats."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,15 @@ from mapllava.claims import sole_holder
 from mapllava.errors import MapLLaVAError
 from mapllava.files import atomic_write, remove_partial_files, write_json
 from mapllava.progress import progress_bar
+from mapllava.sources.argoverse2.sensor_log import CAMERAS
 from mapllava.sources.nuscenes.splits import official_scene_names
+from mapllava.synthetic import argoverse2
 from mapllava.synthetic.map_json import MapWriter
+from mapllava.synthetic.rig import FULL_SIZE, MOUNTS
 from mapllava.synthetic.scene import LOCATIONS, Scene, SceneKey, build_scene, placed
 from mapllava.synthetic.tables import LIDAR_FILE, image_path, map_mask_path, tables
+
+PathOf = Callable[[Scene, str, int], str]
 
 MARKER = "synthetic_city.json"
 """File in the data root that says the city is complete, and what it was made from."""
@@ -33,6 +39,8 @@ STRETCH = 50
 QUALITY = 90
 GENERATOR = 2
 """Changes whenever the same options would give different data."""
+FORMATS = {"nuscenes": FULL_SIZE, "argoverse2": argoverse2.FULL_SIZE}
+"""What a city can be written as, and (width, height) of its images where nothing is said, pixels."""
 VERSIONS = {"v1.0-mini": ("mini_train", "mini_val"), "v1.0-trainval": ("train", "val")}
 
 
@@ -44,9 +52,10 @@ class CityOptions:
     num_train_scenes: int | None = None
     num_val_scenes: int | None = None
     samples_per_scene: int | None = None
-    image_size: tuple[int, int] = (1600, 900)
+    image_size: tuple[int, int] = FULL_SIZE
     seed: int = 0
     images: bool = True
+    format: str = "nuscenes"
 
     def check(self) -> None:
         """Refuse what cannot be made.
@@ -56,6 +65,10 @@ class CityOptions:
         """
         if self.version not in VERSIONS:
             raise MapLLaVAError(f"version is '{self.version}'; possible are {', '.join(VERSIONS)}")
+        if self.format not in FORMATS:
+            raise MapLLaVAError(f"format is '{self.format}'; possible are {', '.join(FORMATS)}")
+        if self.format == "argoverse2":
+            argoverse2.check()
         width, height = self.image_size
         if not (32 <= width <= 4096 and 18 <= height <= 4096):
             raise MapLLaVAError(f"image_size is {width}x{height}; possible are 32x18 to 4096x4096 pixels")
@@ -67,6 +80,11 @@ class CityOptions:
     def to_dict(self) -> dict[str, Any]:
         """All options and the generator's number, as JSON stores them."""
         return {"generator": GENERATOR, **asdict(self), "image_size": list(self.image_size)}
+
+    @property
+    def num_cameras(self) -> int:
+        """Of the car."""
+        return len(MOUNTS) if self.format == "nuscenes" else len(CAMERAS)
 
     def scene_keys(self) -> list[SceneKey]:
         """The scenes, training scenes first, picked evenly from the official lists.
@@ -101,7 +119,7 @@ class CitySummary:
 
     Attributes:
         path: The data root.
-        version: nuScenes version folder.
+        version: nuScenes version whose scenes it has.
         train_scenes: Number of training scenes; likewise ``val_scenes``.
         train_samples: Number of training samples; likewise ``val_samples``.
         images: Number of images.
@@ -126,14 +144,15 @@ def create_city(
     num_train_scenes: int | None = None,
     num_val_scenes: int | None = None,
     samples_per_scene: int | None = None,
-    image_size: tuple[int, int] = (1600, 900),
+    image_size: tuple[int, int] | None = None,
     seed: int = 0,
     workers: int = 2,
     images: bool = True,
     progress: bool = True,
     overwrite: bool = False,
+    format: str = "nuscenes",
 ) -> CitySummary:
-    """Create a procedural city as a nuScenes data set.
+    """Create a procedural city as a nuScenes data set, or the same streets and moments as one of Argoverse 2.
 
     The files appear under ``out_dir`` at once when all is done, never half. The same options give
     the same bytes, whatever the number of workers.
@@ -144,12 +163,14 @@ def create_city(
         num_train_scenes: Training scenes, picked evenly from the official list; None for all.
         num_val_scenes: Validation scenes, likewise.
         samples_per_scene: Key frames (2 Hz) per scene; None for 40 or 41, as in nuScenes.
-        image_size: (width, height) in pixels; intrinsics scale with it.
+        image_size: (width, height) in pixels; intrinsics scale with it. None for the format's own.
         seed: Another seed is another city.
         workers: Processes.
         images: Whether to render; without, tables and maps only.
         progress: Show a progress bar.
         overwrite: Replace a city made with other options.
+        format: 'nuscenes', or 'argoverse2': seven ring cameras, each scene a log with a map of its own. The
+            front camera's images stand upright: (height, width).
 
     Returns:
         A summary.
@@ -157,8 +178,9 @@ def create_city(
     Raises:
         MapLLaVAError: If an option is impossible, or ``out_dir`` holds something else.
     """
-    size = (int(image_size[0]), int(image_size[1]))
-    options = CityOptions(version, num_train_scenes, num_val_scenes, samples_per_scene, size, seed, images)
+    width, height = image_size or FORMATS.get(format, FULL_SIZE)
+    counts = (num_train_scenes, num_val_scenes, samples_per_scene)
+    options = CityOptions(version, *counts, (int(width), int(height)), seed, images, format)
     options.check()
     if workers < 1:
         raise MapLLaVAError(f"workers is {workers}; at least 1 is needed")
@@ -178,7 +200,7 @@ def _make(out: Path, options: CityOptions, workers: int, progress: bool) -> City
         partial.mkdir()
         _build(partial, options, keys, workers, progress)
         train, val = ([key.num_samples for key in keys if key.split == split] for split in ("train", "val"))
-        images = 6 * sum(train + val) if options.images else 0
+        images = options.num_cameras * sum(train + val) if options.images else 0
         counts = (len(train), len(val), sum(train), sum(val), images)
         summary = CitySummary("", options.version, *counts)
         write_json(partial / MARKER, {"options": options.to_dict(), "summary": asdict(summary)}, indent=1)
@@ -198,11 +220,11 @@ def _found(out: Path, options: CityOptions, overwrite: bool) -> CitySummary | No
         )
     stored = json.loads(marker.read_text(encoding="utf-8"))
     wanted = options.to_dict()
-    if stored.get("options") == wanted:
+    old = {"format": "nuscenes", **stored.get("options", {})}  # cities of earlier versions do not name it
+    if old == wanted:
         return CitySummary(**{**stored["summary"], "path": str(out), "reused": True})
     if overwrite:
         return None
-    old = stored.get("options", {})
     other = ", ".join(f"{k} {old.get(k)!r} instead of {v!r}" for k, v in wanted.items() if old.get(k) != v)
     raise MapLLaVAError(
         f"{out} holds a city with {other}: choose another folder, or overwrite it (--overwrite)"
@@ -216,14 +238,18 @@ def _build(root: Path, options: CityOptions, keys: list[SceneKey], workers: int,
             for index, scene in submit(build_scene, [(key,) for key in keys]):
                 scenes[index] = scene
                 advance(1)
-        scenes = _write_map(root, scenes)
-        _write_tables(root / options.version, scenes)
+        if options.format == "argoverse2":
+            scenes, folders = argoverse2.write_logs(root, scenes)
+            path_of: PathOf = partial(argoverse2.image_path, folders)
+        else:
+            scenes, path_of = _write_nuscenes(root, options, scenes), image_path
         if not options.images:
             return
-        for sensor in scenes[0].sensors:
-            (root / "samples" / sensor.channel).mkdir(parents=True, exist_ok=True)
-        jobs = [(root, scene, *ends) for scene in scenes for ends in _stretches(scene.key.num_samples)]
-        with progress_bar("images  ", 6 * sum(key.num_samples for key in keys), progress) as advance:
+        jobs = [
+            (root, scene, path_of, *ends) for scene in scenes for ends in _stretches(scene.key.num_samples)
+        ]
+        images = options.num_cameras * sum(key.num_samples for key in keys)
+        with progress_bar("images  ", images, progress) as advance:
             for _, count in submit(render_stretch, jobs):
                 advance(count)
 
@@ -234,8 +260,16 @@ def _stretches(samples: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges.tolist()))
 
 
-def render_stretch(root: Path, scene: Scene, first: int, last: int) -> int:
-    """Render and write the images of some of a scene's samples; returns their number."""
+def render_stretch(root: Path, scene: Scene, path_of: PathOf, first: int, last: int) -> int:
+    """Render and write the images of some of a scene's samples; returns their number.
+
+    Args:
+        root: Data root; the images' folders are there.
+        scene: The scene.
+        path_of: From scene, channel and time stamp to the image's path in the root.
+        first: Number of the first sample.
+        last: Number of the sample behind the last.
+    """
     import cv2
 
     from mapllava.synthetic.render import SceneRenderer
@@ -246,12 +280,21 @@ def render_stretch(root: Path, scene: Scene, first: int, last: int) -> int:
         renderer = SceneRenderer(scene, first, last)
         for index, times in enumerate(renderer.times.tolist()):
             for camera in range(1, len(scene.sensors)):
-                path = root / image_path(scene, scene.sensors[camera].channel, times[camera])
+                path = root / path_of(scene, scene.sensors[camera].channel, times[camera])
                 _, jpeg = cv2.imencode(".jpg", renderer.image(index, camera), quality)
                 path.write_bytes(jpeg.tobytes())
     finally:
         cv2.setNumThreads(threads)
     return (last - first) * (len(scene.sensors) - 1)
+
+
+def _write_nuscenes(root: Path, options: CityOptions, scenes: list[Scene]) -> list[Scene]:
+    """Write maps, tables and the images' folders; returns the scenes in place."""
+    scenes = _write_map(root, scenes)
+    _write_tables(root / options.version, scenes)
+    for sensor in scenes[0].sensors if options.images else ():
+        (root / "samples" / sensor.channel).mkdir(parents=True, exist_ok=True)
+    return scenes
 
 
 def _write_map(root: Path, scenes: list[Scene]) -> list[Scene]:

@@ -12,6 +12,7 @@ from shapely.geometry import LineString, Polygon
 from shapely.ops import unary_union
 
 from mapllava.synthetic import curves
+from mapllava.synthetic.lane_segments import LaneSegment, lane_segments
 from mapllava.synthetic.roads import SIGNS, Divider, clean
 from mapllava.synthetic.street_plan import Crossing, StreetPlan, draw_plan
 
@@ -39,6 +40,7 @@ class District:
         areas: Street and junction areas, with whether it is a junction.
         surface: Union of the areas; its outlines are the kerbs.
         lanes: Lanes and junction ways.
+        segments: The lanes once more, cut wherever what lies between them changes.
         dividers: Painted lines between lanes.
         crossings: Pedestrian crossings.
         stop_lines: Corners ``(4, 2)`` of each painted stop line.
@@ -52,6 +54,7 @@ class District:
     areas: list[tuple[Polygon, bool]]
     surface: Polygon
     lanes: list[Lane]
+    segments: list[LaneSegment]
     dividers: list[Divider]
     crossings: list[Crossing]
     stop_lines: list[np.ndarray]
@@ -119,11 +122,14 @@ def _assemble(rng: np.random.Generator, plan: StreetPlan) -> District | None:
     picks = [int(rng.integers(road.section.lanes[ahead])) for road in main]
     others = [road.section.lanes[ahead] - 1 - pick for road, pick in zip(main, picks, strict=True)]
     both_ways = all(road.section.lanes[against] for road in main)
+    lanes = _lanes(plan)
+    ways = [(lane.line, lane.incoming, lane.outgoing) for lane in lanes if lane.connector]
     return District(
         plan.left_hand,
         areas,
         surface,
-        _lanes(plan),
+        lanes,
+        lane_segments(plan, ways),
         [divider for road in plan.roads for divider in road.dividers()],
         plan.crossings,
         _stop_lines(plan),

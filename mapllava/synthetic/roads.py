@@ -166,29 +166,40 @@ class Road:
             if section.shoulder > 1.0 and count:
                 lines.append(("lane", section.lane_centre(side, count - 1) + half, Paint()))
         pieces = [(*line, *stretch) for line in lines for stretch in self.free_stretches()]
+        for bay, start, end in self.pockets():
+            pieces.append(("lane", self.pocket_edge(bay), Paint(), start, end))
+        return [
+            Divider(kind, curves.thinned(self.beside(lateral, start, end)), paint)
+            for kind, lateral, paint, start, end in pieces
+        ]
+
+    def pockets(self) -> list[tuple[Bay, float, float]]:
+        """The extra lanes, each with the arc lengths between which a line divides it from the next one."""
+        found = []
         for bay in self.bays:
             start = max(bay.start + bay.ramp * 0.7, self.line_ends[0])
             end = min(bay.end - bay.ramp * 0.7, self.line_ends[1])
             if bay.pocket and end - start > 5:
-                lateral = SIGNS[bay.side] * (section.half_width(bay.side) - GUTTER / 2)
-                pieces.append(("lane", lateral, Paint(), start, end))
-        return [
-            Divider(kind, curves.thinned(self._piece(self._beside(lateral), start, end)), paint)
-            for kind, lateral, paint, start, end in pieces
-        ]
+                found.append((bay, start, end))
+        return found
+
+    def pocket_edge(self, bay: Bay) -> float:
+        """Signed lateral place (left positive, metres) of the line that divides an extra lane off."""
+        return SIGNS[bay.side] * (self.section.half_width(bay.side) - GUTTER / 2)
 
     def lane_line(self, side: int, index: int) -> np.ndarray:
         """Centre line ``(n, 2)`` of a lane from cut to cut, along the reference line."""
-        return self._piece(self._beside(self.section.lane_centre(side, index)), *self.cuts)
+        return self.beside(self.section.lane_centre(side, index), *self.cuts)
 
     def lane_area(self, side: int, index: int) -> Polygon:
         """A lane's polygon from cut to cut."""
         lateral, half = self.section.lane_centre(side, index), self.section.lane_width / 2
-        edges = [self._piece(self._beside(lateral + d), *self.cuts) for d in (half, -half)]
+        edges = [self.beside(lateral + d, *self.cuts) for d in (half, -half)]
         return clean(Polygon(curves.ribbon(*edges)))
 
-    def _beside(self, lateral: float) -> np.ndarray:
-        return curves.offset(self.line, lateral)
+    def beside(self, lateral: float, start: float, end: float) -> np.ndarray:
+        """The line ``(n, 2)`` at a signed lateral place (left positive) between two arc lengths, metres."""
+        return self._piece(curves.offset(self.line, lateral), start, end)
 
     def _piece(self, moved: np.ndarray, start: float, end: float) -> np.ndarray:
         """What a line beside the reference line, vertex by vertex, has between two arc lengths of that."""

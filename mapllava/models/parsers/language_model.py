@@ -114,11 +114,11 @@ class LanguageModel(BaseModule):
         all of it is.
 
         Args:
-            prompts: B texts.
-            targets: B texts.
+            prompts: (B,) texts.
+            targets: (B,) texts.
 
         Returns:
-            (), float32, nats per token.
+            () float32, nats per token.
 
         Raises:
             MapLLaVAError: if the language model has not the positions for a prompt and its target.

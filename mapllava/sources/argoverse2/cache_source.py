@@ -111,8 +111,8 @@ class Argoverse2Source:
         return [path for scene in scenes for path in self._logs[scene].files()]
 
     def map_version(self, scenes: Sequence[str]) -> str:
-        """The definition: the files state no version."""
-        return self.definition
+        """The definition, for the files state no version; and where a cache's ego frame is."""
+        return f"{self.definition}, ego frame on the ground"
 
     def entries(self, scene: str) -> Iterator[dict[str, Any]]:
         """A log's entries in time order, without their polylines."""

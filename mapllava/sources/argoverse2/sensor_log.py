@@ -25,12 +25,18 @@ STRIDE = 5
 """Of the ten sweeps of a second every fifth is a sample: two a second, as nuScenes has."""
 SYNCHRONOUS_NS = 25_000_000
 """Nanoseconds from a sweep within which each camera must have an image: half of the cameras' period."""
+EGO_HEIGHT = 0.32
+"""Metres from the ground to the origin of the data set's ego frame, the rear axle (0.31 in the median of two
+logs). A cache's ego frame has its origin on the ground below, as nuScenes' has: what looks for the ground
+finds it at z = 0, whatever the source."""
 _TABLES = (
     "city_SE3_egovehicle.feather", "calibration/egovehicle_SE3_sensor.feather",
     "calibration/intrinsics.feather",
 )  # fmt: skip
 _RIGHT_FORWARD = np.array([[0.0, 1, 0], [-1, 0, 0], [0, 0, 1]])
 """Axes of the frame ``lidar`` (x right, y forward) in the ego frame (x forward, y left), level with it."""
+_GROUND = rigid(np.eye(3), np.array([0.0, 0, -EGO_HEIGHT]))
+"""The ego frame on the ground in the data set's own."""
 
 
 class SensorLog:
@@ -71,7 +77,8 @@ class SensorLog:
         Yields:
             Dicts with ``sample_token`` (``<log id>_<ns>``), ``timestamp`` (µs), ``lidar2ego``, ``ego2global``
             (4, 4), ``cams`` and the names of log and city. ``lidar2ego`` is level with the car and x points
-            right: nuScenes' frame at this car's LiDAR, not the sensor's own axes.
+            right: nuScenes' frame at this car's LiDAR, not the sensor's own axes. The ego frame's origin is
+            on the ground, :data:`EGO_HEIGHT` below the rear axle.
 
         Raises:
             MapLLaVAError: If a table is damaged, or lacks a sensor or the pose of a moment.
@@ -88,8 +95,8 @@ class SensorLog:
             logger.warning("%s: %d of %d samples lack an image near them", self.folder, dropped, len(sweeps))
 
     def _entry(self, sweep: int, images: dict[str, int]) -> dict[str, Any]:
-        log, pose = self.folder.name, self._pose(sweep)
-        lidar2ego = rigid(_RIGHT_FORWARD, self._mounted(LIDAR)[:3, 3])
+        log, pose = self.folder.name, self._pose(sweep) @ _GROUND
+        lidar2ego = invert(_GROUND) @ rigid(_RIGHT_FORWARD, self._mounted(LIDAR)[:3, 3])
         cams = {}
         for name, time in images.items():
             # From the map at the sweep's time through the city to the camera at its own: ego motion is in it

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 Z = 12.0
-"""Height of the ground in the city, metres; the car's origin is there."""
+"""Height of the ground in the city, metres."""
 
 
 def points(line):
@@ -75,7 +75,7 @@ def add_sensors(log: Path, sweeps=11, delay=10_000_000) -> Path:
     import pandas as pd
     from scipy.spatial.transform import Rotation
 
-    from mapllava.sources.argoverse2.sensor_log import CAMERAS
+    from mapllava.sources.argoverse2.sensor_log import CAMERAS, EGO_HEIGHT
 
     def table(name, rows):
         (log / name).parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,10 @@ def add_sensors(log: Path, sweeps=11, delay=10_000_000) -> Path:
 
     times = [START + PERIOD * i for i in range(sweeps)]
     moments = sorted({*times, *(time + delay for time in times)})
-    rows = [{"timestamp_ns": t, **se3(np.eye(3), (SPEED * (t - START) / 1e9, 0.0, Z))} for t in moments]
+    rows = [
+        {"timestamp_ns": t, **se3(np.eye(3), (SPEED * (t - START) / 1e9, 0.0, Z + EGO_HEIGHT))}
+        for t in moments
+    ]
     table("city_SE3_egovehicle.feather", rows)
     mounted = [{"sensor_name": name, **se3(CAMERA, (1.5, 0.0, 1.4))} for name in CAMERAS]
     turned = Rotation.from_euler("z", 3, degrees=True).as_matrix()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_log import PERIOD, SPEED, START, add_sensors, strip, write
+from small_log import PERIOD, SPEED, START, Z, add_sensors, strip, write
 
 from mapllava import gt_cache
 from mapllava.__main__ import main
@@ -15,7 +15,7 @@ from mapllava.datasets import Argoverse2MapDataset
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.frame_change import change_lines, map_pose, planar_change
 from mapllava.sources.argoverse2.cache_source import Argoverse2Source
-from mapllava.sources.argoverse2.sensor_log import CAMERAS
+from mapllava.sources.argoverse2.sensor_log import CAMERAS, EGO_HEIGHT
 from mapllava.sources.argoverse2.splits import resolve_split
 from mapllava.structures import ROI, MapSpec
 from mapllava.structures.map_elements import Polyline
@@ -54,7 +54,8 @@ def test_a_point_lands_where_the_camera_saw_it_a_moment_after_the_sweep(root):
     """Ten metres ahead of the car at the sweep; the car has gone 5 cm when the image is taken."""
     entry = next(Argoverse2Source(root, VERSION).entries(LOG))
     camera = entry["cams"]["ring_front_center"]
-    ahead_left_up = np.linalg.inv(entry["lidar2ego"]) @ [10, 2, 0.4, 1]
+    assert entry["ego2global"][2, 3] == Z  # a cache's ego frame stands on the ground
+    ahead_left_up = np.linalg.inv(entry["lidar2ego"]) @ [10, 2, 0.4 + EGO_HEIGHT, 1]
     np.testing.assert_allclose(ahead_left_up[:3], [-2, 10 - 1.3, 0.4 - 1.6], atol=1e-9)  # right, forward, up
     x, y, depth = (camera["lidar2cam"] @ ahead_left_up)[:3]
     assert depth == pytest.approx(10 - 1.5 - SPEED * 0.01)
@@ -91,7 +92,10 @@ def test_both_frames_hold_the_same_lines(root):
         pose = map_pose(frame, entry["lidar2ego"], entry["ego2global"])
         found[frame] = drawn.polylines(pose, MapSpec(frame, roi))
     change = planar_change("lidar", "ego", entry["lidar2ego"], entry["ego2global"])
-    lines = [np.column_stack([change_lines(p.points, change), p.heights + 1.6]) for p in found["lidar"]]
+    lines = [
+        np.column_stack([change_lines(p.points, change), p.heights + 1.6 + EGO_HEIGHT])
+        for p in found["lidar"]
+    ]
     wanted = [np.column_stack([p.points, p.heights]) for p in found["ego"]]
     assert len(wanted) == 3
     for line in wanted:  # in any order
