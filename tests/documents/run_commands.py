@@ -103,6 +103,7 @@ SMALL: list[tuple[str, str]] = [
     ),
     (r"(city data/small .*)--samples-per-scene 10", r"\1--samples-per-scene 2 --workers 1"),
     (r" --scenes scene-0003 scene-0012", " --scenes scene-0003"),
+    (r"(city data/city_av2 .*)-val 10( .*)-scene 20", r"\1-val 1\2-scene 2 --workers 1"),
 ]
 SKIPPED: list[tuple[str, str]] = [
     (r"^(pip|python -m venv|make venv|make demo BASE_PYTHON)", "installs; .ci/run makes an environment"),
@@ -125,7 +126,7 @@ SKIPPED: list[tuple[str, str]] = [
     ),
     (r"outputs/PARSER/", "needs a trained parser; tests/cli/test_ask.py has a stand-in"),
     (r"train language/ask_smollm2", "needs SmolLM2; tests/models/parsers has it where that is"),
-    (r"--source argoverse2", "needs Argoverse 2; tests/sources/argoverse2 writes a small log"),
+    (r"--source argoverse2 --dataroot data/argoverse2", "needs Argoverse 2; tests/sources/argoverse2 writes a small log"),
     (r"--print-completion", "writes into the home folder; tests/cli/test_completion.py has it"),
 ]
 # What was seen to run; a command of another kind wants a decision first.
