@@ -126,7 +126,10 @@ SKIPPED: list[tuple[str, str]] = [
     ),
     (r"outputs/PARSER/", "needs a trained parser; tests/cli/test_ask.py has a stand-in"),
     (r"train language/ask_smollm2", "needs SmolLM2; tests/models/parsers has it where that is"),
-    (r"--source argoverse2 --dataroot data/argoverse2", "needs Argoverse 2; tests/sources/argoverse2 writes a small log"),
+    (
+        r"--source argoverse2 --dataroot data/argoverse2",
+        "needs the data; tests/sources/argoverse2 writes a log",
+    ),
     (r"--print-completion", "writes into the home folder; tests/cli/test_completion.py has it"),
 ]
 # What was seen to run; a command of another kind wants a decision first.

@@ -12,7 +12,7 @@ from mapllava.evaluation.functional.breakdown import (
 )
 from mapllava.evaluation.functional.chamfer import chamfer_distance, chamfer_of_pairs
 from mapllava.evaluation.functional.chamfer_ap import chamfer_average_precision, matched_chamfer, score_of
-from mapllava.evaluation.functional.matches import Matches, match_maps
+from mapllava.evaluation.functional.matches import Matches, join, match_maps
 from mapllava.evaluation.functional.measures import (
     average_precision,
     best_f1,
@@ -40,6 +40,7 @@ __all__ = [
     "draw_groups",
     "found_lines",
     "get_protocol",
+    "join",
     "kept_predictions",
     "line_lengths",
     "match_maps",

@@ -108,6 +108,38 @@ def match_maps(
     )
 
 
+def join(parts: Sequence[Matches]) -> Matches:
+    """The matches of several groups of samples as those of all samples, in order: as if matched at once.
+
+    Args:
+        parts: At least one, all under the same rules and of the same classes.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    kinds = {(part.protocol, part.class_names) for part in parts}
+    if len(kinds) != 1:
+        raise ValueError(f"matches of {len(kinds)} protocols or lists of classes: one is needed to join them")
+    samples = np.cumsum([0, *(part.num_samples for part in parts)])
+    lines = np.cumsum([0, *(len(part.gt_labels) for part in parts)])
+    before = list(zip(parts, samples[:-1], lines[:-1], strict=True))
+    protocol, class_names = kinds.pop()
+    return Matches(
+        protocol,
+        class_names,
+        int(samples[-1]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.samples + sample for part, sample, _ in before]),
+        np.concatenate([part.positions for part in parts]),
+        np.concatenate([np.where(part.nearest < 0, -1, part.nearest + line) for part, _, line in before]),
+        np.concatenate([part.distance for part in parts]),
+        np.concatenate([part.found for part in parts], axis=1),
+        np.concatenate([part.gt_labels for part in parts]),
+        np.concatenate([part.gt_samples + sample for part, sample, _ in before]),
+    )
+
+
 def _match(
     pred: Lines, gt: Lines, rules: Protocol, num_samples: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.display import display_of_matches, told_of
-from mapllava.evaluation.functional import get_protocol, match_maps, score_of
+from mapllava.evaluation.functional import get_protocol, join, match_maps, score_of
 from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults
 from mapllava.evaluation.results_writer import save_results
@@ -79,7 +79,9 @@ class VectorMapMetric(BaseMetric):
         self.model_display: dict[str, Any] | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[Any]) -> None:
-        """Keep prediction and ground truth of a batch.
+        """Match the predictions of a batch with its ground truth.
+
+        Every process matches what it saw, so that little is left to do where all of it meets.
 
         Args:
             data_batch: Not used.
@@ -88,16 +90,12 @@ class VectorMapMetric(BaseMetric):
         for sample in data_samples:
             sample = sample if isinstance(sample, Mapping) else sample.to_dict()
             token = sample["sample_token"]
-            self._check_spec(token, sample.get("map_spec"))
-            pred = sample["pred_instances"]
-            self.results.append(
-                {
-                    "token": token,
-                    "split": sample.get("split"),
-                    "polylines": sample["polylines"],
-                    "pred": {key: to_numpy(pred[key]) for key in ("points", "labels", "scores")},
-                }
-            )
+            classes = self._spec_for(token, sample.get("map_spec")).classes
+            pred = {key: to_numpy(sample["pred_instances"][key]) for key in ("points", "labels", "scores")}
+            truth = prepare_ground_truth(sample["polylines"], self.protocol, token)
+            matches = match_maps([{"sample_token": token, **pred}], [truth], classes, self.protocol)
+            kept = {"token": token, "split": sample.get("split"), "matches": matches}
+            self.results.append(kept if self.outfile_prefix is None else {**kept, "pred": pred})
 
     def evaluate(self, size: int) -> dict:
         """Score everything that all processes saw.
@@ -128,9 +126,7 @@ class VectorMapMetric(BaseMetric):
         if self._size is not None and len(unique) < self._size:
             text = f"VectorMapMetric: {len(unique)} distinct samples scored, the data set has {self._size}"
             print_log(text, logger="current", level=logging.WARNING)
-        truth = [prepare_ground_truth(r["polylines"], self.protocol, r["token"]) for r in unique.values()]
-        maps = [{"sample_token": token, **r["pred"]} for token, r in unique.items()]
-        matches = match_maps(maps, truth, self.map_spec.classes, self.protocol)
+        matches = join([result["matches"] for result in unique.values()])
         score, split = score_of(matches), self._split(list(unique.values()))
         version = (self.dataset_meta or {}).get("version")
         where = f"{split} of {version}" if version else split
@@ -143,18 +139,17 @@ class VectorMapMetric(BaseMetric):
             self._write(MapResults(self.map_spec, split, predicted, version, display=told))
         return metric_values(score)
 
-    def _check_spec(self, token: str, config: Any) -> None:
+    def _spec_for(self, token: str, config: Any) -> MapSpec:
+        """The specification that a sample is scored under, which is that of all of them."""
         spec = None if config is None else MapSpec.from_config(config)
-        if self.map_spec is None and spec is None:
+        self.map_spec = known = self.map_spec or spec
+        if known is None:
             raise MapLLaVAError(
                 f"VectorMapMetric.map_spec is missing, and sample {token} carries none either"
             )
-        if self.map_spec is None:
-            self.map_spec = spec
-        elif spec is not None and spec != self.map_spec:
-            raise MapLLaVAError(
-                f"sample {token} is a map of {spec}, but VectorMapMetric scores {self.map_spec}"
-            )
+        if spec is not None and spec != known:
+            raise MapLLaVAError(f"sample {token} is a map of {spec}, but VectorMapMetric scores {known}")
+        return known
 
     def _split(self, results: list[dict[str, Any]]) -> str:
         names = {str(r["split"]) for r in results if r["split"] is not None}

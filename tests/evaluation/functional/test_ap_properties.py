@@ -1,12 +1,14 @@
 """What holds for any maps: parity with the plain pair-by-pair score, and the ends of the scale."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.naive_metric import chamfer, naive_average_precision, resampled
-from mapllava.evaluation.functional import chamfer_average_precision, chamfer_distance
+from mapllava.evaluation.functional import chamfer_average_precision, chamfer_distance, join, match_maps
 
 NAMES = ("a", "b")
 # The same examples every time: of a line a centimetre long, the last digit of resampling decides what is near
@@ -107,3 +109,19 @@ def test_distance_is_symmetric_and_equals_the_plain_one(seed, size):
     assert chamfer_distance(first, first) < 1e-12
     plain = chamfer(resampled(first), resampled(second))
     assert there == pytest.approx(plain) or plain == np.inf
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(seeds, st.integers(2, 5))
+def test_samples_matched_one_by_one_and_joined_are_those_matched_at_once(seed, num_samples):
+    rng = np.random.default_rng(seed)
+    preds = [some_map(rng, 1.0, 8) for _ in range(num_samples)]
+    truth = [some_map(rng, 1.0, 5) for _ in range(num_samples)]
+    whole = match_maps(preds, truth, NAMES)
+    parts = [match_maps([pred], [true], NAMES) for pred, true in zip(preds, truth, strict=True)]
+    joined = join(parts)
+    for field in dataclasses.fields(whole):
+        value, other = getattr(whole, field.name), getattr(joined, field.name)
+        assert np.array_equal(value, other), field.name
+    with pytest.raises(ValueError, match="of 2 protocols or lists of classes"):
+        join([parts[0], match_maps(preds, truth, NAMES, thresholds=[1.0])])
