@@ -151,9 +151,7 @@ def show(result: dict[str, Any]) -> None:
         cpu, wall = whole["cpu_seconds"], whole["wall_seconds"]
         say(f"{whole['samples']:,} samples: {cpu:.1f} s of processor time, {wall:.1f} s wall")
         one, last = whole["one_by_one_cpu_seconds"], whole["join_cpu_seconds"]
-        say(
-            f"one by one, as every process does while it evaluates: {one:.1f} s; joined and scored: {last:.2f} s"
-        )
+        say(f"one by one, as processes do while they evaluate: {one:.1f} s; joined and scored: {last:.2f} s")
     say(f"AP differs from the naive reference's by {result['largest_difference_of_ap']:.1e} at most")
     show_table("Memory, one process", MEMORY_COLUMNS, memory_rows(result["peak_mib"]))
 
