@@ -14,7 +14,7 @@ QUICK = {
     "matching.py": ["--batch", "1", "--layers", "1", "--queries", "6", "--elements", "3", "--rounds", "1"],
 }
 NAMES = ["gt_cache.py", "language_model.py", "matching.py", "metric.py", "model.py", "pipeline.py"]
-NAMES += ["seeds.py"]
+NAMES += ["cache_scale.py", "seeds.py"]
 
 
 def run(name, *options, cwd):

@@ -71,6 +71,7 @@ SMALL: list[tuple[str, str]] = [
     (r"^(python benchmarks/model.py CONFIG --batch) .*", r"\1 1"),
     (r"^(python benchmarks/pipeline.py)$", r"\1 --rounds 1"),
     (r"^(python benchmarks/metric.py)$", r"\1 --samples 8 --rounds 1"),
+    (r"^(python benchmarks/cache_scale.py .*) --workers 0 1 4", r"\1 --workers 0 1 --samples 20"),
     (r"^(python benchmarks/gt_cache.py)$", r"\1 --scenes 4 --samples 4 --naive 2"),
     (r"tensorboard --logdir", "tensorboard --inspect --logdir"),  # looks and ends; without, it serves
     (r"^(python tools/doctor.py \S+synthetic.py)(?= # exit status 1)", r"PYTHONPATH=broken:$PYTHONPATH \1"),
@@ -140,7 +141,7 @@ RUNS = (
     r"ask|predict|questions (answer|create|score)|report|rig (check|export)|test|train|video|"
     r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|geojson|results|to-hf))|"
     r"python docs/draw_architecture\.py|"
-    r"python benchmarks/(gt_cache|metric|model|pipeline|seeds)\.py|"
+    r"python benchmarks/(cache_scale|gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
     r"diagnose|doctor|eval_results|fit_constant_map|gt_cache|plan|print_config|split_audit|test|train)\.py)"
 )
