@@ -139,7 +139,7 @@ RUNS = (
     r"mapllava (--help|COMMAND --help|analyze|browse|city|configs (copy|list|show)|diagnose|doctor|eval|plan|"
     r"data (check|export)|"
     r"ask|predict|questions (answer|create|score)|report|rig (check|export)|test|train|video|"
-    r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|geojson|results|to-hf))|"
+    r"cache (audit|constant-map|create|diff|lint|show|verify)|convert (from-hf|geojson|half|results|to-hf))|"
     r"python docs/draw_architecture\.py|"
     r"python benchmarks/(cache_scale|gt_cache|metric|model|pipeline|seeds)\.py|"
     r"python tools/(analyze_run|convert_checkpoint|convert_results|create_gt_cache|create_synthetic_nuscenes|"
