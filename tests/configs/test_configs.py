@@ -39,6 +39,8 @@ EXPECTED_MILLIONS = {
     "stage2/synthetic_no_llm.py": (3.3, 3.3),
     "stage2/synthetic_overfit.py": (3.3, 3.3),
     "stage2/synthetic_points.py": (3.3, 3.3),
+    "stage2/synthetic_resnet.py": (3.3, 3.3),
+    "stage2/synthetic_dinov2.py": (3.3, 3.3),
     "stage2/synthetic_camera_dropout.py": (3.3, 3.3),
     "stage2/synthetic_qformer.py": (2.7, 2.7),
     "stage2/synthetic_smollm2.py": (137.8, 3.3),
