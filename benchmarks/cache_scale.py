@@ -1,8 +1,8 @@
 """A large GT cache in training: how long until the first batch, and what each worker adds to the memory.
 
 The samples of a cache are repeated under new names until there are as many as asked for. A fresh process
-opens the cache as a data set, starts workers on it (without reading images) and takes batches; memory is
-counted as the kernel shares it out (PSS), so that pages which several processes use count once. Linux, from
+opens the cache as a data set, starts workers on it (without reading images) and takes batches. Memory is what
+the cache adds to that process, and what is a worker's own: pages that it shares with no other. Linux, from
 the repository's root::
 
     python benchmarks/cache_scale.py --cache data/synthetic/gt_cache/gt_cache_v1.0-trainval_train.pkl
@@ -38,28 +38,25 @@ path, workers = sys.argv[1], int(sys.argv[2])
 spec = MapSpec.from_config(json.loads(sys.argv[3]))
 imported = time.perf_counter()
 
-def shared_out(pid):
+def own(pid):
     lines = open(f"/proc/{pid}/smaps_rollup").read().splitlines()[1:]
     kib = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return kib["Pss"] / 1024, (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024
+    return (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024
 
-before, _ = shared_out("self")
+before = own("self")
 dataset = MapDataset(path, spec, "")
-opened = time.perf_counter()
+opened, added = time.perf_counter(), own("self")
 batches = iter(DataLoader(dataset, 8, shuffle=True, num_workers=workers, collate_fn=list))
 next(batches)
 first = time.perf_counter()
 for _ in range(min(100, len(batches) - 1)):
     next(batches)
 pids = [worker.pid for worker in getattr(batches, "_workers", [])]
-here, _ = shared_out("self")
-there = [shared_out(pid) for pid in pids]
 print(json.dumps({
     "open_seconds": opened - imported,
     "first_batch_seconds": first - opened,
-    "all_mib": here + sum(pss for pss, _ in there),
-    "added_by_the_cache_mib": here - before if not pids else None,
-    "private_mib_per_worker": max((private for _, private in there), default=None),
+    "added_mib": added - before,
+    "private_mib_per_worker": max(map(own, pids), default=None),
 }))
 """
 
@@ -99,6 +96,8 @@ def main() -> None:
     """Measure, print, and write the result if asked."""
     args = parse_args()
     cache = gt_cache.load(args.cache)
+    if not cache["data_list"]:
+        raise MapLLaVAError(f"{args.cache} holds no sample to repeat")
     spec = json.dumps({key: cache["metainfo"][key] for key in ("frame", "roi", "classes")})
     rows, result = [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -116,11 +115,11 @@ def main() -> None:
                         workers,
                         f"{found['open_seconds']:.1f}",
                         f"{found['first_batch_seconds']:.1f}",
-                        f"{found['all_mib']:.0f}",
+                        f"{found['added_mib']:.0f}",
                         "" if private is None else f"{private:.0f}",
                     ]
                 )
-    columns = ["samples", "workers", "open, s", "first batch, s", "MiB, all", "MiB, a worker's own"]
+    columns = ["samples", "workers", "open, s", "first batch, s", "MiB added", "MiB, a worker's own"]
     show_table("A GT cache in training", columns, rows)
     finish(args.out, {"runs": result}, "torch", "mmengine", "numpy")
 

@@ -48,11 +48,10 @@ class Arm:
     config: Path
     options: tuple[str, ...] = ()
 
-    @property
-    def folder(self) -> str:
-        """What its runs are called."""
-        told = hashlib.sha256(repr(self.options).encode()).hexdigest()[:10]
-        return f"{self.config.stem}_{told}" if self.options else self.config.stem
+    def folder(self, common: list[str]) -> str:
+        """What its runs are called, under options that all rows have in common."""
+        told = repr([str(self.config.resolve()), *common, *self.options])
+        return f"{self.config.stem}_{hashlib.sha256(told.encode()).hexdigest()[:10]}"
 
 
 def parse_args() -> argparse.Namespace:
@@ -88,10 +87,12 @@ def arms_of(args: argparse.Namespace) -> list[Arm]:
     bare = [name for name, *options in args.arm if not options]
     if bare:
         raise MapLLaVAError(f"--arm '{bare[0]}' has no KEY=VALUE: it would be {args.configs[0]} again")
-    names = [arm.name for arm in arms]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise MapLLaVAError(f"'{twice[0]}' names two rows: give each a name of its own with --arm")
+    names, folders = [arm.name for arm in arms], [arm.folder([]) for arm in arms]
+    for arm in arms:
+        if names.count(arm.name) > 1:
+            raise MapLLaVAError(f"'{arm.name}' names two rows: rename one, the arm or the config's file")
+        if folders.count(arm.folder([])) > 1:
+            raise MapLLaVAError(f"'{arm.name}' trains what another row trains: leave one of them out")
     return arms
 
 
@@ -107,7 +108,7 @@ def score(folder: Path) -> dict[str, float] | None:
 
 def train(arm: Arm, seed: int, args: argparse.Namespace) -> dict[str, float]:
     """Metrics of one run, which is made if it is not there."""
-    folder = args.work_dir / f"{arm.folder}_{args.epochs}e_seed{seed}"
+    folder = args.work_dir / f"{arm.folder(args.cfg_options)}_{args.epochs}e_seed{seed}"
     if (found := score(folder)) is not None:
         return found
     folder.mkdir(parents=True, exist_ok=True)

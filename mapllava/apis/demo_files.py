@@ -35,5 +35,5 @@ def sample_folder() -> Path:
 
 def _there(path: Path) -> Path:
     if not path.exists():
-        raise MapLLaVAError(f"'{path}' is not there: this installation has no demo model; install the wheel")
+        raise MapLLaVAError(f"'{path}' is not there: this installation lacks a part; install the wheel again")
     return path

@@ -99,8 +99,8 @@ def write_model_file(path: str | Path, state: Mapping[str, Tensor], meta: Mappin
 def write_half(path: str | Path, model: str | Path, **changed: Any) -> Path:
     """Write a model file's copy with its numbers in float16: half the bytes.
 
-    Components compute as the config says, whatever they are stored in. What belongs to the run alone is left
-    out.
+    Components compute in the precision that the config says, from numbers rounded to 11 bits: what the file
+    says of its score was measured before. What belongs to the run alone is left out.
 
     Args:
         path: to write.
@@ -115,10 +115,16 @@ def write_half(path: str | Path, model: str | Path, **changed: Any) -> Path:
         raise MapLLaVAError(
             f"'{path}' is the model itself: name another file, for the copy has less precision"
         )
-    state = {name: each.half() if each.is_floating_point() else each for name, each in file.state.items()}
+    state: dict[str, Tensor] = {}
+    copies: dict[tuple, Tensor] = {}  # what is one tensor stays one
+    for name, each in file.state.items():
+        key = (each.data_ptr(), each.shape, each.stride())
+        state[name] = copies.setdefault(key, each.half() if each.is_floating_point() else each)
     lost = [name for name, each in file.state.items() if (each.isfinite() & state[name].isinf()).any()]
     if lost:
-        raise MapLLaVAError(f"'{model}': {lost[0]} holds numbers above 65504, which float16 has not")
+        raise MapLLaVAError(
+            f"'{model}': {lost[0]} holds numbers above 65504, which float16 has not: keep it as it is"
+        )
     return write_model_file(path, state, {**file.description(), **changed})
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapllava.apis.demo_files import sample_folder
-from mapllava.cli.command_line import add_parser_option, add_plugins, say, score
+from mapllava.cli.command_line import add_parser_option, add_plugins, parser_path, say, score
 from mapllava.cli.predict import claim, display_of, model_path, numbered, pairs, samples_of, with_scores
 from mapllava.errors import MapLLaVAError
 
@@ -131,7 +131,7 @@ def ask_model(args: argparse.Namespace) -> int:
         pairs("--pretrained", args.pretrained),
         camera_names=pairs("--camera-names", args.camera_names),
         check=not args.no_check,
-        parser=args.parser,
+        parser=parser_path(args),
     )
     predictor, spec = inferencer.predictor, inferencer.map_spec
     predictor.display = display_of(predictor.meta.get("display"), args.score_thr, spec.classes)
@@ -177,11 +177,11 @@ def ask_results(args: argparse.Namespace) -> int:
         some = ", ".join(list(results.results)[:3])
         raise MapLLaVAError(f"{results.name} has no sample '{args.sample}', but {some}")
     tokens = list(results.results) if args.sample is None else [args.sample]
-    parser = None
-    if args.parser is not None:
+    parser, path = None, parser_path(args)
+    if path is not None:
         from mapllava.apis import load_parser
 
-        parser = load_parser(args.parser, args.device)
+        parser = load_parser(path, args.device)
     display = results.display
     if args.score_thr is not None:
         display = with_scores(display or Display({}, ""), args.score_thr, results.map_spec.classes)

@@ -1,7 +1,7 @@
 """Create a synthetic city in nuScenes' format (tables, map expansion, six cameras' images) or Argoverse 2's.
 
-The official devkit reads it unchanged, so everything that runs on nuScenes runs on it. The same
-options always give the same bytes.
+The official devkits read it unchanged, so everything that runs on the real data runs on it; Argoverse 2's
+rasters of the ground are left out. The same options always give the same bytes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples-per-scene", type=int, metavar="N", help="key frames at 2 Hz (default: 40 or 41)"
     )
     parser.add_argument(
-        "--image-size", type=parse_size, metavar="WxH", help="default: 1600x900; of Argoverse 2 2048x1550"
+        "--image-size",
+        type=parse_size,
+        metavar="WxH",
+        help="default: 1600x900; of Argoverse 2 2048x1550, whose upright front camera has HxW",
     )
     parser.add_argument(
         "--format",

@@ -45,10 +45,19 @@ def add_parser_option(group: Any, does: str) -> None:
     """The option that names a request parser, for what it does there; the package's own is 'demo'."""
     group.add_argument(
         "--parser",
-        type=lambda name: parser_file() if name == "demo" else Path(name),
+        type=Path,
         metavar="FILE",
         help=f"{does}: a trained parser's file, or 'demo', the package's own (see mapllava get smollm2)",
     )
+
+
+def parser_path(args: argparse.Namespace) -> Path | None:
+    """The parser's file that a command line names; None where it names none.
+
+    Raises:
+        MapLLaVAError: If it is 'demo', and this installation has none.
+    """
+    return parser_file() if args.parser == Path("demo") else args.parser
 
 
 def add_plugins(parser: argparse.ArgumentParser) -> None:

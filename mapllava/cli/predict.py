@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mapllava.apis.demo_files import model_file, sample_folder
-from mapllava.cli.command_line import add_parser_option, add_plugins, say, score
+from mapllava.cli.command_line import add_parser_option, add_plugins, parser_path, say, score
 from mapllava.errors import MapLLaVAError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
         args.batch_size,
         camera_names=pairs("--camera-names", args.camera_names),
         check=not args.no_check,
-        parser=args.parser,
+        parser=parser_path(args),
     )
     display = display_of(
         inferencer.predictor.meta.get("display"), args.score_thr, inferencer.map_spec.classes

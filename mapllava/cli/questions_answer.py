@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mapllava.cli.command_line import add_parser_option, say
+from mapllava.cli.command_line import add_parser_option, parser_path, say
 from mapllava.evaluation import load_results
 from mapllava.evaluation.questions import answer_questions, load_questions, save_answers
 from mapllava.evaluation.questions.respond import missing_samples
@@ -35,11 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Read, answer, write."""
     questions, results = load_questions(args.questions), load_results(args.results)
-    parser = None
-    if args.parser is not None:
+    parser, path = None, parser_path(args)
+    if path is not None:
         from mapllava.apis import load_parser  # here, because it brings in torch
 
-        parser = load_parser(args.parser)
+        parser = load_parser(path)
     answers = answer_questions(questions, results, parser, progress=sys.stderr.isatty())
     save_answers(args.out, answers, questions.map_spec.classes)
     refused = sum(not answer.answered for answer in answers.answers.values())

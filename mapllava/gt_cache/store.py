@@ -241,7 +241,7 @@ def _other_map(known: dict[str, Any], expected: MapSpec) -> str:
 
 
 def stale_reason(metainfo: Mapping[str, Any], path: str | Path, dataroot: str | Path | None = None) -> str:
-    """Which source tables of a cache have changed since it was built.
+    """Why a cache is to be built again: an earlier release built it otherwise, or source tables have changed.
 
     Args:
         metainfo: Of the cache.
@@ -249,8 +249,11 @@ def stale_reason(metainfo: Mapping[str, Any], path: str | Path, dataroot: str | 
         dataroot: Where the tables lie, as :func:`load` takes it.
 
     Returns:
-        Half a sentence that names them; empty if none has, or no tables are at hand.
+        Half a sentence that says so, and names the tables; empty if it is current, or no tables are at hand.
     """
+    outdated = map_source(source_of(metainfo)).outdated(metainfo["map_version"])
+    if outdated:
+        return outdated
     roots = [dataroot] if dataroot is not None else [Path(path).resolve().parent.parent, metainfo["dataroot"]]
     for root in map(Path, roots):
         if any((root / name).is_file() for name in metainfo["tables"]):

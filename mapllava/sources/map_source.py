@@ -70,6 +70,10 @@ class MapSource(Protocol):
         """What a command takes for the split that a cache's file name carries."""
 
     @staticmethod
+    def outdated(map_version: str) -> str:
+        """Why a cache of this ``map_version`` means something else by now; empty where it does not."""
+
+    @staticmethod
     def check_classes(names: Iterable[str]) -> None:
         """Refuse classes that maps of this source do not offer."""
 

@@ -62,20 +62,17 @@ def check() -> None:
         ) from error
 
 
-def log_ids(keys: Sequence[SceneKey]) -> dict[str, str]:
-    """Scene name to the id of the log that it becomes: ids of the official splits, evenly picked.
+def num_logs(split: str) -> int:
+    """How many logs a split has, and so how many scenes can be written into it."""
+    return len(resolve_split(split).scenes)
 
-    Raises:
-        MapLLaVAError: If a split has more scenes than the official one has logs.
-    """
+
+def log_ids(keys: Sequence[SceneKey]) -> dict[str, str]:
+    """Scene name to the id of the log that it becomes: ids of the official splits, evenly picked."""
     found: dict[str, str] = {}
     for name in ("train", "val"):
         official = sorted(resolve_split(name).scenes)
         scenes = [key.name for key in keys if key.split == name]
-        if len(scenes) > len(official):
-            raise MapLLaVAError(
-                f"num_{name}_scenes is {len(scenes)}, but Argoverse 2 has {len(official)} logs in {name}"
-            )
         found |= {scene: official[i * len(official) // len(scenes)] for i, scene in enumerate(scenes)}
     return found
 

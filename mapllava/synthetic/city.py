@@ -96,11 +96,14 @@ class CityOptions:
         wishes = (self.num_train_scenes, self.num_val_scenes)
         for split, official, wish in zip(("train", "val"), VERSIONS[self.version], wishes, strict=True):
             names = official_scene_names(official)
-            count = len(names) if wish is None else wish
-            if not 0 <= count <= len(names):
+            most = len(names)
+            if self.format == "argoverse2":
+                most = min(most, argoverse2.num_logs(split))
+            count = most if wish is None else wish
+            if not 0 <= count <= most:
                 raise MapLLaVAError(
-                    f"num_{split}_scenes is {count}, but {self.version} has {len(names)} {split} scenes: "
-                    f"give 0 to {len(names)}, or another version ({', '.join(VERSIONS)})"
+                    f"num_{split}_scenes is {count}, but {self.version} has {most} {split} scenes as "
+                    f"{self.format}: give 0 to {most}, or another version ({', '.join(VERSIONS)})"
                 )
             for index in range(count):
                 samples = self.samples_per_scene or 40 + (index % 3 == 1)

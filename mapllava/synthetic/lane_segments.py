@@ -87,8 +87,11 @@ def lane_segments(
         ends += _add_road(found, road, plan.side(True))
     for line, sources, targets in ways:
         before, after = [ends[lane][1] for lane in sources], [ends[lane][0] for lane in targets]
-        half = float(np.hypot(*(found[before[0]].left[-1] - found[before[0]].right[-1]))) / 2
+        source, target = found[before[0]], found[after[0]]
+        half = float(np.hypot(*(source.left[-1] - source.right[-1]))) / 2
         left, right = curves.offset(line, half), curves.offset(line, -half)
+        left[0], right[0] = source.left[-1], source.right[-1]  # where the lanes' own edges end and begin
+        left[-1], right[-1] = target.left[0], target.right[0]
         for place in before:
             found[place].successors.append(len(found))
         for place in after:

@@ -60,15 +60,19 @@ def test_an_arm_is_the_first_config_with_its_options_after_the_common_ones(seeds
     assert found["full"]["half_width_95"] is None  # of one seed there is no interval
     seeds.main()
     assert len(commands) == 3  # finished runs are read
+    args.cfg_options = ["data_root=other"]
+    with pytest.raises(IndexError):  # another data root is another run: the stand-in has no score for it
+        seeds.main()
 
 
 @pytest.mark.parametrize(
     ("arm", "said"),
     [
-        (["no skip"], r"--arm 'no skip' has no KEY=VALUE: it would be a/full\.py again"),
+        (["bare"], r"--arm 'bare' has no KEY=VALUE: it would be a/full\.py again"),
         (["full", "model.skip=False"], "'full' names two rows"),
+        (["again", "model.skip=False"], "trains what another row trains"),
     ],
 )
 def test_an_arm_that_would_be_another_row_is_refused(seeds, tmp_path, arm, said):
     with pytest.raises(MapLLaVAError, match=said):
-        seeds.arms_of(arguments(tmp_path, arm=[arm]))
+        seeds.arms_of(arguments(tmp_path, arm=[["no skip", "model.skip=False"], arm]))

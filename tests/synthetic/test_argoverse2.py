@@ -10,13 +10,24 @@ from mapllava import gt_cache
 from mapllava.__main__ import run_command
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.frame_change import map_pose
+from mapllava.gt_cache.schema import fingerprint
 from mapllava.synthetic import create_city
-from mapllava.synthetic.argoverse2 import hole_free, log_ids
-from mapllava.synthetic.scene import SceneKey
+from mapllava.synthetic.argoverse2 import hole_free, log_ids, map_document
+from mapllava.synthetic.city import CityOptions
+from mapllava.synthetic.scene import SceneKey, build_scene
 
 pytest.importorskip("av2", reason="the extra av2")
-SCENES = {"num_train_scenes": 1, "num_val_scenes": 3, "samples_per_scene": 4, "images": False}
-OPTIONS = {**SCENES, "version": "v1.0-trainval", "workers": 1, "progress": False, "seed": 3}
+OPTIONS = {
+    "version": "v1.0-trainval",
+    "num_train_scenes": 1,
+    "num_val_scenes": 5,
+    "samples_per_scene": 4,
+    "images": False,
+    "workers": 1,
+    "progress": False,
+    "seed": 3,
+}
+KEYS = CityOptions("v1.0-trainval", 0, 5, 4, seed=3).scene_keys()
 
 
 @pytest.fixture(scope="module")
@@ -28,50 +39,79 @@ def roots(tmp_path_factory):
     return root
 
 
-def cached(root, *options):
+def cached(root, version="av2-maptracker", *options):
     """Entries of the val caches of both cities, moment by moment."""
-    ways = {"nuscenes": ["--version", "v1.0-trainval"], "argoverse2": ["--version", "av2-maptracker"]}
     entries = []
-    for form, version in ways.items():
-        command = ["--source", form, "--dataroot", str(root / form), "--split", "val", "--quiet", *version]
-        assert run_command("cache create", [*command, *options]) == 0
-        (path,) = (root / form / "gt_cache").glob(f"*{version[1]}_val.pkl")
+    for form, which in {"nuscenes": "v1.0-trainval", "argoverse2": version}.items():
+        command = ["--source", form, "--dataroot", str(root / form), "--split", "val", "--quiet"]
+        assert run_command("cache create", [*command, "--version", which, *options]) == 0
+        path = root / form / "gt_cache" / f"gt_cache_{which}_val.pkl"
         entries.append(sorted(gt_cache.load(path)["data_list"], key=lambda entry: entry["timestamp"]))
     return list(zip(*entries, strict=True))
 
 
-def unmatched(entry, others, label, frame):
-    """Lines of an entry, off the ROI's edge, that have none of the others within 0.35 m (Hausdorff)."""
-    lines, near = (
-        [shapely.LineString(line["points"]) for line in each["polylines"] if line["label"] == label]
-        for each in (entry, others)
-    )
+def lengths(ours, theirs, label, frame):
+    """Metres of a class off the ROI's edge, and how many of them have no line of the others within 0.35 m."""
     x, y = (14.5, 29.5) if frame == "lidar" else (29.5, 14.5)
-    inside = shapely.box(-x, -y, x, y)
-    return [
-        line
-        for line in lines
-        if inside.contains(line) and min((line.hausdorff_distance(o) for o in near), default=9.0) > 0.35
-    ]
+    mine, other = (
+        shapely.union_all(
+            [shapely.LineString(one["points"]) for one in each["polylines"] if one["label"] == label]
+        ).intersection(shapely.box(-x, -y, x, y))
+        for each in (ours, theirs)
+    )
+    return np.array([mine.length, mine.difference(other.buffer(0.35)).length])
 
 
 @pytest.mark.parametrize("frame", ["lidar", "ego"])
-def test_both_sources_find_the_same_lines_at_the_same_moments(roots, frame):
-    options = ["--frame", frame]
-    pairs = cached(roots, *options)
-    assert len(pairs) == 12
-    counts = np.zeros((2, 3), dtype=int)
+@pytest.mark.parametrize("version", ["av2-maptracker", "av2-streammapnet"])
+def test_both_sources_find_the_same_lines_at_the_same_moments(roots, frame, version):
+    pairs = cached(roots, version, "--frame", frame)
+    assert len(pairs) == 4 * 5
+    found = np.zeros((2, 3, 2))
     for ours, theirs in pairs:
         assert ours["timestamp"] == theirs["timestamp"]
         for label in range(3):
-            assert not unmatched(ours, theirs, label, frame)
-            assert not unmatched(theirs, ours, label, frame)
-        for row, entry in enumerate((ours, theirs)):
-            counts[row] += np.bincount([line["label"] for line in entry["polylines"]], minlength=3)
-    assert (counts > 10).all()
-    np.testing.assert_allclose(
-        counts[1], counts[0], rtol=0.1
-    )  # slivers at the ROI's edge are one's, not the other's
+            found[0, label] += lengths(ours, theirs, label, frame)
+            found[1, label] += lengths(theirs, ours, label, frame)
+    assert (found[..., 0] > 400).all()  # metres: there is something to compare
+    # A crossing that the ROI cuts has an edge of its own where it is closed
+    assert (found[:, [0, 2], 1] < 0.005 * found[:, [0, 2], 0]).all()
+    assert (found[:, 1, 1] < 0.1 * found[:, 1, 0]).all()
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.name)
+def test_neighbours_share_an_edge_its_paint_and_each_other_and_links_go_both_ways(key):
+    district = build_scene(key).district
+    lanes = map_document(district)["lane_segments"]
+    painted = 0.0
+    for number, lane in lanes.items():
+        for side in ("left", "right"):
+            edge, mark = points(lane[f"{side}_lane_boundary"]), lane[f"{side}_lane_mark_type"]
+            other = lanes.get(str(lane[f"{side}_neighbor_id"]))
+            assert (other is None) == (mark == "NONE")
+            if other is None:
+                continue
+            (back,) = [s for s in ("left", "right") if other[f"{s}_neighbor_id"] == int(number)]
+            shared = points(other[f"{back}_lane_boundary"])
+            opposite = back == side  # both have it on the same hand: they are driven opposite ways
+            np.testing.assert_allclose(shared[::-1] if opposite else shared, edge, atol=1e-3)
+            assert other[f"{back}_lane_mark_type"] == mark
+            assert not (opposite and side == "right")  # which traffic that keeps right never has
+            painted += shapely.LineString(edge).length / 2
+        for way, reverse, end in (("successors", "predecessors", -1), ("predecessors", "successors", 0)):
+            for other in lane[way]:
+                assert int(number) in lanes[str(other)][reverse]
+                for side in ("left", "right"):
+                    mine, next_ = (
+                        points(each[f"{side}_lane_boundary"]) for each in (lane, lanes[str(other)])
+                    )
+                    assert np.hypot(*(mine[end] - next_[-1 - end])) < 0.15
+    whole = sum(shapely.LineString(each.points).length for each in district.dividers)
+    assert painted == pytest.approx(whole, rel=0.01)
+
+
+def points(line):
+    return np.array([[point["x"], point["y"]] for point in line])
 
 
 def test_the_ground_lies_where_nuscenes_has_it(roots):
@@ -96,10 +136,16 @@ def test_a_point_of_the_map_is_seen_by_the_upright_front_camera_below_the_horizo
     assert 1024 < y / depth < 2048
 
 
-@pytest.mark.parametrize("version", ["av2-streammapnet", "av2-maptrv2"])
-def test_the_other_definitions_read_the_city_too(roots, version):
-    command = ["--source", "argoverse2", "--dataroot", str(roots / "argoverse2"), "--version", version]
-    assert run_command("cache create", [*command, "--split", "val", "--quiet"]) == 0
+def test_a_cache_whose_ego_frame_is_the_rear_axles_is_refused(roots):
+    cached(roots)
+    path = roots / "argoverse2" / "gt_cache" / "gt_cache_av2-maptracker_val.pkl"
+    cache = gt_cache.load(path)
+    cache["metainfo"]["map_version"] = "maptracker"
+    cache["metainfo"]["fingerprint"] = fingerprint(cache["metainfo"])
+    older = path.with_name("older.pkl")
+    gt_cache.save(older, cache)
+    with pytest.raises(MapLLaVAError, match=r"origin in the rear axle.*\n.*mapllava cache create"):
+        gt_cache.load(older)
 
 
 def test_images_have_the_cameras_sizes_and_another_format_is_another_city(tmp_path):
@@ -132,6 +178,10 @@ def test_logs_have_official_ids_of_their_split_each_once():
     ids = log_ids(keys)
     assert len(set(ids.values())) == 20
     assert all(re.fullmatch(r"[0-9a-f-]{36}", each) for each in ids.values())
-    many = [SceneKey(f"scene-{i:04d}", "val", 1, (64, 48), 0) for i in range(151)]
-    with pytest.raises(MapLLaVAError, match=r"num_val_scenes is 151, but Argoverse 2 has 150 logs in val"):
-        log_ids(many)
+
+
+def test_all_scenes_are_as_many_as_there_are_logs():
+    keys = CityOptions("v1.0-trainval", format="argoverse2").scene_keys()
+    assert [sum(key.split == split for key in keys) for split in ("train", "val")] == [694, 150]
+    with pytest.raises(MapLLaVAError, match=r"num_train_scenes is 695, but .* 694 train"):
+        CityOptions("v1.0-trainval", 695, format="argoverse2").scene_keys()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -110,15 +111,16 @@ class LanguageModel(BaseModule):
     def target_loss(self, prompts: Sequence[str], targets: Sequence[str]) -> Tensor:
         """Cross entropy of the targets and the end after them, nothing of the prompts.
 
-        Every token counts alike, so that a text of many is learnt as well as a short one: a text is right if
-        all of it is.
+        Every token counts alike, in whatever process it is, so that a text of many is learnt as well as a
+        short one: a text is right if all of it is.
 
         Args:
             prompts: (B,) texts.
             targets: (B,) texts.
 
         Returns:
-            () float32, nats per token.
+            () float32, nats per token; the mean over processes, whose gradients are averaged, is that of all
+            tokens.
 
         Raises:
             MapLLaVAError: if the language model has not the positions for a prompt and its target.
@@ -130,7 +132,10 @@ class LanguageModel(BaseModule):
         for begin in range(0, len(order), self.rows_at_once):
             rows = order[begin : begin + self.rows_at_once]
             losses.append(self._target_loss([asked[row] for row in rows], [wanted[row] for row in rows]))
-        return torch.stack(losses).sum() / sum(map(len, wanted))
+        total = torch.stack(losses).sum()
+        tokens = torch.tensor(float(sum(map(len, wanted))), device=total.device)
+        all_reduce(tokens, "mean")
+        return total / tokens
 
     def _target_loss(self, asked: Sequence[list[int]], wanted: Sequence[list[int]]) -> Tensor:
         """Nats of ids that are read together."""

@@ -16,6 +16,7 @@ from mapllava.sources.nuscenes.splits import Split
 
 logger = logging.getLogger(__name__)
 
+_ON_THE_GROUND = ", ego frame on the ground"
 PREFIX = "av2-"
 """Before the definition's name in a version: ``av2-maptracker``."""
 
@@ -112,7 +113,14 @@ class Argoverse2Source:
 
     def map_version(self, scenes: Sequence[str]) -> str:
         """The definition, for the files state no version; and where a cache's ego frame is."""
-        return f"{self.definition}, ego frame on the ground"
+        return f"{self.definition}{_ON_THE_GROUND}"
+
+    @staticmethod
+    def outdated(map_version: str) -> str:
+        """A cache whose ego frame has its origin in the rear axle, above the ground."""
+        if map_version.endswith(_ON_THE_GROUND):
+            return ""
+        return "its ego frame has its origin in the rear axle, and now it is on the ground below"
 
     def entries(self, scene: str) -> Iterator[dict[str, Any]]:
         """A log's entries in time order, without their polylines."""

@@ -89,6 +89,11 @@ class NuScenesSource:
         tables = [self.dataroot / self.version / f"{name}.json" for name in TABLES]
         return tables + [map_file(self.dataroot, name) for name in self._locations(scenes)]
 
+    @staticmethod
+    def outdated(map_version: str) -> str:
+        """Never: what such caches hold has not changed its meaning."""
+        return ""
+
     def map_version(self, scenes: Sequence[str]) -> str:
         """Of the map expansion, e.g. ``1.3``."""
         from mapllava.sources.nuscenes.map_layers import map_version

@@ -45,6 +45,17 @@ def test_loss_is_transformers_own_on_the_tokens_of_the_targets_alone(model, refe
         torch.testing.assert_close(each.target_loss(PROMPTS, TARGETS), nats / tokens, atol=1e-5, rtol=1e-5)
 
 
+def test_the_mean_over_processes_is_that_of_all_tokens(model, monkeypatch):
+    """Two processes, one text each: averaged, as their gradients are, it is the loss of both texts."""
+    counts = [len(model.prompt.tokenizer(target)) + 1 for target in TARGETS]
+    monkeypatch.setattr(
+        "mapllava.models.parsers.language_model.all_reduce", lambda tokens, _: tokens.fill_(sum(counts) / 2)
+    )
+    parts = [model.target_loss([prompt], [target]) for prompt, target in zip(PROMPTS, TARGETS, strict=True)]
+    monkeypatch.undo()
+    torch.testing.assert_close(sum(parts) / 2, model.target_loss(PROMPTS, TARGETS), atol=1e-5, rtol=1e-5)
+
+
 def test_writes_what_transformers_generate_does_alone_and_in_a_batch(model, reference):
     some = [index for index in range(3, 320) if index % 3]
     written = model.write(PROMPTS, lambda ids: [*some, 2] if len(ids) > 4 else some, limit=12)
