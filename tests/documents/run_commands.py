@@ -121,6 +121,7 @@ SKIPPED: list[tuple[str, str]] = [
         r"^python benchmarks/language_model\.py",
         "hours; tests/benchmarks has its parts",
     ),
+    (r"^python benchmarks/seeds\.py .*--arm", "an hour; tests/benchmarks/test_seeds.py has it"),
     (
         r"^python benchmarks/full_size\.py",
         "a GPU; tests/benchmarks runs it on the tiny model",
