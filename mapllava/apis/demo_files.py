@@ -33,6 +33,12 @@ def sample_folder() -> Path:
     return _there(FOLDER / SAMPLE)
 
 
+def folder_beside(model: Path, name: str) -> Path:
+    """Where what is made of a model goes: beside its file, and of the package's own below ``outputs``."""
+    own = model.resolve().parent == FOLDER.resolve()
+    return Path("outputs") / f"demo_{name}" if own else model.parent / name
+
+
 def _there(path: Path) -> Path:
     if not path.exists():
         raise MapLLaVAError(f"'{path}' is not there: this installation lacks a part; install the wheel again")

@@ -15,6 +15,7 @@ from mapllava.analysis.diagnosis import (
     open_checkpoint,
 )
 from mapllava.analysis.diagnosis.samples import SPLITS
+from mapllava.apis.demo_files import folder_beside
 from mapllava.cli.command_line import add_config_options, say
 from mapllava.errors import MapLLaVAError
 from mapllava.files import write_json
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     if args.max_samples < 0:
         raise MapLLaVAError(f"--max-samples {args.max_samples}: give 0 (all) or more")
     opened = open_checkpoint(args.checkpoint, args.config, args.device, args.cfg_options, args.plugins)
-    out_dir = args.out_dir or args.checkpoint.parent / "diagnosis"
+    out_dir = args.out_dir or folder_beside(args.checkpoint, "diagnosis")
     if out_dir.exists() and not out_dir.is_dir():
         raise MapLLaVAError(f"'{out_dir}' is a file: name a folder with --out-dir")
     diagnosis = Diagnosis(opened, args.split, args.max_samples, args.seed, args.skip)

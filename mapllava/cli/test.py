@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mapllava import gt_cache
+from mapllava.apis.demo_files import folder_beside
 from mapllava.checkpoint.checkpoint_loader import checkpoint_file
 from mapllava.cli.command_line import add_config, add_run_options, config_of, say
 from mapllava.config.resolve import cached_datasets, leaf_datasets, resolve
@@ -84,7 +85,7 @@ def configure(args: argparse.Namespace, corruption: CorruptMultiView | None = No
         raise MapLLaVAError("CHECKPOINT is missing: mapllava test CONFIG CHECKPOINT")
     checkpoint = checkpoint_file(args.checkpoint)
     cfg.load_from, cfg.resume = str(checkpoint), False
-    cfg.work_dir = args.work_dir or str(checkpoint.parent / "test")
+    cfg.work_dir = args.work_dir or str(folder_beside(checkpoint, "test"))
     hooks = list(cfg.get("custom_hooks") or [])
     if args.ablate:
         hooks.append({"type": "AblationHook", "mode": args.ablate})

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,3 +72,8 @@ def test_a_runs_model_becomes_a_demo(trained, city_cache, city, tmp_path):
     (found,) = inferencer.stream(open_input(demo / "sample"))
     assert found.sample.token == "sample"
     same(found.lines, inferencer(found.sample).lines)
+
+
+def test_what_is_made_of_the_packages_model_goes_into_the_working_folder_and_not_into_the_package(tmp_path):
+    assert demo_files.folder_beside(demo_files.model_file(), "test") == Path("outputs/demo_test")
+    assert demo_files.folder_beside(tmp_path / "best_model.pth", "test") == tmp_path / "test"
