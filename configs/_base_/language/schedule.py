@@ -1,4 +1,4 @@
-# 1600 updates or a leaf's number, adapters on a frozen language model; no weight decay, short warm-up, cosine.
+# 1600 updates (a leaf may say more), adapters on a frozen language model; no decay, short warm-up, cosine.
 train_cfg = dict(type="MapTrainLoop", max_epochs=2, val_interval=2)
 val_cfg = dict(type="MapValLoop")
 test_cfg = dict(type="TestLoop")
