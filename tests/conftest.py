@@ -7,6 +7,7 @@ import os
 import tarfile
 from pathlib import Path
 
+import mmengine.config  # noqa: F401 - first by one process: yapf writes a file, which several at once spoil
 import pytest
 from filelock import FileLock
 

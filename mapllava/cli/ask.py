@@ -41,7 +41,7 @@ EPILOG = """\
 examples:
   %(prog)s --demo "distance: ped_crossing; ahead"
   %(prog)s --demo "count: divider; left" "describe:; ahead" --out answers
-  %(prog)s --demo "How far is the next crossing?" --parser demo   # needs `mapllava get smollm2` once
+  %(prog)s --demo "How far is the next crossing?" --parser demo
   %(prog)s best_model.pth my_car "How far is the next crossing?" --parser parser.pth
   %(prog)s maps/predictions.results.json --sample TOKEN "side: boundary" --json
   %(prog)s demo data/synthetic --scene scene-0003 "junction:; ahead" --language zh --out answers

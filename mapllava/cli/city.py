@@ -18,7 +18,7 @@ EPILOG = """\
 examples:
   %(prog)s data/synthetic
   %(prog)s data/synthetic --version v1.0-trainval --scenes-train 75 --scenes-val 10 --image-size 384x216
-  %(prog)s data/city_av2 --format argoverse2 --image-size 384x291     # the same streets, seven ring cameras
+  %(prog)s data/city_av2 --format argoverse2 --image-size 384x291
 """
 
 

@@ -12,7 +12,7 @@ from mapllava.errors import MapLLaVAError
 EPILOG = """\
 examples:
   %(prog)s outputs/RUN/best_model.pth small.pth
-  %(prog)s outputs/PARSER/best_model.pth mapllava/demo/parser.pth   # how the package's parser is made
+  %(prog)s outputs/PARSER/best_model.pth mapllava/demo/parser.pth
 """
 
 

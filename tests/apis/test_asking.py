@@ -43,7 +43,7 @@ def test_canonical_texts_need_no_parser():
         ("", "nothing is asked"),
         ("count: tree", "class 'tree' is not one of divider"),
         ("lanes:; ahead left", "'lanes' ahead are counted at a distance: add one, such as 'at 20 m'"),
-        ("How far is it?", r"needs a parser: train one .*--parser FILE.* 'distance: ped_crossing; ahead'"),
+        ("How far is it?", r"take the package's .*, train one .*--parser FILE.* 'distance: ped_crossing"),
     ],
 )
 def test_what_cannot_be_read_says_what_to_do(text, message):

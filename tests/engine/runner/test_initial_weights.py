@@ -97,7 +97,7 @@ def tiny(name: str, folders: dict[str, str], lora: bool) -> Config:
     if lora:
         adapt = {"frozen": True, "lora": LORA}
         parts = [qformer, *(model[key] for key in ("vision_encoder", "decoder") if "frozen" in model[key])]
-        if "r50" in name:  # it has no linear layer
+        if "r50" in name or "resnet" in name:  # it has no linear layer
             parts.remove(model.vision_encoder)
         for part in parts:
             part.update(adapt)
