@@ -31,7 +31,7 @@ _REGIONS = {
 _NAMES = {
     "divider": ("divider", "车道分隔线"),
     "ped_crossing": ("crossing", "人行横道"),
-    "boundary": ("kerb", "道路边界"),
+    "boundary": ("road boundary", "道路边界"),
 }
 _REST = (
     "classes: {}\nregions: ahead, behind, left, right, and two of them together; within 20 m, "

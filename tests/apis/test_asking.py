@@ -8,17 +8,18 @@ import pytest
 
 import mapllava
 from mapllava.apis import MapInferencer
-from mapllava.apis.asking import NotUnderstoodError, refusal, understand, what_can_be_asked
+from mapllava.apis.asking import _NAMES, NotUnderstoodError, refusal, understand, what_can_be_asked
 from mapllava.apis.demo_files import model_file, sample_folder
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.answering import shown_places
 from mapllava.language import Parsed, read_requests
 from mapllava.language.request import KINDS
+from mapllava.language.wording.tables import sections
 from mapllava.sources.folder import open_input
 
 CLASSES = ("divider", "ped_crossing", "boundary")
 KNOWN = {
-    "crossings and kerbs within 20 m ahead": "draw: ped_crossing, boundary; ahead; within 20 m",
+    "crossings and road edges within 20 m ahead": "draw: ped_crossing, boundary; ahead; within 20 m",
     "How far is the next crossing?": "distance: ped_crossing; ahead",
 }
 
@@ -86,7 +87,7 @@ def whole(inferencer, sample):
 
 
 def test_a_prompt_draws_what_is_asked_for_of_the_whole_map(inferencer, sample, whole):
-    found = inferencer(sample, prompt="crossings and kerbs within 20 m ahead")
+    found = inferencer(sample, prompt="crossings and road edges within 20 m ahead")
     assert found.prompt.canonical == "draw: ped_crossing, boundary; ahead; within 20 m"
     there = shown_places(whole.lines, CLASSES, inferencer.predictor.display)
     assert 0 < len(found.lines.points) < len(there) < len(whole.lines.points)
@@ -126,3 +127,10 @@ def test_all_lines_count_where_the_predictor_is_told_so(inferencer, whole, monke
     monkeypatch.setattr(inferencer.predictor, "display", ALL_LINES)
     (count,) = inferencer.answer(whole, "count: all")
     assert count.value == len(whole.lines.points)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["en", "zh"])
+def test_what_can_be_asked_is_said_in_words_that_parsers_are_trained_on(place):
+    for name, words in _NAMES.items():
+        known = sections(("en", "zh")[place])[f"class {name}"].known
+        assert words[place] in [entry.split(" | ")[0] for entry in known]

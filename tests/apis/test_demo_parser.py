@@ -43,6 +43,7 @@ def test_a_question_in_words_is_answered_from_the_demos_map(smollm2, tmp_path, m
         ("How many lane dividers are there on the left?", "count: divider; left"),
         ("Is there a crossing within 15 m?", "exists: ped_crossing; within 15 m"),
         ("Draw the crossings ahead.", "draw: ped_crossing; ahead"),
+        ("crossings and road edges within 20 m ahead", "draw: ped_crossing, boundary; ahead; within 20 m"),
         ("前方的人行横道有多远？", "distance: ped_crossing; ahead"),
     ],
 )
