@@ -139,7 +139,7 @@ class MapPredictor:
                 ``lidar``) to metres in the camera's, x right, y down, z forward.
             lidar2img: (N, 4, 4) in place of the other two: (x, y, z, 1) to (u d, v d, d, 1).
             prompt: what to draw: ``crossings and road edges within 20 m ahead``, or the canonical form of it.
-                The whole map is predicted, and cut exactly: see :meth:`cut`. None gives every line, any score.
+                The whole map is predicted, and cut exactly: see :meth:`cut`. None: every line, any score.
 
         Returns:
             The lines, best first: ``points``, each (P, 2) metres in the map frame; ``labels`` (K,),
