@@ -29,10 +29,8 @@ from mapllava.errors import MapLLaVAError
 
 OPEN = """
 import json, sys, time
-begin = time.perf_counter()
 from torch.utils.data import DataLoader
 from mapllava.datasets import MapDataset
-from mapllava.gt_cache import load
 from mapllava.structures import MapSpec
 path, workers = sys.argv[1], int(sys.argv[2])
 spec = MapSpec.from_config(json.loads(sys.argv[3]))

@@ -127,7 +127,6 @@ SKIPPED: list[tuple[str, str]] = [
         "a GPU; tests/benchmarks runs it on the tiny model",
     ),
     (r"--parser demo", "needs SmolLM2; tests/apis/test_demo_parser.py has it where that is"),
-    (r"demo/parser\.pth", "needs SmolLM2; tests/apis/test_demo_parser.py has it where that is"),
     (r"outputs/PARSER/", "needs a trained parser; tests/cli/test_ask.py has a stand-in"),
     (r"train language/ask_smollm2", "needs SmolLM2; tests/models/parsers has it where that is"),
     (
