@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="all",
         help="train, val, all (default), test of v1.0-test; geographic_roddick, near_extrapolation, "
         "far_extrapolation (all, or one: geographic_roddick:val; the latter two need v1.0-trainval and "
-        "v1.0-test, a cache is of one); "
+        "v1.0-test, a cache is of one; near_extrapolation of argoverse2, too); "
         'your own: FILE.json:KEY of {"train": [...], "val": [...]}, FILE.json of one list',
     )
     parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")

@@ -70,6 +70,10 @@ class MapSource(Protocol):
         """What a command takes for the split that a cache's file name carries."""
 
     @staticmethod
+    def listed(version: str, split: str) -> int | None:
+        """How many scenes a split lists, present or not; None where a cache has all of them."""
+
+    @staticmethod
     def outdated(map_version: str) -> str:
         """Why a cache of this ``map_version`` means something else by now; empty where it does not."""
 

@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 from mapllava.errors import MapLLaVAError
 from mapllava.gt_cache import store
 from mapllava.gt_cache.schema import source_of
-from mapllava.sources.map_source import DEFAULT_SOURCE
+from mapllava.sources.map_source import map_source
 from mapllava.sources.nuscenes.pose_tables import PoseTables
 from mapllava.sources.nuscenes.splits import resolve_split
 
@@ -125,8 +125,7 @@ def places_of_cache(path: str | Path) -> PlaceSet:
     meta = content["metainfo"]
     rows = [(e["scene_name"], e["location"], e["ego2global"][:2, 3]) for e in content["data_list"]]
     try:
-        of_nuscenes = source_of(meta) == DEFAULT_SOURCE  # elsewhere a cache has all scenes of its split
-        listed = len(resolve_split(meta["version"], meta["split_source"]).scenes) if of_nuscenes else None
+        listed = map_source(source_of(meta)).listed(meta["version"], meta["split_source"])
     except MapLLaVAError:
         listed = None
     return _collect(f"{meta['version']} {meta['split']}", rows, listed)

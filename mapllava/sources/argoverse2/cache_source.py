@@ -61,8 +61,8 @@ class Argoverse2Source:
 
     @staticmethod
     def expand_split(split: str, dataroot: Path, version: str) -> tuple[str, ...]:
-        """``all`` is train and val."""
-        return ("train", "val") if split == "all" else (split,)
+        """See :func:`mapllava.sources.argoverse2.splits.expand_split`."""
+        return splits.expand_split(split)
 
     @staticmethod
     def split_label(version: str, split: str) -> str:
@@ -74,6 +74,11 @@ class Argoverse2Source:
     def source_of_label(version: str, label: str, folders: Iterable[Path]) -> str:
         """What a command takes for the split that a cache's file name carries."""
         return splits.source_of_label(label, folders)
+
+    @staticmethod
+    def listed(version: str, split: str) -> int | None:
+        """How many logs a split lists, present or not."""
+        return len(splits.resolve_split(split).scenes)
 
     def chosen(self, split: str, target: Path) -> Split:
         """A split with the logs of it that are there, in order; says which are not, and will lack in target.

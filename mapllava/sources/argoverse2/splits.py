@@ -1,4 +1,4 @@
-"""Which logs belong to a split of Argoverse 2: the official lists, or a file of one's own."""
+"""Which logs belong to a split of Argoverse 2: official, disjoint, or from a user's file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from mapllava.sources.nuscenes import splits as scene_files
 from mapllava.sources.nuscenes.splits import Split
 
 OFFICIAL_SPLITS = ("train", "val", "test")
+NAMED_SPLITS = scene_files.lists_beside(__file__)
 LEFT_OUT = ("75e8adad", "54bc6dbc", "af170aac", "6e106cf8", "01bb304d", "453e5558")
-"""Beginnings of the ids of logs that everyone leaves out of train: by the data set's own word the map of the
-first four is out of date; the published converters fail on the other two."""
+"""Beginnings of the ids of logs that everyone leaves out: by the data set's own word the map of the first
+four is out of date; the published converters fail on the other two."""
 
 
 def split_label(split: str) -> str:
@@ -25,11 +26,13 @@ def split_label(split: str) -> str:
         return split
     if split.endswith(".txt"):
         return Path(split).stem
-    if ".json" in split:
-        return scene_files.split_label("", split)
+    file = scene_files.file_and_key(split, NAMED_SPLITS)
+    if file:
+        return scene_files.label_of_file(*file)
     raise MapLLaVAError(
-        f"unknown split {split!r} of Argoverse 2: use {', '.join(OFFICIAL_SPLITS)}, a file LOGS.txt with a "
-        "log's id in each line, or FILE.json:KEY"
+        f"unknown split {split!r} of Argoverse 2: use {', '.join(OFFICIAL_SPLITS)}, "
+        f"{', '.join(f'{name}:KEY' for name in NAMED_SPLITS)}, a file LOGS.txt with a log's id in each line, "
+        "or FILE.json:KEY"
     )
 
 
@@ -37,24 +40,44 @@ def resolve_split(split: str) -> Split:
     """Find the logs that a split means.
 
     Args:
-        split: ``train``, ``val`` or ``test``, less :data:`LEFT_OUT`; ``logs.txt`` with an id in each line,
-            the form in which the field's disjoint splits are published; ``lists.json:val``, ``list.json``.
+        split: ``train``, ``val`` or ``test``, or a list of one of :data:`NAMED_SPLITS`,
+            ``near_extrapolation:val``, less :data:`LEFT_OUT`; ``logs.txt`` with an id in each line, the form
+            in which the field publishes splits; ``lists.json:val``, ``list.json``.
 
     Raises:
         MapLLaVAError: If the split is unknown, or the file is missing, empty, names a log twice, or would
-            carry an official split's name.
+            carry a known split's name.
     """
     label = split_label(split)
     if split in OFFICIAL_SPLITS:
-        return Split(label, tuple(log for log in _official(split) if not log.startswith(LEFT_OUT)))
-    if not split.endswith(".txt"):
-        return scene_files.resolve_split("", split)
-    if label in OFFICIAL_SPLITS:
+        return _usable(label, _official(split))
+    if split.endswith(".txt"):
+        path, logs = Path(split), _from_text(Path(split))
+    else:
+        path, key = scene_files.file_and_key(split, NAMED_SPLITS) or (Path(split), "")
+        logs = scene_files.scene_list(path, key)
+        if path in NAMED_SPLITS.values():
+            return _usable(label, logs)
+    if _is_known(label):
         raise MapLLaVAError(
-            f"split file {split}: its caches and scores would be called {label!r} like the official split; "
+            f"split file {path}: its caches and scores would be called {label!r} like a known split; "
             "rename the file, for instance after the split's authors"
         )
-    return Split(label, _from_text(Path(split)))
+    return Split(label, logs)
+
+
+def _usable(label: str, logs: Iterable[str]) -> Split:
+    return Split(label, tuple(log for log in logs if not log.startswith(LEFT_OUT)))
+
+
+def _is_known(label: str) -> bool:
+    """Whether everyone has a split of this label."""
+    return label in OFFICIAL_SPLITS or label.startswith(tuple(f"{name}-" for name in NAMED_SPLITS))
+
+
+def expand_split(split: str) -> tuple[str, ...]:
+    """The splits that a user means: ``all`` is train and val, a named split alone all its lists."""
+    return ("train", "val") if split == "all" else scene_files.lists_of(split, NAMED_SPLITS)
 
 
 def _official(split: str) -> tuple[str, ...]:
@@ -81,7 +104,9 @@ def _from_text(path: Path) -> tuple[str, ...]:
 
 def split_source(split: str) -> str:
     """What :func:`resolve_split` takes, good in any working folder: a user's file by its absolute path."""
-    return str(Path(split).resolve()) if split.endswith(".txt") else scene_files.split_source(split)
+    if split.endswith(".txt"):
+        return str(Path(split).resolve())
+    return split if _is_known(split_label(split)) else scene_files.split_source(split)
 
 
 def source_of_label(label: str, folders: Iterable[Path]) -> str:
@@ -91,10 +116,10 @@ def source_of_label(label: str, folders: Iterable[Path]) -> str:
         label: What :func:`split_label` gave.
         folders: Where a user's file may lie.
     """
-    if label in OFFICIAL_SPLITS:
+    if _is_known(label):
         return label
     folders = list(folders)
     for folder in folders:
         if (folder / f"{label}.txt").is_file():
             return str((folder / f"{label}.txt").resolve())
-    return scene_files.source_of_label("", label, folders)
+    return scene_files.list_of_label(label, folders)

@@ -77,6 +77,11 @@ class FolderSource:
         """The same."""
         return label
 
+    @staticmethod
+    def listed(version: str, split: str) -> int | None:
+        """None: a cache has every drive of its split."""
+        return None
+
     def chosen(self, split: str, target: Path) -> Split:
         """The drives of a split, in order.
 

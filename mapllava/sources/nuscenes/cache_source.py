@@ -49,6 +49,11 @@ class NuScenesSource:
         """See :func:`mapllava.sources.nuscenes.splits.expand_split`."""
         return splits.expand_split(split, version)
 
+    @staticmethod
+    def listed(version: str, split: str) -> int | None:
+        """How many scenes a split lists, present or not."""
+        return len(splits.resolve_split(version, split).scenes)
+
     def chosen(self, split: str, target: Path) -> Split:
         """The scenes of a split that the tables hold; what else it lists is said.
 

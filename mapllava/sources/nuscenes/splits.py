@@ -12,10 +12,14 @@ from mapllava.errors import MapLLaVAError
 OFFICIAL_SPLITS = ("train", "val", "mini_train", "mini_val")
 MINI_VERSION = "v1.0-mini"
 TEST_VERSION = "v1.0-test"
-NAMED_SPLITS: dict[str, Path] = {
-    path.stem: path for path in sorted(Path(__file__).with_name("split_lists").glob("*.json"))
-}
-"""Splits that ship with the package: name to a file of scene lists, with its ``source``."""
+
+
+def lists_beside(module: str) -> dict[str, Path]:
+    """Splits that ship beside a module: name to a file of scene lists, with its ``source``."""
+    return {path.stem: path for path in sorted(Path(module).with_name("split_lists").glob("*.json"))}
+
+
+NAMED_SPLITS = lists_beside(__file__)
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,9 @@ def split_label(version: str, split: str) -> str:
     Raises:
         MapLLaVAError: If the split is none of these, or not of this version.
     """
-    file = _file_and_key(split)
+    file = file_and_key(split, NAMED_SPLITS)
     if file:
-        path, key = file
-        return f"{path.stem}-{key}" if key else path.stem
+        return label_of_file(*file)
     if split.startswith("mini_") and version != MINI_VERSION:
         raise MapLLaVAError(f"split {split!r} belongs to {MINI_VERSION}, not to {version}: use train or val")
     label = split.removeprefix("mini_")
@@ -109,9 +112,9 @@ def resolve_split(version: str, split: str) -> Split:
             missing, damaged, lacks the key, repeats a scene, or would carry a known split's name.
     """
     label = split_label(version, split)
-    file = _file_and_key(split)
+    file = file_and_key(split, NAMED_SPLITS)
     if file:
-        scenes = tuple(_from_file(*file))
+        scenes = scene_list(*file)
         if file[0] not in NAMED_SPLITS.values():
             _check_label(version, label, scenes, file[0])
         return Split(label, scenes)
@@ -137,15 +140,20 @@ def expand_split(split: str, version: str = "") -> tuple[str, ...]:
     """
     if split == "all":
         return ("test",) if version == TEST_VERSION else ("train", "val")
-    if split in NAMED_SPLITS:
-        content = json.loads(NAMED_SPLITS[split].read_text(encoding="utf-8"))
-        return tuple(f"{split}:{key}" for key, value in content.items() if isinstance(value, list))
-    return (split,)
+    return lists_of(split, NAMED_SPLITS)
+
+
+def lists_of(split: str, named: dict[str, Path]) -> tuple[str, ...]:
+    """All lists of one of the named splits; of any other split, itself."""
+    if split not in named:
+        return (split,)
+    content = json.loads(named[split].read_text(encoding="utf-8"))
+    return tuple(f"{split}:{key}" for key, value in content.items() if isinstance(value, list))
 
 
 def split_source(split: str) -> str:
     """What :func:`resolve_split` takes, good in any working folder: a user's file by its absolute path."""
-    file = _file_and_key(split)
+    file = file_and_key(split, NAMED_SPLITS)
     if not file or file[0] in NAMED_SPLITS.values():
         return split
     path, key = file
@@ -170,6 +178,11 @@ def source_of_label(version: str, label: str, folders: Iterable[Path]) -> str:
         pass
     else:
         return label
+    return list_of_label(label, folders)
+
+
+def list_of_label(label: str, folders: Iterable[Path]) -> str:
+    """The list in a user's JSON file whose caches are called so; has a gap for an unknown folder."""
     cuts = [k for k, letter in enumerate(label) if letter == "-"]
     names = [(f"{label}.json", ""), *((f"{label[:k]}.json", f":{label[k + 1 :]}") for k in cuts)]
     for folder in folders:
@@ -179,14 +192,25 @@ def source_of_label(version: str, label: str, folders: Iterable[Path]) -> str:
     return f"<folder>/{names[-1][0]}{names[-1][1]}"
 
 
-def _file_and_key(split: str) -> tuple[Path, str] | None:
+def file_and_key(split: str, named: dict[str, Path]) -> tuple[Path, str] | None:
+    """JSON file and key (empty for a file of one list) that a split means; None of one without a file.
+
+    Args:
+        split: ``lists.json:val``, ``list.json``, ``NAME:KEY`` or ``NAME-KEY``.
+        named: Splits that ship with the package.
+    """
     head, separator, tail = split.rpartition(".json")
     if separator and (not tail or tail.startswith(":")):
         return Path(head + separator), tail[1:]
-    for name, path in NAMED_SPLITS.items():
+    for name, path in named.items():
         if split == name or split.startswith((f"{name}:", f"{name}-")):
             return path, split[len(name) + 1 :]
     return None
+
+
+def label_of_file(path: Path, key: str) -> str:
+    """The name that a list of a file carries in file names and beside numbers."""
+    return f"{path.stem}-{key}" if key else path.stem
 
 
 def _check_label(version: str, label: str, scenes: tuple[str, ...], path: Path) -> None:
@@ -210,7 +234,16 @@ def _check_label(version: str, label: str, scenes: tuple[str, ...], path: Path) 
         )
 
 
-def _from_file(path: Path, key: str) -> list[str]:
+def scene_list(path: Path, key: str) -> tuple[str, ...]:
+    """A list of scenes in a JSON file.
+
+    Args:
+        path: The file: one list, or several by their keys.
+        key: Which; empty for a file of one list.
+
+    Raises:
+        MapLLaVAError: If the file cannot be read, has no such list, or names a scene twice.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a byte order mark
     except OSError as error:
@@ -220,9 +253,8 @@ def _from_file(path: Path, key: str) -> list[str]:
     if isinstance(content, dict):
         lists = sorted(name for name, value in content.items() if isinstance(value, list))
         if key not in lists:
-            name = path.stem if path in NAMED_SPLITS.values() else path
             raise MapLLaVAError(
-                f"split file {path} has no list {key!r}: name one as {name}:<{'|'.join(lists)}>"
+                f"split file {path} has no list {key!r}: name one behind a colon: {', '.join(lists)}"
             )
         content = content[key]
     elif key:
@@ -232,4 +264,4 @@ def _from_file(path: Path, key: str) -> list[str]:
     if len(set(content)) != len(content):
         repeated = sorted({name for name in content if content.count(name) > 1})
         raise MapLLaVAError(f"split file {path} names scenes twice: {', '.join(repeated[:5])}")
-    return content
+    return tuple(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from mapllava.__main__ import main
 from mapllava.datasets import Argoverse2MapDataset
 from mapllava.errors import MapLLaVAError
 from mapllava.geometry.frame_change import change_lines, map_pose, planar_change
+from mapllava.gt_cache.inspect.audit import places_of_cache
 from mapllava.sources.argoverse2.cache_source import Argoverse2Source
 from mapllava.sources.argoverse2.sensor_log import CAMERAS, EGO_HEIGHT
-from mapllava.sources.argoverse2.splits import resolve_split
+from mapllava.sources.argoverse2.splits import LEFT_OUT, NAMED_SPLITS, expand_split, resolve_split
 from mapllava.structures import ROI, MapSpec
 from mapllava.structures.map_elements import Polyline
 
@@ -117,6 +119,8 @@ def test_the_command_builds_a_cache_that_carries_definition_and_heights(root, ca
     assert all((line.heights == 0).all() for line in lines)
     data = Argoverse2MapDataset(str(path), MapSpec("ego", ROI(-30, -15, 30, 15)), str(root))
     assert data.metainfo["version"] == VERSION  # what stands beside a score
+    places = places_of_cache(path)
+    assert (places.scenes, places.listed) == ([LOG] * 3, 150)  # so that an audit says how much is there
     assert data.get_data_info(0)["cam_names"] == list(CAMERAS)
     (table,) = (root / "val" / LOG / "map").glob("*.json")
     table.write_text(table.read_text() + " ")
@@ -145,8 +149,43 @@ def test_a_list_of_log_ids_is_a_split(root, tmp_path):
     with pytest.raises(MapLLaVAError, match="names logs twice"):
         resolve_split(str(path))
     (tmp_path / "val.txt").write_text(LOG)
-    with pytest.raises(MapLLaVAError, match="like the official split; rename the file"):
-        resolve_split(str(tmp_path / "val.txt"))
+    for name in ("val.txt", "near_extrapolation-val.txt"):
+        (tmp_path / name).write_text(LOG)
+        with pytest.raises(MapLLaVAError, match="like a known split; rename the file"):
+            resolve_split(str(tmp_path / name))
+
+
+def test_the_disjoint_split_is_known_by_name(root, tmp_path):
+    from av2.datasets.sensor import splits
+
+    whole = {"near_extrapolation:train": 693, "near_extrapolation:val": 151, "near_extrapolation:test": 150}
+    lists = {split: set(resolve_split(split).scenes) for split in expand_split("near_extrapolation")}
+    assert {split: len(logs) for split, logs in lists.items()} == whole
+    together = set.union(*lists.values())
+    assert sum(whole.values()) == len(together)  # no log in two
+    official = {log for log in (*splits.TRAIN, *splits.VAL, *splits.TEST) if not log.startswith(LEFT_OUT)}
+    assert together == official  # the two that the authors leave out are among the six that all leave out
+    source = Argoverse2Source(root, VERSION)
+    chosen = source.chosen("near_extrapolation:val", Path("cache.pkl"))  # ours is of the official val, too
+    assert (chosen.name, chosen.scenes) == ("near_extrapolation-val", (LOG,))
+    assert resolve_split(chosen.name).scenes == resolve_split("near_extrapolation:val").scenes
+    assert source.source_of_label(VERSION, chosen.name, [tmp_path]) == chosen.name
+    assert source.split_source("near_extrapolation:val") == "near_extrapolation:val"
+    assert "CVPR" in json.loads(NAMED_SPLITS["near_extrapolation"].read_text())["source"]
+    with pytest.raises(MapLLaVAError, match=r"no list 'vall': name one behind a colon: test, "):
+        resolve_split("near_extrapolation:vall")
+    with pytest.raises(MapLLaVAError, match="near_extrapolation:KEY, a file"):
+        resolve_split("far_extrapolation:boston")  # is of nuScenes
+
+
+def test_a_users_json_may_bear_the_name_of_a_split_of_nuscenes(root, tmp_path):
+    path = tmp_path / "geographic_roddick.json"
+    path.write_text(json.dumps({"val": [LOG]}))
+    source = Argoverse2Source(root, VERSION)
+    chosen = source.chosen(f"{path}:val", Path("cache.pkl"))
+    assert (chosen.name, chosen.scenes) == ("geographic_roddick-val", (LOG,))
+    assert source.source_of_label(VERSION, chosen.name, [tmp_path]) == f"{path}:val"
+    assert source.split_source(f"{path}:val") == f"{path}:val"
 
 
 def test_the_version_names_the_definition(root):
