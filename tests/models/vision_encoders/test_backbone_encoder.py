@@ -147,21 +147,45 @@ def test_other_pixel_statistics_than_the_weights_are_refused(folders):
         check_pixel_statistics(encoder, grey)
 
 
-def test_a_model_of_timm(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "level", "stride", "changed"),
+    [
+        ("resnet18", 3, 16, {}),
+        ("convnext_atto", 2, 16, {}),
+        ("vit_tiny_patch16_224", 11, 16, {"dynamic_img_size": True}),
+        ("swin_tiny_patch4_window7_224", 3, 32, {"strict_img_size": False}),
+    ],
+)
+def test_a_model_of_timm(tmp_path, name, level, stride, changed):
     timm = pytest.importorskip(
         "timm", reason="needs timm: pip install -r requirements/timm.txt", exc_type=Exception
     )
-    whole = timm.create_model("resnet18", pretrained=False).eval()
+    torch.manual_seed(0)
+    whole = timm.create_model(name, pretrained=False, **changed).eval()
     save_file(whole.state_dict(), tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": {}}))
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": name, "pretrained_cfg": {}}))
     img = torch.randn(1, 2, 3, 64, 96)
-    theirs = timm.create_model("resnet18", pretrained=False, features_only=True, out_indices=(3,)).eval()
-    theirs.load_state_dict(whole.state_dict(), strict=False)
-    encoder = BackboneEncoder(pretrained=str(tmp_path), levels=[3])
+    encoder = BackboneEncoder(pretrained=str(tmp_path), levels=[level]).eval()
     with torch.no_grad():
-        expected = theirs(img[0])[0].flatten(2).transpose(1, 2)
-    assert encoder.stride == 16
-    assert (encoder(img)[0] - expected).abs().max() <= 1e-5
+        found = encoder(img)[0]
+        if name.startswith("vit"):  # the layers' output, as timm gives it without features_only
+            maps = whole.forward_intermediates(img[0], indices=[level], intermediates_only=True)
+        elif name.startswith("swin"):  # of a stage, channels last; its norm is the classifier's
+            maps = [whole.layers(whole.patch_embed(img[0])).permute(0, 3, 1, 2)]
+        else:
+            theirs = timm.create_model(name, pretrained=False, features_only=True, out_indices=(level,))
+            theirs.load_state_dict(
+                {key.replace("stages.", "stages_").replace("stem.", "stem_"): value
+                 for key, value in whole.state_dict().items()}, strict=False
+            )  # fmt: skip
+            maps = theirs.eval()(img[0])
+    assert encoder.stride == stride
+    assert found.std() > 1e-3
+    assert (found - maps[0].flatten(2).transpose(1, 2)).abs().max() <= 1e-5
+
+
+def test_what_a_vision_encoder_does_holds_for_timm():
+    pytest.importorskip("timm", reason="needs timm: pip install -r requirements/timm.txt", exc_type=Exception)
     check_vision_encoder(
         BackboneEncoder(
             architecture={"architecture": "resnet18"}, levels=[3, 4], pyramid=PYRAMID, frozen=False
