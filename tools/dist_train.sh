@@ -77,5 +77,8 @@ if [ "$restarts" -gt 0 ]; then
 fi
 read -r -a launcher <<<"${TORCHRUN:-${PYTHON:-python} -m torch.distributed.run}"
 
+# At its first import ever yapf, which MMEngine has, writes a file that processes starting together would spoil
+"${PYTHON:-python}" -c 'import yapf.yapflib.yapf_api' >/dev/null 2>&1 || true
+
 exec "${launcher[@]}" "${where[@]}" --nproc-per-node "$processes" \
     "$(dirname "$0")/$script" "$config" "$@" --launcher pytorch

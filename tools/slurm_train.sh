@@ -62,6 +62,10 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 export MASTER_PORT=${MASTER_PORT:-29500}
 read -r -a more <<<"${SRUN_ARGS:-}"
 
+# At its first import ever yapf, which MMEngine has, writes a file (in a home that nodes share) that processes
+# starting together would spoil
+"${PYTHON:-python}" -c 'import yapf.yapflib.yapf_api' >/dev/null 2>&1 || true
+
 exec srun --partition "$partition" --job-name "$job" --nodes "$((gpus / per_node))" --ntasks "$gpus" \
     --ntasks-per-node "$per_node" --gres "gpu:$per_node" --cpus-per-task "$cpus" --kill-on-bad-exit=1 \
     "${more[@]}" "${PYTHON:-python}" -u "$(dirname "$0")/train.py" "$config" "$@" --launcher slurm

@@ -92,6 +92,17 @@ def test_a_port_in_use_is_named(launch):
         assert launch("dist_train.sh", CONFIG, 2, MASTER_PORT=port, **other)[0] == 0, "it is machine 0's"
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [("dist_train.sh", [CONFIG, 2]), ("slurm_train.sh", ["gpu", "night", CONFIG, 2])],
+)
+def test_what_yapf_writes_once_is_written_before_several_processes_start(launch, tmp_path, tool, arguments):
+    cache = tmp_path / "cache"
+    options = {"PYTHON": sys.executable, "TORCHRUN": "torchrun", "XDG_CACHE_HOME": str(cache)}
+    assert launch(tool, *arguments, **options)[0] == 0
+    assert list(cache.rglob("Grammar*.pickle"))
+
+
 def test_dist_test_goes_the_same_way(launch):
     status, said, _ = launch("dist_test.sh", CONFIG, "best_model.pth", 2)
     assert status == 0
