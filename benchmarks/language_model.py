@@ -70,7 +70,7 @@ WIDE = (f"{DECODER}.embed_dims=576", f"{DECODER}.num_heads=9")
 DRAWING = {
     "plain": Arm("stage2/synthetic_no_llm"),
     "plain-wide": Arm("stage2/synthetic_no_llm", WIDE),
-    "llama-scratch": Arm("stage2/synthetic"),
+    "llama-scratch": Arm("stage2/synthetic", (f"{DECODER}.scale=embeddings",)),  # as those below
     "smollm2-shuffled": Arm("stage2/synthetic_smollm2", pretrained="shuffled"),
     "smollm2": Arm("stage2/synthetic_smollm2", pretrained="as it is"),
     "smollm2-lora": Arm("stage2/synthetic_smollm2", LORA, "as it is"),

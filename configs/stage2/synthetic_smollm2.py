@@ -5,6 +5,7 @@ model = dict(
     decoder=dict(
         pretrained=_base_.smollm2,
         frozen=True,
+        scale="embeddings",
         dtype="bfloat16",
         architecture=_base_.smollm2_architecture,
     ),

@@ -82,6 +82,16 @@ def test_the_full_size_model_trains_all_but_its_pretrained_towers_and_each_param
     assert sorted(optimised) == sorted(map(id, trained.values()))
 
 
+def test_a_pretrained_language_model_reads_tokens_at_the_scale_of_its_own():
+    read = {}
+    for path in LEAVES:
+        decoder = Config.fromfile(path).model.get("decoder") or {}
+        if decoder.get("type") == "LLMMapDecoder":
+            read[path.stem] = (decoder.get("pretrained") is not None, decoder.get("scale") == "embeddings")
+    assert {name for name, (pretrained, _) in read.items() if pretrained} >= {"trainval", "synthetic_smollm2"}
+    assert all(pretrained == scaled for pretrained, scaled in read.values()), read
+
+
 @pytest.mark.parametrize("path", LEAVES, ids=lambda p: p.relative_to(CONFIGS).as_posix())
 def test_every_type_is_registered(path):
     cfg = load(path)

@@ -39,7 +39,6 @@ model = dict(
         type="LLMMapDecoder",
         prompt="Draw the map around the car.",
         frozen=False,
-        scale="embeddings",
         architecture=dict(
             model_type="llama",
             vocab_size=259,  # of bytes, which are the tokens of a language model without files
