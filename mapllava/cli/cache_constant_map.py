@@ -10,6 +10,7 @@ from mapllava.cli.command_line import say
 from mapllava.evaluation import MapResults, save_results, score_results, score_table
 from mapllava.evaluation.constant_map import fit_constant_map
 from mapllava.evaluation.functional import PROTOCOLS
+from mapllava.evaluation.scoring import data_name
 from mapllava.gt_cache.schema import spec_of
 
 EPILOG = """\
@@ -50,6 +51,6 @@ def run(args: argparse.Namespace) -> None:
     results = MapResults(spec, split, constant.predict(tokens), version)
     score = score_results(results, val, args.protocol)
     what = f"Constant map of {len(constant.points)} lines from {train['metainfo']['split']}, Chamfer AP"
-    say(score_table(score, split, what))
+    say(score_table(score, data_name(split, version), what))
     if args.out is not None:
         say(save_results(args.out, results))

@@ -21,6 +21,7 @@ from mapllava.engine.hooks.ablation_hook import ABLATIONS
 from mapllava.engine.runner.run_checks import check_data
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.ground_truth_check import score_ground_truth
+from mapllava.evaluation.scoring import data_name
 from mapllava.files import write_json
 from mapllava.structures.frames import MapSpec
 
@@ -127,10 +128,15 @@ def score_corrupted(args: argparse.Namespace, asked: Sequence[CorruptMultiView])
     """Score the model on images as they are and under every corruption, and show what each costs."""
     configs = [(each, configure(args, each)) for each in (None, *asked)]  # what is wrong is said at once
     cfg = configs[0][1]
-    rows = [(each, 100 * build_runner(spoilt).test()["mAP"]) for each, spoilt in configs]
+    rows, data = [], ""
+    for each, spoilt in configs:
+        runner = build_runner(spoilt)
+        rows.append((each, 100 * runner.test()["mAP"]))
+        meta = runner.test_dataloader.dataset.metainfo
+        data = data_name(str(meta.get("split")), meta.get("version"))
     clean, spoilt = rows[0][1], [value for _, value in rows[1:]]
     mean = sum(spoilt) / len(spoilt)
-    table = Table("corruption", "level", "strength", title="mAP under corruption, percent")
+    table = Table("corruption", "level", "strength", title=f"mAP under corruption, percent: split {data}")
     for column in ("mAP", "lost", "left, %"):
         table.add_column(column, justify="right")
     for each, value in rows:
@@ -139,7 +145,7 @@ def score_corrupted(args: argparse.Namespace, asked: Sequence[CorruptMultiView])
     table.add_row("mean of them", "", "", *figures(mean, clean))
     Console(soft_wrap=True).print(table)
     found = {f"{each.name}:{each.level}": value for each, value in rows if each is not None}
-    content = {"checkpoint": cfg.load_from, "clean": clean, "corrupted": found, "mean": mean}
+    content = {"checkpoint": cfg.load_from, "data": data, "clean": clean, "corrupted": found, "mean": mean}
     say(f"written: {write_json(Path(cfg.work_dir) / 'corruptions.json', content)}")
 
 

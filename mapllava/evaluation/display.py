@@ -14,7 +14,7 @@ from mapllava.evaluation.certainty import doubt_of_matches
 from mapllava.evaluation.functional import best_f1
 from mapllava.evaluation.functional.matches import Matches
 from mapllava.evaluation.sample_record import FALLBACK_SCORE, Display
-from mapllava.evaluation.scoring import Evaluation
+from mapllava.evaluation.scoring import Evaluation, data_name
 
 
 def best_f1_display(evaluation: Evaluation, distance: float = 1.0, version: str | None = None) -> Display:
@@ -25,8 +25,8 @@ def best_f1_display(evaluation: Evaluation, distance: float = 1.0, version: str 
         distance: Metres within which a line counts as found.
         version: Of the source tables, for ``source``.
     """
-    split = evaluation.maps.split
-    return display_of_matches(evaluation.matches, f"{split} of {version}" if version else split, distance)
+    where = data_name(evaluation.maps.split, version)
+    return display_of_matches(evaluation.matches, where, distance)
 
 
 def display_of_matches(matches: Matches, where: str, distance: float = 1.0) -> Display:

@@ -10,7 +10,7 @@ import numpy as np
 from mapllava.errors import MapLLaVAError
 from mapllava.evaluation.report import score_table
 from mapllava.evaluation.results_file import MapResults
-from mapllava.evaluation.scoring import score_results
+from mapllava.evaluation.scoring import data_name, score_results
 from mapllava.gt_cache import schema
 
 
@@ -29,7 +29,8 @@ def score_ground_truth(cache: Mapping[str, Any]) -> str:
     meta = cache["metainfo"]
     truth = {entry["sample_token"]: _as_prediction(entry["polylines"]) for entry in cache["data_list"]}
     score = score_results(MapResults(schema.spec_of(meta), meta["split"], truth, meta["version"]), cache)
-    table = score_table(score, f"{meta['version']} {meta['split']}", "Ground truth as prediction: Chamfer AP")
+    data = data_name(meta["split"], meta["version"])
+    table = score_table(score, data, "Ground truth as prediction: Chamfer AP")
     known = np.asarray(score["num_gt"]) > 0
     if not np.all(np.asarray(score["ap"])[:, known] == 1.0):
         raise MapLLaVAError(f"{table}\nthe ground truth must score exactly 100 here: the metric is broken")

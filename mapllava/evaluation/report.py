@@ -43,7 +43,7 @@ def score_table(
 
     Args:
         score: What :func:`chamfer_average_precision` returns.
-        split: Name of the split the samples come from.
+        split: The split that the samples come from, with its version.
         what: First words of the title.
         interval: 95 % intervals of :meth:`Evaluation.interval`, e.g. ``mAP`` (2,); None leaves them out.
 
@@ -102,7 +102,7 @@ def evaluation_text(evaluation: Evaluation) -> str:
     """
     maps = evaluation.maps
     what = f"{evaluation.name}: Chamfer AP"
-    parts = [score_table(evaluation.score, maps.split, what, evaluation.interval())]
+    parts = [score_table(evaluation.score, maps.data, what, evaluation.interval())]
     if evaluation.draws_ap is not None:
         parts[0] += (
             f"\n95 % intervals: bootstrap of {len(evaluation.draws_ap)} draws over {len(maps.scenes)} scenes"
@@ -136,7 +136,7 @@ def comparison_text(comparison: Comparison) -> str:
         for row, (low, high) in zip([*rows, last], ends, strict=True):
             row.append(f"{_signed(low)} to {_signed(high)}")
     title = (
-        f"{second.name} minus {first.name}, Chamfer AP in %: split {second.maps.split}, protocol "
+        f"{second.name} minus {first.name}, Chamfer AP in %: split {second.maps.data}, protocol "
         f"{score['protocol']}, {score['num_samples']} samples of {len(second.maps.scenes)} scenes"
     )
     return f"{title}\n{text_table(headings, rows, last)}\n{comparison.verdict}"
@@ -149,6 +149,7 @@ def evaluation_values(evaluation: Evaluation) -> dict[str, Any]:
         {
             "name": evaluation.name,
             "split": maps.split,
+            "version": maps.version,
             "map_spec": maps.spec.to_config(),
             "scenes": maps.scenes,
             "num_missing": maps.num_missing,

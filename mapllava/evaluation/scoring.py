@@ -40,6 +40,11 @@ DEFAULT_DRAWS = 1000
 """Draws of a bootstrap where nobody says how many."""
 
 
+def data_name(split: str, version: str | None) -> str:
+    """What stands beside a score: ``val of v1.0-trainval``; the split alone where no version is known."""
+    return f"{split} of {version}" if version else split
+
+
 @dataclass(frozen=True)
 class PairedMaps:
     """Predicted and true maps of N samples, in the order of the cache.
@@ -52,6 +57,7 @@ class PairedMaps:
         ground_truth: N maps.
         scene_of: The scene's name of each of the N samples.
         num_missing: Samples for which the results hold no map; they count as empty maps.
+        version: The cache's version, for Argoverse 2 the definition of its lines; None if not known.
     """
 
     spec: MapSpec
@@ -61,6 +67,12 @@ class PairedMaps:
     ground_truth: list[dict[str, Any]]
     scene_of: list[str]
     num_missing: int = 0
+    version: str | None = None
+
+    @property
+    def data(self) -> str:
+        """Split and version, as :func:`data_name` writes them."""
+        return data_name(self.split, self.version)
 
     @property
     def scenes(self) -> list[str]:
@@ -197,6 +209,7 @@ def pair_with_cache(
         ],
         [_scene(entry) for entry in entries],
         sum(token not in results.results for token in tokens),
+        cache["metainfo"].get("version"),
     )
 
 

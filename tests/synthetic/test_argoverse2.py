@@ -1,5 +1,6 @@
 """The city as Argoverse 2: the same streets, so that two sources have to find the same lines."""
 
+import json
 import re
 
 import numpy as np
@@ -185,3 +186,48 @@ def test_all_scenes_are_as_many_as_there_are_logs():
     assert [sum(key.split == split for key in keys) for split in ("train", "val")] == [694, 150]
     with pytest.raises(MapLLaVAError, match=r"num_train_scenes is 695, but .* 694 train"):
         CityOptions("v1.0-trainval", 695, format="argoverse2").scene_keys()
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """Both formats with images: six cameras; seven, the front one of them upright."""
+    root = tmp_path_factory.mktemp("seen")
+    counts = {"num_train_scenes": 1, "num_val_scenes": 1, "images": True}
+    versions = {"nuscenes": "v1.0-trainval", "argoverse2": "av2-maptracker"}
+    for form, size in {"nuscenes": (160, 90), "argoverse2": (205, 155)}.items():
+        create_city(root / form, format=form, **{**OPTIONS, **counts, "image_size": size})
+        command = ["--source", form, "--dataroot", str(root / form), "--version", versions[form], "--quiet"]
+        for split in ("train", "val"):
+            assert run_command("cache create", [*command, "--split", split]) == 0
+    return root
+
+
+def loaders(root, dataset, version, *names):
+    """Options that point data loaders to a city, with inputs as wide as those of full models."""
+    options = [f"data_root={root}"]
+    for name in names:
+        split = "train" if name == "train" else "val"
+        options += [
+            f"{name}_dataloader.dataset.type={dataset}",
+            f"{name}_dataloader.dataset.ann_file=gt_cache/gt_cache_{version}_{split}.pkl",
+            f"{name}_dataloader.num_workers=0",
+            f"{name}_dataloader.persistent_workers=False",
+            f"{name}_dataloader.dataset.pipeline.0.size=(112,64)",
+            f"{name}_dataloader.dataset.pipeline.1.top=0",
+        ]
+    return options
+
+
+def test_a_model_of_one_data_set_trains_and_is_scored_on_both(seen, tmp_path):
+    ring = seen / "argoverse2", "Argoverse2MapDataset", "av2-maptracker"
+    small = ["train_dataloader.batch_size=2", "train_cfg.max_epochs=1"]  # four samples: two steps
+    options = ["--work-dir", str(tmp_path / "run"), "--cfg-options", *small]
+    assert run_command("train", ["stage2/synthetic", *options, *loaders(*ring, "train", "val", "test")]) == 0
+    for where in (ring, (seen / "nuscenes", "NuScenesMapDataset", "v1.0-trainval")):
+        folder, version = tmp_path / where[1], where[2]
+        arguments = ["stage2/synthetic", str(tmp_path / "run" / "final_model.pth"), "--work-dir", str(folder)]
+        arguments += ["--out", str(folder / "run.json"), "--cfg-options", *loaders(*where, "test")]
+        assert run_command("test", arguments) == 0
+        log = next(folder.glob("*/*.log")).read_text()
+        assert f"split val of {version}, protocol maptr" in log
+        assert json.loads((folder / "run.results.json").read_text())["version"] == version

@@ -35,7 +35,12 @@ class Corruption:
 
 def _missing(results: dict, cameras: float, rng: np.random.Generator) -> None:
     count = len(results["img"])
-    for index in rng.choice(count, min(int(cameras), count), replace=False):
+    if cameras >= count:
+        raise MapLLaVAError(
+            f"corruption 'missing': a rig of {count} cameras cannot lose {cameras:g} of them and still see; "
+            "choose a lower level, or other corruptions"
+        )
+    for index in rng.choice(count, int(cameras), replace=False):
         results["img"][index] = np.zeros_like(results["img"][index])
 
 
@@ -104,7 +109,10 @@ CORRUPTIONS = {
 
 @TRANSFORMS.register_module()
 class CorruptMultiView(BaseTransform):
-    """Spoil a sample in one way, the same at every visit and for every model.
+    """Spoil a sample in one way, the same at every visit, and for every model of one size of images.
+
+    It works on what the network gets: blur is a share of the width; the grain of noise, streaks and JPEG's
+    blocks are pixels of that size.
 
     The kinds follow MapBench (arXiv:2406.12214), in implementations and strengths of our own; it is a test of
     robustness, and :class:`CameraDropout` what trains for it.
@@ -124,7 +132,7 @@ class CorruptMultiView(BaseTransform):
         level: 1, 2 or 3.
 
     Raises:
-        MapLLaVAError: If there is no such corruption or level.
+        MapLLaVAError: If there is no such corruption or level; in use, if no camera would be left.
     """
 
     def __init__(self, name: str, level: int = 2) -> None:

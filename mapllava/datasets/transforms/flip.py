@@ -15,6 +15,11 @@ from mapllava.registry import TRANSFORMS
 from mapllava.structures.frames import FORWARD_AXIS, MapSpec
 from mapllava.structures.map_elements import Polyline
 
+_SYMMETRIC = 25.0
+"""Degrees by which a camera may miss its counterpart's mirrored direction."""
+_DEGREES_A_METRE = 10.0
+"""What a metre between a camera and the mirrored other counts for, so that a stereo pair is told apart."""
+
 
 @TRANSFORMS.register_module()
 class RandomLateralFlip(BaseTransform):
@@ -23,8 +28,9 @@ class RandomLateralFlip(BaseTransform):
     The lateral axis is x in the ``lidar`` frame and y in the ``ego`` frame; the forward axis stays.
     With F the mirror of an image (u -> W - 1 - u), C that of a camera (x -> -x) and M that of the
     map frame: ``K' = F K C``, ``lidar2cam' = C lidar2cam M``, so that a mirrored point lands on
-    the mirrored pixel and every matrix stays a proper one. Left and right cameras change places:
-    the slot named CAM_FRONT_LEFT shows what CAM_FRONT_RIGHT saw, mirrored. Twice is the identity.
+    the mirrored pixel and every matrix stays a proper one. Left and right cameras, told by their poses
+    whatever they are called, change places: the slot named CAM_FRONT_LEFT shows what CAM_FRONT_RIGHT saw,
+    mirrored. Twice is the identity.
 
     Required Keys:
 
@@ -49,8 +55,8 @@ class RandomLateralFlip(BaseTransform):
 
     Raises:
         ValueError: If ``prob`` is no probability.
-        MapLLaVAError: If the ROI is not symmetric about the car's forward axis, or a camera's left or right
-            counterpart is missing.
+        MapLLaVAError: If the ROI is not symmetric about the car's forward axis, or no camera looks where
+            another would in a mirror.
     """
 
     def __init__(self, prob: float = 0.5) -> None:
@@ -81,7 +87,7 @@ class RandomLateralFlip(BaseTransform):
             return results
         self.check_map_spec(results["map_spec"])
         axis = 1 - results["map_spec"].forward_axis
-        slots = counterpart_slots(results["cam_names"])
+        slots = counterpart_slots(results["cam_names"], results["lidar2cam"], axis)
         _flip_cameras(results, axis, slots)
         if "polylines" in results:
             results["polylines"] = [_flip_polyline(line, axis) for line in results["polylines"]]
@@ -93,22 +99,29 @@ class RandomLateralFlip(BaseTransform):
         return f"RandomLateralFlip(prob={self.prob})"
 
 
-def counterpart_slots(cam_names: Sequence[str]) -> list[int]:
+def counterpart_slots(cam_names: Sequence[str], lidar2cam: np.ndarray, axis: int) -> list[int]:
     """For every camera, the index of its counterpart on the other side (itself in the middle).
 
+    Args:
+        cam_names: N names, for messages.
+        lidar2cam: (N, 4, 4), from the map's frame to each camera.
+        axis: The map frame's axis across the car.
+
     Raises:
-        MapLLaVAError: If a left or right camera has no counterpart among the names.
+        MapLLaVAError: If a camera has no counterpart: none that looks where it would in a mirror.
     """
-    names = list(cam_names)
-    slots = []
-    for name in names:
-        partner = "_".join({"LEFT": "RIGHT", "RIGHT": "LEFT"}.get(part, part) for part in name.split("_"))
-        if partner not in names:
+    look, rotations = lidar2cam[:, 2, :3], lidar2cam[:, :3, :3]
+    centres = -np.einsum("nij,ni->nj", rotations, lidar2cam[:, :3, 3])
+    mirror = np.diag(_mirror(axis, 3))
+    angles = np.degrees(np.arccos(np.clip((look * mirror) @ look.T, -1.0, 1.0)))
+    apart = np.linalg.norm((centres * mirror)[:, None] - centres, axis=-1)
+    slots = (angles + _DEGREES_A_METRE * apart).argmin(axis=1).tolist()
+    for camera, slot in enumerate(slots):
+        if slots[slot] != camera or angles[camera, slot] > _SYMMETRIC:
             raise MapLLaVAError(
-                f"camera {name} has no counterpart {partner} among {names}: a rig that is not symmetric "
-                "cannot be mirrored, leave RandomLateralFlip out"
+                f"camera {cam_names[camera]} has no counterpart on the other side among {list(cam_names)}: a "
+                "rig that is not symmetric cannot be mirrored, leave RandomLateralFlip out"
             )
-        slots.append(names.index(partner))
     return slots
 
 

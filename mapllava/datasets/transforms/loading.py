@@ -68,19 +68,24 @@ class LoadMultiViewImages(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Read, check, decode and scale every image."""
-        images, intrinsics = [], []
+        images, intrinsics, shapes = [], [], []
         results["ori_cam2img"] = np.array(results["cam2img"])
         sources = results["img"] if "img" in results else results["img_paths"]
         names = results.get("cam_names") or [""] * len(sources)
         for name, source, cam2img in zip(names, sources, results["cam2img"], strict=True):
             load = self._scale if isinstance(source, np.ndarray) else self._load
-            img, cam2img = load(source, name, cam2img)
+            img, cam2img, shape = load(source, name, cam2img)
             images.append(img)
             intrinsics.append(cam2img)
+            shapes.append(shape)
+        if self.resizer is not None:
+            self.resizer.check_shapes(shapes)
         results["img"], results["cam2img"] = images, np.stack(intrinsics)
         return results
 
-    def _load(self, path: str, name: str, cam2img: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _load(
+        self, path: str, name: str, cam2img: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
         file = open_image(path, name, self.max_pixels)
         target = None if self.resizer is None else self.resizer.output_size(*file.size)
         factor = self._factor(file.size if file.kind == "jpeg" else None, target)
@@ -88,7 +93,8 @@ class LoadMultiViewImages(BaseTransform):
             img = decode(file, factor)
         except ImageError as error:
             raise MapLLaVAError(f"image '{path}' ({name}) {error}") from error
-        return self._scale(img, name, scale_intrinsics(cam2img, 1.0 / factor, 1.0 / factor), factor, target)
+        cam2img = scale_intrinsics(cam2img, 1.0 / factor, 1.0 / factor)
+        return (*self._scale(img, name, cam2img, factor, target)[:2], file.size)
 
     def _scale(
         self,
@@ -97,15 +103,15 @@ class LoadMultiViewImages(BaseTransform):
         cam2img: np.ndarray,
         factor: int = 1,
         target: tuple[int, int] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
         if img.ndim != 3 or img.shape[2] != 3 or img.dtype != np.uint8:
             raise MapLLaVAError(f"image of camera '{name}' is {img.dtype} {img.shape}, not uint8 (H, W, 3)")
-        if self.resizer is None:
-            return img, cam2img
         height, width = img.shape[:2]
+        if self.resizer is None:
+            return img, cam2img, (width, height)
         target = target or self.resizer.output_size(width * factor, height * factor)
         cam2img = scale_intrinsics(cam2img, target[0] / width, target[1] / height)
-        return self.resizer.resize(img, target), cam2img
+        return self.resizer.resize(img, target), cam2img, (width, height)
 
     def _factor(self, full: tuple[int, int] | None, target: tuple[int, int] | None) -> int:
         if self.reduce != "auto":

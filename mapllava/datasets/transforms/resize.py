@@ -39,7 +39,7 @@ class ResizeMultiView(BaseTransform):
 
     Raises:
         ValueError: If not exactly one of size and scale is given, or a value is not valid.
-        MapLLaVAError: If width and height of ``size`` are exchanged.
+        MapLLaVAError: In use, if width and height of ``size`` are exchanged.
     """
 
     def __init__(
@@ -61,21 +61,29 @@ class ResizeMultiView(BaseTransform):
         self.refuse_turned = True  # a model file's own size is no mistake, whatever rig it meets
 
     def output_size(self, width: int, height: int) -> tuple[int, int]:
-        """(w, h) that an image of ``width`` x ``height`` pixels gets.
-
-        Raises:
-            MapLLaVAError: If the wanted size is that of the image's shape with width and height exchanged.
-        """
+        """(w, h) that an image of ``width`` x ``height`` pixels gets."""
         if self.size is not None:
-            turned = self.refuse_turned and (self.size[0] > self.size[1]) != (width > height)
-            if turned and abs(self.size[1] / self.size[0] * height / width - 1) < _TURNED:
-                raise MapLLaVAError(
-                    f"size={self.size} is (width, height), and images of {width} x {height} pixels would be "
-                    f"squeezed to it: write size={self.size[::-1]}"
-                )
             return self.size
         factor = float(self.scale or 1.0)
         return max(1, round(width * factor)), max(1, round(height * factor))
+
+    def check_shapes(self, shapes: Sequence[tuple[int, int]]) -> None:
+        """Refuse a ``size`` with width and height exchanged.
+
+        Args:
+            shapes: (width, height) of a sample's images; one upright camera among others is no mistake.
+
+        Raises:
+            MapLLaVAError: If the wanted size has the shape of every image, turned.
+        """
+        if self.size is None or not self.refuse_turned or not shapes:
+            return
+        wide, ratio = self.size[0] > self.size[1], self.size[1] / self.size[0]
+        if all((w > h) != wide and abs(ratio * h / w - 1) < _TURNED for w, h in shapes):
+            raise MapLLaVAError(
+                f"size={self.size} is (width, height), and images of {shapes[0][0]} x {shapes[0][1]} pixels "
+                f"would be squeezed to it: write size={self.size[::-1]}"
+            )
 
     def resize(self, img: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Scale one image (H, W, 3) to ``size`` = (w, h)."""
@@ -90,6 +98,7 @@ class ResizeMultiView(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Scale every image and its intrinsics."""
+        self.check_shapes([(img.shape[1], img.shape[0]) for img in results["img"]])
         images, intrinsics = [], []
         for img, cam2img in zip(results["img"], results["cam2img"], strict=True):
             size = self.output_size(img.shape[1], img.shape[0])

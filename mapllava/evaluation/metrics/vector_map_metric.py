@@ -17,7 +17,7 @@ from mapllava.evaluation.report import metric_values, score_table
 from mapllava.evaluation.results_file import MapResults
 from mapllava.evaluation.results_writer import save_results
 from mapllava.evaluation.sample_record import display_of_model, display_to_json
-from mapllava.evaluation.scoring import prepare_ground_truth
+from mapllava.evaluation.scoring import data_name, prepare_ground_truth
 from mapllava.registry import METRICS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import to_numpy
@@ -129,10 +129,10 @@ class VectorMapMetric(BaseMetric):
         matches = join([result["matches"] for result in unique.values()])
         score, split = score_of(matches), self._split(list(unique.values()))
         version = (self.dataset_meta or {}).get("version")
-        where = f"{split} of {version}" if version else split
+        where = data_name(split, version)
         display = display_of_matches(matches, where)
         self.display = display_to_json(display)
-        print_log("\n" + score_table(score, split, self.title), logger="current")
+        print_log("\n" + score_table(score, where, self.title), logger="current")
         if self.outfile_prefix is not None:
             predicted = {token: r["pred"] for token, r in unique.items()}
             told = told_of(display_of_model(self.model_display, matches.class_names) or display, where)

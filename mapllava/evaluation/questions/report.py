@@ -24,6 +24,7 @@ from mapllava.evaluation.questions.scoring import (
     QuestionScore,
 )
 from mapllava.evaluation.report import score_table, text_table, told_missing
+from mapllava.evaluation.scoring import data_name
 
 PARTS_IN_WORDS = {"train": "known wording", "templates": "unseen templates", "words": "unseen words"}
 SYSTEMS_IN_WORDS = {
@@ -92,6 +93,7 @@ def question_score_values(score: QuestionScore, questions: QuestionSet, system: 
         {
             "system": system,
             "split": questions.split,
+            "version": questions.version,
             "questions": questions.fingerprint,
             "num_questions": len(score.questions),
             "num_missing": score.num_missing,
@@ -142,8 +144,9 @@ def _by_kind(score: QuestionScore, questions: QuestionSet, system: str) -> str:
             "",
             *("" if e is None else f"{_percent(e[0])} to {_percent(e[1])}" for e in rows_of),
         ]
+    data = data_name(questions.split, questions.version)
     title = (
-        f"{system}: questions answered right in %: split {questions.split}, seed {questions.seed}, distances "
+        f"{system}: questions answered right in %: split {data}, seed {questions.seed}, distances "
         f"within {METRES:g} m or {SHARE:.0%}"
     )
     headings = ["kind", "questions", *(SYSTEMS_IN_WORDS[name] for name in systems)]
@@ -171,9 +174,8 @@ def _row(score: QuestionScore, **only: str) -> list[str]:
 
 
 def _drawing(drawing: DrawingScore, questions: QuestionSet) -> str:
-    table = score_table(
-        drawing.drawn, questions.split, "Drawing what is asked, truth cut by the request: Chamfer AP"
-    )
+    what = "Drawing what is asked, truth cut by the request: Chamfer AP"
+    table = score_table(drawing.drawn, data_name(questions.split, questions.version), what)
     outside = f"outside of what was asked: {drawing.outside} of {drawing.confident} confident lines"
     full = (
         ""

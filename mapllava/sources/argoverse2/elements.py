@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class LogElements:
 
 def map_elements(
     log_folder: str | Path,
-    city_SE3_ego: np.ndarray,
+    city_SE3_ego: Any,
     roi: ROI | Sequence[float],
     definition: str = DEFAULT_DEFINITION,
     classes: Sequence[str] = CLASSES,
@@ -74,7 +75,7 @@ def map_elements(
 
     Args:
         log_folder: ``<split>/<log id>``, with the folder ``map``.
-        city_SE3_ego: ``(4, 4)`` pose, ego to city, metres.
+        city_SE3_ego: Pose, ego to city, metres: a ``(4, 4)`` matrix, or ``av2``'s ``SE3``.
         roi: ``x_min, y_min, x_max, y_max`` in the ego frame (x forward, y to the left), metres.
         definition: What is an element: ``maptracker``, ``streammapnet`` or ``maptrv2``.
         classes: Names of the classes; a label is an index into them.
@@ -89,7 +90,8 @@ def map_elements(
     """
     spec = MapSpec("ego", roi if isinstance(roi, ROI) else ROI.from_values(roi), tuple(classes))
     check_definition(definition)
-    return LogElements(load_log_map(log_folder), definition).polylines(city_SE3_ego, spec, clamp=False)
+    pose = getattr(city_SE3_ego, "transform_matrix", city_SE3_ego)
+    return LogElements(load_log_map(log_folder), definition).polylines(pose, spec, clamp=False)
 
 
 def _rigid(pose: np.ndarray) -> np.ndarray:

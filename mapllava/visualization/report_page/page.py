@@ -251,7 +251,7 @@ def _run_words(page: Page, letter: str, run: Run) -> dict[str, Any]:
     if run.evaluation is None:
         return words
     interval, maps = run.evaluation.interval(), run.evaluation.maps
-    caption = f"AP in %: split {maps.split}, protocol {maps.protocol.title}"
+    caption = f"AP in %: split {maps.data}, protocol {maps.protocol.title}"
     words.update(
         score=tables.score_rows(run.evaluation, caption),
         mean=tables.percent(run.evaluation.score["mAP"]),

@@ -56,6 +56,13 @@ def test_missing_cameras_are_black_and_the_others_as_they_were(level, count):
         np.testing.assert_array_equal(spoilt[index], clean[index])
 
 
+def test_a_rig_that_would_see_nothing_is_refused():
+    front = sample() | {"img": sample()["img"][:3]}
+    CorruptMultiView("missing", 2)(dict(front))
+    with pytest.raises(MapLLaVAError, match="a rig of 3 cameras cannot lose 3 of them"):
+        CorruptMultiView("missing", 3)(dict(front))
+
+
 def test_dark_keeps_a_share_of_the_light_and_blur_keeps_all():
     clean = np.mean(sample()["img"])
     assert np.mean(CorruptMultiView("dark", 2)(sample())["img"]) == pytest.approx(0.2 * clean, rel=0.05)

@@ -104,10 +104,30 @@ def test_what_cannot_be_mirrored_is_refused(loaded):
         FLIP.check_map_spec(MapSpec("ego", [-30, -10, 30, 15]))
     FLIP.check_map_spec(MapSpec("ego", [-10, -15, 30, 15]))  # farther ahead than behind
     RandomLateralFlip(prob=0.0).check_map_spec(lopsided)
-    with pytest.raises(MapLLaVAError, match="CAM_FRONT_RIGHT has no counterpart CAM_FRONT_LEFT"):
-        FLIP({**loaded, "cam_names": ["CAM_FRONT", "CAM_FRONT_RIGHT"]})
+    some = {key: loaded[key][:2] for key in ("img", "cam2img", "lidar2cam")}
+    with pytest.raises(MapLLaVAError, match="CAM_FRONT_RIGHT has no counterpart on the other side"):
+        FLIP({**loaded, **some, "cam_names": ["CAM_FRONT", "CAM_FRONT_RIGHT"]})
     with pytest.raises(ValueError, match="prob"):
         RandomLateralFlip(prob=1.5)
+
+
+@pytest.mark.parametrize(
+    "names", [[name.removeprefix("CAM_").lower() for name in NAMES], [f"camera {k}" for k in range(6)]]
+)
+def test_left_and_right_are_told_by_poses_not_by_names(loaded, names):
+    expected = FLIP({**loaded})["img"]
+    found = FLIP({**loaded, "cam_names": names})["img"]
+    for one, two in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_stereo_pair_changes_places(loaded):
+    pair = np.stack([loaded["lidar2cam"][0]] * 2)
+    pair[:, 0, 3] = pair[0, 0, 3] + np.array([-0.3, 0.3])  # half a base line to either side
+    images = [np.full((9, 16, 3), value, np.uint8) for value in (1, 2)]
+    stereo = {"cam_names": ["a", "b"], "lidar2cam": pair, "cam2img": loaded["cam2img"][:2], "img": images}
+    after = FLIP({**loaded, **stereo, "img_paths": ["a.jpg", "b.jpg"]})
+    assert [image.mean() for image in after["img"]] == [2, 1]
 
 
 def test_a_directed_line_still_leads_ahead(rig):

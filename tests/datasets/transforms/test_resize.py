@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mapllava.datasets.transforms import ResizeMultiView
+from mapllava.datasets.transforms import LoadMultiViewImages, ResizeMultiView
 from mapllava.datasets.transforms.resize import scale_intrinsics
 from mapllava.errors import MapLLaVAError
 
@@ -68,7 +68,22 @@ def test_bad_arguments(arguments):
 
 def test_width_and_height_exchanged_is_refused_other_shapes_are_not():
     with pytest.raises(MapLLaVAError, match=r"size=\(336, 560\) .* 1600 x 900 .* write size=\(560, 336\)"):
-        ResizeMultiView(size=(336, 560)).output_size(1600, 900)
+        ResizeMultiView(size=(336, 560)).check_shapes([(1600, 900)] * 2)
     for size in ((560, 336), (448, 448), (224, 672)):
-        assert ResizeMultiView(size=size).output_size(1600, 900) == size
-    assert ResizeMultiView(size=(90, 160)).output_size(900, 1600) == (90, 160)  # a camera on its side
+        ResizeMultiView(size=size).check_shapes([(1600, 900)])
+    ResizeMultiView(size=(90, 160)).check_shapes([(900, 1600)])  # a camera on its side
+
+
+@pytest.mark.parametrize("load", [LoadMultiViewImages, ResizeMultiView])
+def test_one_upright_camera_among_others_is_no_mistake(load):
+    def sample(*shapes):
+        images = [np.zeros((h, w, 3), np.uint8) for w, h in shapes]
+        return {"img": images, "cam2img": np.stack([np.eye(3)] * len(shapes)), "cam_names": ["a", "b"]}
+
+    ring = load(size=(56, 34))(sample((155, 205), (205, 155)))  # Argoverse 2's shapes: front and side
+    assert [image.shape[:2] for image in ring["img"]] == [(34, 56)] * 2
+    np.testing.assert_allclose(
+        ring["cam2img"][:, [0, 1], [0, 1]], [[56 / 155, 34 / 205], [56 / 205, 34 / 155]]
+    )
+    with pytest.raises(MapLLaVAError, match=r"write size=\(56, 34\)"):
+        load(size=(34, 56))(sample((205, 155), (205, 155)))

@@ -4,6 +4,7 @@ from torch import nn
 
 from mapllava.engine import MapOptimWrapperConstructor
 from mapllava.errors import MapLLaVAError
+from mapllava.models.vision_encoders import BackboneEncoder
 
 
 class Neck(nn.Module):
@@ -105,6 +106,28 @@ def test_layers_learn_the_slower_the_further_they_are_from_the_head():
     weights = {name: group["weight_decay"] for group in groups for name in names(model, group)}
     assert (weights["tower.norm.weight"], weights["tower.embedding.weight"]) == (0.0, 0.01)
     assert sorted(rates) == sorted(name for name, p in model.named_parameters() if p.requires_grad)
+
+
+HIERARCHY = {"depths": [1, 2, 2, 1], "hidden_sizes": [8, 16, 32, 64]}
+BACKBONES = {
+    "convnextv2": (HIERARCHY, 6),
+    "dinov3_convnext": (HIERARCHY, 6),
+    "swin": ({"depths": [1, 2, 2, 1], "embed_dim": 12, "num_heads": [1, 2, 4, 8]}, 6),
+    "dinov2": ({"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2}, 3),
+}
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_a_block_of_a_backbone_is_a_layer_and_the_stem_comes_before_the_first(kind):
+    values, blocks = BACKBONES[kind]
+    model = Model()
+    model.tower = BackboneEncoder(architecture={"model_type": kind, **values}, frozen=False)
+    groups = build(model, tower={"prefix": "tower", "layer_decay": 0.5})
+    layers = {group["name"].split("/")[1] for group in groups if group["name"].startswith("tower/")}
+    assert layers == {f"layer{number}" for number in range(blocks + 1)}
+    first = next(name for name, _ in model.tower.named_parameters())  # of the stem
+    (rate,) = {group["lr"] for group in groups if f"tower.{first}" in names(model, group)}
+    assert rate == pytest.approx(1e-4 * 0.5 ** (1 + blocks))
 
 
 def test_the_log_shows_the_last_layers_rate():
