@@ -30,9 +30,9 @@ def test_questions_are_made_answered_and_scored_from_files(files, tmp_path, caps
     more = ("--cache", cache, "--results", results, "--bootstrap", 20, "--json", out)
     assert run("score", questions, answers, *more) == 0
     text = capsys.readouterr().out
-    assert f"true requests on {results.name}: questions answered right in %: split val" in text
+    assert f"true requests on {results.name}: questions answered right in %: split val of v1.0-mini" in text
     assert (
-        "Drawing what is asked, truth cut by the request: Chamfer AP in %: split val, protocol maptr" in text
+        "Drawing what is asked, truth cut by the request: Chamfer AP in %: split val of v1.0-mini, " in text
     )
     values = json.loads(out.read_text())
     assert values["right"]["true map"]["mean"] == 1

@@ -28,7 +28,7 @@ def cache():
 def test_ground_truth_scores_one_and_the_table_names_the_split(cache):
     table = ground_truth_check.score_ground_truth(cache)
     assert "Ground truth as prediction" in table
-    assert "v1.0-mini val" in table
+    assert "split val of v1.0-mini" in table
     assert "100.0" in table
 
 

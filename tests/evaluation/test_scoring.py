@@ -149,7 +149,7 @@ def test_all_measures_and_their_text():
     assert np.isnan(one.measures["iou"]["iou"][2])
     text = evaluation_text(one)
     for words in (
-        "run.json: Chamfer AP in %: split val, protocol maptr (0.5 m, 1 m, 1.5 m), 40 samples",
+        "run.json: Chamfer AP in %: split val of v1.0-mini, protocol maptr (0.5 m, 1 m, 1.5 m), 40 samples",
         "bootstrap of 50 draws over 8 scenes",
         "Chamfer distance of matched pairs",
         "Best F1 in %",
@@ -176,7 +176,7 @@ def test_comparison_text():
     bad, good = evaluated(predicted(1.0), "old", num_draws=99), evaluated(predicted(0.3), "new", num_draws=99)
     text = comparison_text(compare(bad, good))
     assert text.startswith(
-        "new minus old, Chamfer AP in %: split val, protocol maptr, 40 samples of 8 scenes"
+        "new minus old, Chamfer AP in %: split val of v1.0-mini, protocol maptr, 40 samples of 8 scenes"
     )
     assert text.splitlines()[-1] == compare(bad, good).verdict
 
