@@ -26,8 +26,11 @@ from mapllava.evaluation.sample_record import Display, display_to_json
 from mapllava.evaluation.scoring import Evaluation, evaluate_maps, pair_with_cache
 from mapllava.files import write_json
 from mapllava.gt_cache.schema import spec_of
+from mapllava.structures.frames import MapSpec
 from mapllava.structures.rig import Rig, RigCamera, RigSample
 
+_AHEAD = 5.0
+"""Metres."""
 MAX_BYTES = 18_000_000
 """Most that model, parser and sample may take in the wheel."""
 MAX_PIXELS = 100_000_000
@@ -118,13 +121,25 @@ def _predict(model: Path, cache: Mapping[str, Any], root: Path) -> MapResults:
 
 
 def _best_sample(evaluation: Evaluation, display: Display) -> int:
-    """Of the samples that show every class, the one that is drawn best; of equal ones with the most lines."""
-    scores = sample_scores(evaluation.matches, [display.thresholds[n] for n in evaluation.maps.spec.classes])
+    """Of the samples that show every class, the one that is drawn best; of equal ones with the most lines.
+
+    Those with every class ahead of the car come first: what one asks of a map lies ahead.
+    """
+    spec = evaluation.maps.spec
+    scores = sample_scores(evaluation.matches, [display.thresholds[name] for name in spec.classes])
     whole = (scores.num_gt > 0).all(axis=1)
     if not whole.any():
         raise MapLLaVAError("no sample of the cache shows every class: take a larger city")
-    rank = np.where(whole, scores.score + 1e-4 * scores.num_gt.sum(axis=1), -1.0)
-    return int(rank.argmax())
+    ahead = whole & [_shown_ahead(truth, spec) for truth in evaluation.maps.ground_truth]
+    rank = np.where(whole, scores.score + 1e-4 * scores.num_gt.sum(axis=1), -np.inf)
+    return int((rank + 10.0 * ahead).argmax())
+
+
+def _shown_ahead(truth: Mapping[str, Any], spec: MapSpec) -> bool:
+    """Whether every class has a line that reaches far enough ahead of the car to be asked for."""
+    lines = zip(truth["points"], truth["labels"], strict=True)
+    there = {int(label) for points, label in lines if points[:, spec.forward_axis].max() > _AHEAD}
+    return len(there) == spec.num_classes
 
 
 def _write_sample(folder: Path, sample: RigSample) -> None:
