@@ -128,7 +128,10 @@ def test_tables_and_values_name_what_was_measured():
     answers = answer_questions(QUESTIONS, predicted(CACHE), system="our map")
     score = score_answers(QUESTIONS, answers, TRUTH, predicted(CACHE), num_draws=20)
     text = question_text(score, QUESTIONS, answers.system)
-    assert "our map: questions answered right in %: split val of v1.0-mini, seed 0, distances within 1 m or 10%" in text
+    assert (
+        "our map: questions answered right in %: split val of v1.0-mini, seed 0, distances within 1 m or 10%"
+        in text
+    )
     assert "mean of kinds" in text
     assert "majority answer of itself" in text
     assert "protocol maptr" in text
