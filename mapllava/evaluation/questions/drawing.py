@@ -6,7 +6,7 @@ that is meant, exactly (rings stay rings); what was drawn is scored against it a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,13 @@ class DrawingScore:
         full: Score of the full predicted map cut by the request that is meant; None without results.
         by_wording: For each language and part: drawn lines that reach the score from which their class is
             shown, and how many of them are of a class that was not asked for, or lie outside of the region.
+        map_by_wording: For each of them mAP of what was drawn, and of the full map cut; None without results.
     """
 
     drawn: dict[str, Any]
     full: dict[str, Any] | None
     by_wording: Mapping[tuple[str, str], tuple[int, int]]
+    map_by_wording: Mapping[tuple[str, str], tuple[float, float | None]]
 
     @property
     def confident(self) -> int:
@@ -88,13 +90,23 @@ def score_drawing(
     ]
     drawn = [answers.of(question).lines or _NOTHING for question in asked]
     rules = get_protocol(protocol)
-    score = chamfer_average_precision(_maps(drawn), _maps(true), spec.classes, rules)
-    full = None
+
+    def score(maps: list[MapLines], which: Sequence[int]) -> dict[str, Any]:
+        found, wanted = ([each[index] for index in which] for each in (maps, true))
+        return chamfer_average_precision(_maps(found), _maps(wanted), spec.classes, rules)
+
+    cuts = None
     if results is not None:
         cuts = [
             _cut(results.lines(q.sample_token), one, spec) for q, one in zip(asked, requests, strict=True)
         ]
-        full = chamfer_average_precision(_maps(cuts), _maps(true), spec.classes, rules)
+    wordings: dict[tuple[str, str], list[int]] = {}
+    for index, question in enumerate(asked):
+        wordings.setdefault((question.language, question.part), []).append(index)
+    by_wording = {
+        wording: (score(drawn, which)["mAP"], None if cuts is None else score(cuts, which)["mAP"])
+        for wording, which in wordings.items()
+    }
     least = np.array([answers.display.get(name, FALLBACK_SCORE) for name in spec.classes])
     counts: dict[tuple[str, str], tuple[int, int]] = {}
     for question, one, lines in zip(asked, requests, drawn, strict=True):
@@ -104,7 +116,9 @@ def score_drawing(
             known + len(shown.points),
             outside + count_outside(shown, one, spec),
         )
-    return DrawingScore(score, full, counts)
+    whole = range(len(asked))
+    full = None if cuts is None else score(cuts, whole)
+    return DrawingScore(score(drawn, whole), full, counts, by_wording)
 
 
 def count_outside(lines: MapLines, request: Request, spec: MapSpec) -> int:

@@ -121,8 +121,13 @@ def question_score_values(score: QuestionScore, questions: QuestionSet, system: 
                 "confident": score.drawing.confident,
                 "outside": score.drawing.outside,
                 "by_wording": {
-                    f"{a} {b}": {"confident": shown, "outside": outside}
-                    for (a, b), (shown, outside) in sorted(score.drawing.by_wording.items())
+                    " ".join(wording): {
+                        "confident": shown,
+                        "outside": outside,
+                        "mAP": score.drawing.map_by_wording[wording][0],
+                        "mAP_of_the_full_map": score.drawing.map_by_wording[wording][1],
+                    }
+                    for wording, (shown, outside) in sorted(score.drawing.by_wording.items())
                 },
             },
         }
@@ -190,7 +195,16 @@ def _drawing(drawing: DrawingScore, questions: QuestionSet) -> str:
         if shown
     ]
     where = f"\nof them by wording: {'; '.join(by_wording)}" if by_wording else ""
-    return f"{table}\n{outside} ({_percent(drawing.share_outside)} %){full}{where}"
+    maps = [
+        f"{language}, {PARTS_IN_WORDS[part]} {_percent(drawn)}"
+        + ("" if whole is None else f" of {_percent(whole)}")
+        for language in LANGUAGES
+        for part in PARTS
+        if (language, part) in drawing.map_by_wording
+        for drawn, whole in [drawing.map_by_wording[language, part]]
+    ]
+    each = f"\nmAP by wording{', of the full map cut' if drawing.full else ''}: {'; '.join(maps)}"
+    return f"{table}\n{outside} ({_percent(drawing.share_outside)} %){full}{where}{each}"
 
 
 def _percent(value: float) -> str:

@@ -48,6 +48,10 @@ def test_what_is_not_understood_is_wrong_and_counted_by_wording():
     assert score.share("true request") == 1
     assert score.answered.mean() == pytest.approx(0.5, abs=0.05)
     assert score.drawing.drawn["mAP"] < score.drawing.full["mAP"]
+    for (language, _), (drawn, whole) in score.drawing.map_by_wording.items():
+        assert drawn == (whole if language == "en" else 0)
+    shown = {language for (language, _), (_, whole) in score.drawing.map_by_wording.items() if whole > 0}
+    assert shown == {"en", "zh"}
 
 
 def test_the_mean_is_of_kinds_and_not_of_questions():
@@ -145,6 +149,9 @@ def test_tables_and_values_name_what_was_measured():
     shown = [f"{name} 0 of {n}" for name, each in by_wording.items() if (n := each["confident"])]
     assert "of them by wording: " in text
     assert all(one.split(" ", 2)[2] in text for one in shown)
+    assert "mAP by wording, of the full map cut: en, " in text
+    assert all(each["mAP"] == each["mAP_of_the_full_map"] for each in by_wording.values())
+    assert max(each["mAP"] for each in by_wording.values()) > 0
 
 
 def test_maps_of_another_split_are_refused():
