@@ -16,7 +16,6 @@ from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from mapllava.geometry.clip import Window, split_lines
-from mapllava.geometry.rigid import invert
 from mapllava.structures.frames import ROI
 
 
@@ -47,8 +46,11 @@ class EgoWindow:
 
     def points_to_ego(self, points: np.ndarray) -> np.ndarray:
         """Points ``(n, 3)`` from the city to the ego frame, metres."""
-        back = invert(self.pose)  # as av2's SE3 has it: the last digit decides where areas are equal
-        return points @ back[:3, :3].T + back[:3, 3]
+        # Term by term: a matrix product's last digit differs from machine to machine, and decides which of two
+        # rectangles of one area is the smaller
+        (a, b, c), (x, y, z) = self.pose[:3, :3], self.pose[:3, 3]  # rows of the way back's transpose
+        origin = -(a * x + b * y + c * z)
+        return points[:, :1] * a + points[:, 1:2] * b + points[:, 2:] * c + origin
 
     def cut_in_city(self, lines: np.ndarray) -> list[np.ndarray]:
         """Cut city lines (n,) with the turned rectangle; pieces ``(m, 3)`` in the ego frame."""
