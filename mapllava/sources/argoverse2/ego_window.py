@@ -46,7 +46,7 @@ class EgoWindow:
 
     def points_to_ego(self, points: np.ndarray) -> np.ndarray:
         """Points ``(n, 3)`` from the city to the ego frame, metres."""
-        # Term by term: a matrix product's last digit differs from machine to machine, and decides which of two
+        # Term by term: a matrix product's last digit differs between machines, and decides which of two
         # rectangles of one area is the smaller
         (a, b, c), (x, y, z) = self.pose[:3, :3], self.pose[:3, 3]  # rows of the way back's transpose
         origin = -(a * x + b * y + c * z)
