@@ -19,9 +19,9 @@ import gc
 import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
+from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
 
@@ -119,15 +119,14 @@ def main() -> None:
     torch.manual_seed(0)
     peak = args.peak_tflops or card_rate(args.device)
     found: dict[str, dict[str, Any]] = {}
-    with ProcessPoolExecutor(args.plans, mp_context=get_context("spawn")) as pool:
-        plans = {name: pool.submit(plan, ARMS[name], args) for name in args.only}
+    with get_context("spawn").Pool(args.plans) as pool:  # leaving it ends plans that are not done
+        plans = {name: pool.apply_async(plan, (ARMS[name], args)) for name in args.only}
         for name in args.only:
             left = args.limit - (time.monotonic() - began)
             found[name] = run(ARMS[name], args) if left > 0 else {"failed": "not measured: time was up"}
             say(f"{time.monotonic() - began:.0f} s: {name}: {found[name].get('failed', 'measured')}")
-        for name, future in plans.items():
-            add_plan(found[name], future, max(1.0, args.limit + 20 - (time.monotonic() - began)), peak)
-        pool.shutdown(wait=False, cancel_futures=True)
+        for name, planning in plans.items():
+            add_plan(found[name], planning, max(1.0, args.limit + 20 - (time.monotonic() - began)), peak)
     show(found, peak)
     gpu = {"gpu": torch.cuda.get_device_name(), "cuda": torch.version.cuda} if args.device == "cuda" else {}
     result = {"device": args.device, **gpu, "peak_tflops": peak, "steps": args.steps, "arms": found}
@@ -149,10 +148,10 @@ def run(arm: Arm, args: argparse.Namespace) -> dict[str, Any]:
     return {"rows": rows}
 
 
-def add_plan(found: dict[str, Any], future: Future, patience: float, peak: float) -> None:
+def add_plan(found: dict[str, Any], planning: AsyncResult, patience: float, peak: float) -> None:
     """Put what was planned, and what follows from it, beside what was measured."""
     try:
-        plans = {row["batch"]: row for row in future.result(patience)}
+        plans = {row["batch"]: row for row in planning.get(patience)}
     except Exception as error:  # what was measured is worth keeping
         found["plan"] = f"none: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return
@@ -195,10 +194,11 @@ def show(found: dict[str, dict[str, Any]], peak: float) -> None:
                 name, row["batch"], f"{row['peak_bytes'] / GIB:.1f}", planned_gib,
                 f"{row['samples_per_second']:.2f}", used, f"{row['share_outside_model']:.0%}",
             ])  # fmt: skip
+    columns = ["arm", "batch", "GiB", "planned", "samples/s", "used", "outside"]
+    show_table(f"Full size; used: of {peak:.3g} TFLOP/s; outside: time outside the model", columns, body)
+    for name, arm in found.items():
         if "failed" in arm:
-            body.append([name, "", arm["failed"], "", "", "", ""])
-    columns = ["arm", "batch", "GiB", "planned", "samples/s", f"of {peak:.3g} TFLOP/s", "outside the model"]
-    show_table("Full size", columns, body)
+            say(f"{name}: {arm['failed']}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_prints_the_table_and_writes_the_maps(caches, tmp_path, capsys):
     assert main(["--train", "train.pkl", "--val", "val.pkl", "--max-lines", "3", "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "Constant map of 3 lines from mini_train" in text
-    assert "split mini_val, protocol maptr (0.5 m, 1 m, 1.5 m), 10 samples" in text
+    assert "split mini_val of v1.0-mini, protocol maptr (0.5 m, 1 m, 1.5 m), 10 samples" in text
     assert "66.7" in text
     results = load_results(out)
     assert results.split == "mini_val"
