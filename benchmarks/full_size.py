@@ -8,7 +8,7 @@ nor devkit are needed. From the repository's root, on a GPU that nothing else us
     python benchmarks/full_size.py --out benchmarks/results/full_size.json
     python benchmarks/full_size.py --only "bf16, 50 queries" --steps 5
 
-What comes too late or fails is in the table with its reason. Utilisation is of --peak-tflops, by default
+What comes too late or fails is said below the table. Utilisation is of --peak-tflops, by default
 the rate of a large bfloat16 product, measured first.
 """
 
@@ -17,10 +17,10 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import multiprocessing
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ def main() -> None:
     torch.manual_seed(0)
     peak = args.peak_tflops or card_rate(args.device)
     found: dict[str, dict[str, Any]] = {}
-    with get_context("spawn").Pool(args.plans) as pool:  # leaving it ends plans that are not done
+    with multiprocessing.get_context("spawn").Pool(args.plans) as pool:  # leaving ends what is not done
         plans = {name: pool.apply_async(plan, (ARMS[name], args)) for name in args.only}
         for name in args.only:
             left = args.limit - (time.monotonic() - began)
@@ -152,6 +152,9 @@ def add_plan(found: dict[str, Any], planning: AsyncResult, patience: float, peak
     """Put what was planned, and what follows from it, beside what was measured."""
     try:
         plans = {row["batch"]: row for row in planning.get(patience)}
+    except multiprocessing.TimeoutError:
+        found["plan"] = "none: it took too long, or its process died"
+        return
     except Exception as error:  # what was measured is worth keeping
         found["plan"] = f"none: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return

@@ -23,9 +23,9 @@ def best_f1_display(evaluation: Evaluation, distance: float = 1.0, version: str 
     Args:
         evaluation: Of the samples that choose.
         distance: Metres within which a line counts as found.
-        version: Of the source tables, for ``source``.
+        version: What ``source`` calls the data; None takes the cache's version.
     """
-    where = data_name(evaluation.maps.split, version)
+    where = data_name(evaluation.maps.split, version or evaluation.maps.version)
     return display_of_matches(evaluation.matches, where, distance)
 
 

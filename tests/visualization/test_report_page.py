@@ -119,7 +119,7 @@ def test_low_scores_stay_at_home_but_never_what_is_drawn(page):
 
 def test_thresholds_of_the_file_come_first_and_others_are_told_apart(page):
     cuts, source = choose_cuts(FIRST, page.runs[0].evaluation, 1)
-    assert source == "best F1 at 1 m on val, these samples themselves"
+    assert source == "best F1 at 1 m on val of v1.0-mini, these samples themselves"
     np.testing.assert_allclose(cuts, page.runs[0].min_scores)
     told = replace(FIRST, display=Display({"boundary": 0.5, "divider": 0.2, "ped_crossing": 0.3}, "held out"))
     cuts, source = choose_cuts(told, page.runs[0].evaluation, 1)

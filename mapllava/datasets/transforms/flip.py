@@ -19,6 +19,8 @@ _SYMMETRIC = 25.0
 """Degrees by which a camera may miss its counterpart's mirrored direction."""
 _DEGREES_A_METRE = 10.0
 """What a metre between a camera and the mirrored other counts for, so that a stereo pair is told apart."""
+_PREFER_ITSELF = 2.5
+"""Degrees by which another must fit better, so that cameras near the middle stay in their slots."""
 
 
 @TRANSFORMS.register_module()
@@ -115,14 +117,19 @@ def counterpart_slots(cam_names: Sequence[str], lidar2cam: np.ndarray, axis: int
     mirror = np.diag(_mirror(axis, 3))
     angles = np.degrees(np.arccos(np.clip((look * mirror) @ look.T, -1.0, 1.0)))
     apart = np.linalg.norm((centres * mirror)[:, None] - centres, axis=-1)
-    slots = (angles + _DEGREES_A_METRE * apart).argmin(axis=1).tolist()
-    for camera, slot in enumerate(slots):
-        if slots[slot] != camera or angles[camera, slot] > _SYMMETRIC:
+    cost = angles + _DEGREES_A_METRE * apart + _PREFER_ITSELF * ~np.eye(len(look), dtype=bool)
+    slots: dict[int, int] = {}
+    # The most alike first: a camera and its counterpart change places, so nobody else has either
+    for one, other in np.argwhere(np.triu(np.ones_like(cost)))[np.argsort(cost[np.triu_indices(len(cost))])]:
+        if one not in slots and other not in slots:
+            slots[int(one)], slots[int(other)] = int(other), int(one)
+    for camera, slot in slots.items():
+        if angles[camera, slot] > _SYMMETRIC:
             raise MapLLaVAError(
                 f"camera {cam_names[camera]} has no counterpart on the other side among {list(cam_names)}: a "
                 "rig that is not symmetric cannot be mirrored, leave RandomLateralFlip out"
             )
-    return slots
+    return [slots[camera] for camera in range(len(slots))]
 
 
 def _mirror(axis: int, size: int = 4) -> np.ndarray:

@@ -71,17 +71,18 @@ class ResizeMultiView(BaseTransform):
         """Refuse a ``size`` with width and height exchanged.
 
         Args:
-            shapes: (width, height) of a sample's images; one upright camera among others is no mistake.
+            shapes: (width, height) of a sample's images; an upright camera among others is no mistake.
 
         Raises:
-            MapLLaVAError: If the wanted size has the shape of every image, turned.
+            MapLLaVAError: If the wanted size has the shape of most images, turned.
         """
         if self.size is None or not self.refuse_turned or not shapes:
             return
         wide, ratio = self.size[0] > self.size[1], self.size[1] / self.size[0]
-        if all((w > h) != wide and abs(ratio * h / w - 1) < _TURNED for w, h in shapes):
+        turned = [(w, h) for w, h in shapes if (w > h) != wide and abs(ratio * h / w - 1) < _TURNED]
+        if 2 * len(turned) > len(shapes):
             raise MapLLaVAError(
-                f"size={self.size} is (width, height), and images of {shapes[0][0]} x {shapes[0][1]} pixels "
+                f"size={self.size} is (width, height), and images of {turned[0][0]} x {turned[0][1]} pixels "
                 f"would be squeezed to it: write size={self.size[::-1]}"
             )
 

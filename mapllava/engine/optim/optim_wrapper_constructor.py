@@ -159,16 +159,16 @@ def _check_group(name: str, group: Mapping[str, Any]) -> dict[str, Any]:
 def _layers(model: nn.Module, prefix: str, group: str) -> dict[str, tuple[int, int]]:
     """Of every parameter below a prefix: its layer, and how many layers come after that.
 
-    A layer is an entry of a module list that has parameters and no such list inside of it. Entries of several
-    classes are the parts of one thing, such as norm and convolution of a downsampling. What lies between two
-    layers belongs to the one before.
+    A layer is an entry of a module list that has parameters and no such list inside of it. Plain modules of
+    several classes are the parts of one thing, such as norm and convolution of a downsampling. What lies
+    between two layers belongs to the one before.
     """
     lists = [
         path
         for path, module in model.named_modules()
         if isinstance(module, nn.ModuleList)
         and is_below(path, prefix)
-        and len({type(entry) for entry in module}) == 1
+        and (len({type(entry) for entry in module}) == 1 or all(list(entry.children()) for entry in module))
     ]
     starts = [
         f"{path}.{entry}"

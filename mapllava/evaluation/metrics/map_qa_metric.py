@@ -20,6 +20,7 @@ from mapllava.evaluation.questions import answer_questions, load_questions, save
 from mapllava.evaluation.questions.report import question_text, question_values
 from mapllava.evaluation.results_file import MapResults
 from mapllava.evaluation.sample_record import display_of_model
+from mapllava.evaluation.scoring import data_name
 from mapllava.registry import METRICS, MODELS
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_data_sample import to_numpy
@@ -135,7 +136,8 @@ class MapQAMetric(BaseMetric):
         if (known := display_of_model(self.model_display, classes)) is not None:
             return known
         matches = match_maps([r["pred"] for r in seen.values()], [r["truth"] for r in seen.values()], classes)
-        return display_of_matches(matches, self.questions.split)
+        where = data_name(self.questions.split, self.questions.version)
+        return display_of_matches(matches, where)
 
     def _check(self, sample: Mapping[str, Any]) -> None:
         config, split = sample.get("map_spec"), sample.get("split")

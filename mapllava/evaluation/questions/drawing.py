@@ -36,7 +36,8 @@ class DrawingScore:
         full: Score of the full predicted map cut by the request that is meant; None without results.
         by_wording: For each language and part: drawn lines that reach the score from which their class is
             shown, and how many of them are of a class that was not asked for, or lie outside of the region.
-        map_by_wording: For each of them mAP of what was drawn, and of the full map cut; None without results.
+        map_by_wording: For each of them mAP of what was drawn, and of the full map cut (None without
+            results), both over the classes that the wording's questions have true lines of; nan without any.
     """
 
     drawn: dict[str, Any]
@@ -104,7 +105,7 @@ def score_drawing(
     for index, question in enumerate(asked):
         wordings.setdefault((question.language, question.part), []).append(index)
     by_wording = {
-        wording: (score(drawn, which)["mAP"], None if cuts is None else score(cuts, which)["mAP"])
+        wording: (_over_there(score(drawn, which)), None if cuts is None else _over_there(score(cuts, which)))
         for wording, which in wordings.items()
     }
     least = np.array([answers.display.get(name, FALLBACK_SCORE) for name in spec.classes])
@@ -119,6 +120,12 @@ def score_drawing(
     whole = range(len(asked))
     full = None if cuts is None else score(cuts, whole)
     return DrawingScore(score(drawn, whole), full, counts, by_wording)
+
+
+def _over_there(score: Mapping[str, Any]) -> float:
+    """Mean AP over the classes with ground truth; of a few questions a class may have none."""
+    there = np.asarray(score["num_gt"]) > 0
+    return float(np.asarray(score["ap"])[:, there].mean()) if there.any() else float("nan")
 
 
 def count_outside(lines: MapLines, request: Request, spec: MapSpec) -> int:

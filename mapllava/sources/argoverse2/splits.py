@@ -72,7 +72,8 @@ def _usable(label: str, logs: Iterable[str]) -> Split:
 
 def _is_known(label: str) -> bool:
     """Whether everyone has a split of this label."""
-    return label in OFFICIAL_SPLITS or label.startswith(tuple(f"{name}-" for name in NAMED_SPLITS))
+    named = tuple(f"{name}-" for name in NAMED_SPLITS)
+    return label in (*OFFICIAL_SPLITS, *NAMED_SPLITS) or label.startswith(named)
 
 
 def expand_split(split: str) -> tuple[str, ...]:

@@ -219,7 +219,7 @@ def _check_label(version: str, label: str, scenes: tuple[str, ...], path: Path) 
     Raises:
         MapLLaVAError: If its label is that of an official or named split of other scenes.
     """
-    if label not in ("train", "val", "test") and not label.startswith(
+    if label not in ("train", "val", "test", *NAMED_SPLITS) and not label.startswith(
         tuple(f"{name}-" for name in NAMED_SPLITS)
     ):
         return

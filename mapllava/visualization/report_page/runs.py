@@ -122,7 +122,7 @@ def choose_cuts(
     display = results.display
     if display is None and evaluation is not None:
         found = best_f1_display(evaluation, evaluation.score["thresholds"][row])
-        display = told_of(found, evaluation.maps.split)
+        display = told_of(found, evaluation.maps.data)
     if display is None:
         return np.full(len(classes), FALLBACK_SCORE), f"{FALLBACK_SCORE:g} for want of better"
     return np.array([display.thresholds[name] for name in classes], dtype=np.float64), display.source

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from mapllava.datasets.transforms import LoadMultiViewImages, RandomLateralFlip
+from mapllava.datasets.transforms.flip import counterpart_slots
 from mapllava.errors import MapLLaVAError
 from mapllava.structures.frames import MapSpec
 from mapllava.structures.map_elements import Polyline
@@ -123,11 +125,33 @@ def test_left_and_right_are_told_by_poses_not_by_names(loaded, names):
 
 def test_a_stereo_pair_changes_places(loaded):
     pair = np.stack([loaded["lidar2cam"][0]] * 2)
-    pair[:, 0, 3] = pair[0, 0, 3] + np.array([-0.3, 0.3])  # half a base line to either side
+    pair[:, 0, 3] = pair[0, 0, 3] + np.array([-0.6, 0.6])  # half a base line to either side
     images = [np.full((9, 16, 3), value, np.uint8) for value in (1, 2)]
     stereo = {"cam_names": ["a", "b"], "lidar2cam": pair, "cam2img": loaded["cam2img"][:2], "img": images}
     after = FLIP({**loaded, **stereo, "img_paths": ["a.jpg", "b.jpg"]})
     assert [image.mean() for image in after["img"]] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "mounted",  # yaw in degrees, metres to the right, of the cameras in the middle
+    [
+        [(0, 0), (0, 0)],
+        [(0.3, 0), (0.1, 0)],
+        [(0, 0.02), (0, 0.05)],
+        [(0, 0.1), (0, -0.1)],
+        [(0, 0.06), (0, -0.47)],
+    ],
+)
+def test_cameras_near_the_middle_keep_their_slots(loaded, mounted):
+    poses = []
+    for yaw, right in mounted:
+        turn = np.eye(4)
+        turn[:3, :3] = cv2.Rodrigues(np.deg2rad([0.0, yaw, 0.0]))[0]
+        turn[0, 3] = -right
+        poses.append(turn @ loaded["lidar2cam"][0])
+    assert counterpart_slots(["wide", "tele"], np.stack(poses), 0) == [0, 1]
+    sides = np.concatenate([loaded["lidar2cam"], poses])
+    assert counterpart_slots([*NAMES, "wide", "tele"], sides, 0)[1:6] == [2, 1, 3, 5, 4]
 
 
 def test_a_directed_line_still_leads_ahead(rig):

@@ -87,3 +87,5 @@ def test_one_upright_camera_among_others_is_no_mistake(load):
     )
     with pytest.raises(MapLLaVAError, match=r"write size=\(56, 34\)"):
         load(size=(34, 56))(sample((205, 155), (205, 155)))
+    with pytest.raises(MapLLaVAError, match=r"images of 2048 x 1550 pixels .* write size=\(560, 360\)"):
+        ResizeMultiView(size=(360, 560)).check_shapes([(1550, 2048), *[(2048, 1550)] * 6])

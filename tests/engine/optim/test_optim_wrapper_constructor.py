@@ -130,6 +130,15 @@ def test_a_block_of_a_backbone_is_a_layer_and_the_stem_comes_before_the_first(ki
     assert rate == pytest.approx(1e-4 * 0.5 ** (1 + blocks))
 
 
+def test_blocks_of_two_classes_are_layers():
+    model = Model()
+    model.tower = nn.Module()
+    blocks = nn.Sequential(nn.Linear(4, 4)), nn.ModuleDict({"a": nn.Linear(4, 4)})
+    model.tower.layers = nn.ModuleList(blocks)
+    groups = build(model, tower={"prefix": "tower", "layer_decay": 0.5})
+    assert {"tower/layer1", "tower/layer2"} <= {group["name"].removesuffix("/no_decay") for group in groups}
+
+
 def test_the_log_shows_the_last_layers_rate():
     model = Model()
     model.tower = Tower()

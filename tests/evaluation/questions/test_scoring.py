@@ -49,7 +49,7 @@ def test_what_is_not_understood_is_wrong_and_counted_by_wording():
     assert score.answered.mean() == pytest.approx(0.5, abs=0.05)
     assert score.drawing.drawn["mAP"] < score.drawing.full["mAP"]
     for (language, _), (drawn, whole) in score.drawing.map_by_wording.items():
-        assert drawn == (whole if language == "en" else 0)
+        assert np.isnan(drawn) or drawn == (whole if language == "en" else 0)
     shown = {language for (language, _), (_, whole) in score.drawing.map_by_wording.items() if whole > 0}
     assert shown == {"en", "zh"}
 
@@ -150,8 +150,8 @@ def test_tables_and_values_name_what_was_measured():
     assert "of them by wording: " in text
     assert all(one.split(" ", 2)[2] in text for one in shown)
     assert "mAP by wording, of the full map cut: en, " in text
-    assert all(each["mAP"] == each["mAP_of_the_full_map"] for each in by_wording.values())
-    assert max(each["mAP"] for each in by_wording.values()) > 0
+    of_maps = {each[key] for each in by_wording.values() for key in ("mAP", "mAP_of_the_full_map")}
+    assert of_maps - {None} == {1.0}  # a true map, asked for rightly; None where there is nothing to draw
 
 
 def test_maps_of_another_split_are_refused():

@@ -149,7 +149,7 @@ def test_a_list_of_log_ids_is_a_split(root, tmp_path):
     with pytest.raises(MapLLaVAError, match="names logs twice"):
         resolve_split(str(path))
     (tmp_path / "val.txt").write_text(LOG)
-    for name in ("val.txt", "near_extrapolation-val.txt"):
+    for name in ("val.txt", "near_extrapolation-val.txt", "near_extrapolation.txt"):
         (tmp_path / name).write_text(LOG)
         with pytest.raises(MapLLaVAError, match="like a known split; rename the file"):
             resolve_split(str(tmp_path / name))
