@@ -132,7 +132,9 @@ def score_corrupted(args: argparse.Namespace, asked: Sequence[CorruptMultiView])
     for each, spoilt in configs:
         runner = build_runner(spoilt)
         if each is None:  # before the first pass: none is in vain
-            check_cameras(asked, len(runner.test_dataloader.dataset.get_data_info(0).get("cam_names", ())))
+            cameras = len(runner.test_dataloader.dataset.get_data_info(0)["cam_names"])
+            for corruption in asked:
+                corruption.check_cameras(cameras)
         rows.append((each, 100 * runner.test()["mAP"]))
         meta = runner.test_dataloader.dataset.metainfo
         data = data_name(str(meta.get("split")), meta.get("version"))
@@ -149,21 +151,6 @@ def score_corrupted(args: argparse.Namespace, asked: Sequence[CorruptMultiView])
     found = {f"{each.name}:{each.level}": value for each, value in rows if each is not None}
     content = {"checkpoint": cfg.load_from, "data": data, "clean": clean, "corrupted": found, "mean": mean}
     say(f"written: {write_json(Path(cfg.work_dir) / 'corruptions.json', content)}")
-
-
-def check_cameras(asked: Sequence[CorruptMultiView], cameras: int) -> None:
-    """Refuse to take away every camera of a rig.
-
-    Raises:
-        MapLLaVAError: If a level of ``missing`` would.
-    """
-    for each in asked:
-        if each.name == "missing" and 0 < cameras <= CORRUPTIONS["missing"].strengths[each.level - 1]:
-            others = " ".join(name for name in CORRUPTIONS if name != "missing")
-            raise MapLLaVAError(
-                f"--corrupt missing:{each.level}: the rig has {cameras} cameras, and would see nothing; "
-                f"choose a lower level, or leave it out: --corrupt {others}"
-            )
 
 
 def strength(corruption: CorruptMultiView) -> str:

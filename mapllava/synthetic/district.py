@@ -143,12 +143,14 @@ def _assemble(rng: np.random.Generator, plan: StreetPlan) -> District | None:
 def _chain(plan: StreetPlan, forward: bool, picks: list[int]) -> np.ndarray:
     """One way through all main streets along their lines, or against them: lane ``picks[i]`` of street i."""
     side = plan.side(forward)
-    lines = [road.lane_line(side, pick) for road, pick in zip(plan.roads, picks, strict=False)]
+    lines = [
+        road.lane_line(side, pick) for road, pick in zip(plan.roads[: plan.num_main], picks, strict=True)
+    ]
     junctions = list(plan.junctions)
     if not forward:
         lines, junctions = [line[::-1] for line in lines[::-1]], junctions[::-1]
     out = [lines[0]]
-    for junction, before, after in zip(junctions, lines, lines[1:], strict=False):
+    for junction, before, after in zip(junctions, lines[:-1], lines[1:], strict=True):
         out += [junction.way(before, after, plan.left_hand)[1:-1], after]
     return curves.smoothed(np.vstack(out), 0.5, 2.0)
 

@@ -97,7 +97,7 @@ def noise_tile(rng: np.random.Generator, size: int, octaves: tuple[tuple[int, fl
 
 def tiled(tile: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Repeat a tile ``(h, w, ...)`` to cover ``shape`` (rows, columns)."""
-    rows, columns = (-(-size // part) for size, part in zip(shape, tile.shape, strict=False))
+    rows, columns = (-(-size // part) for size, part in zip(shape, tile.shape[:2], strict=True))
     return np.tile(tile, (rows, columns, *[1] * (tile.ndim - 2)))[: shape[0], : shape[1]]
 
 

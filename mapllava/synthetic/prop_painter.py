@@ -126,7 +126,7 @@ def _building(shape: Shape, look: Look) -> None:
     storeys = max(int(height // 3), 1)
     fill = (float(rng.uniform(0.4, 0.85)), float(rng.uniform(0.4, 0.65)))
     ledge = _grid(1, 1, (1.0, 1.0), (0.96, 1.0))
-    for face, shade, across in zip(shape.faces[:4], shades, (width, length, width, length), strict=False):
+    for face, shade, across in zip(shape.faces[:4], shades[:4], (width, length, width, length), strict=True):
         windows = _grid(max(int(across // 2.6), 1), storeys, fill, (0.04, 0.95))
         shape.decals.append(
             [

@@ -15,7 +15,6 @@ TOY = ROOT / "tests" / "engine" / "toy.py"
 from toy import toy_config  # noqa: E402
 
 from mapllava.__main__ import run_command  # noqa: E402
-from mapllava.cli.test import check_cameras  # noqa: E402
 from mapllava.datasets.transforms.corruption import CorruptMultiView  # noqa: E402
 from mapllava.engine import build_runner  # noqa: E402
 from mapllava.errors import MapLLaVAError  # noqa: E402
@@ -106,10 +105,10 @@ def test_what_spoilt_images_cost(city, city_cache, tmp_path, capsys):
 
 
 def test_no_rig_loses_all_of_its_cameras():
-    asked = [CorruptMultiView("dark"), CorruptMultiView("missing", 3)]
-    check_cameras(asked, 4)
-    with pytest.raises(MapLLaVAError, match=r"missing:3: the rig has 3 cameras.*--corrupt blur dark rain"):
-        check_cameras(asked, 3)
+    CorruptMultiView("dark").check_cameras(1)
+    CorruptMultiView("missing", 3).check_cameras(4)
+    with pytest.raises(MapLLaVAError, match=r"missing:3: a rig of 3 cameras.*--corrupt blur dark rain"):
+        CorruptMultiView("missing", 3).check_cameras(3)
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,6 @@ class Corruption:
 
 def _missing(results: dict, cameras: float, rng: np.random.Generator) -> None:
     count = len(results["img"])
-    if cameras >= count:
-        raise MapLLaVAError(
-            f"corruption 'missing': a rig of {count} cameras cannot lose {cameras:g} of them and still see; "
-            "choose a lower level, or other corruptions"
-        )
     for index in rng.choice(count, int(cameras), replace=False):
         results["img"][index] = np.zeros_like(results["img"][index])
 
@@ -142,8 +137,23 @@ class CorruptMultiView(BaseTransform):
             )
         self.name, self.level = name, level
 
+    def check_cameras(self, count: int) -> None:
+        """Refuse to take all of a rig's cameras away.
+
+        Raises:
+            MapLLaVAError: If a rig of ``count`` cameras would see nothing.
+        """
+        lost = CORRUPTIONS["missing"].strengths[self.level - 1]
+        if self.name == "missing" and count <= lost:
+            others = " ".join(name for name in CORRUPTIONS if name != "missing")
+            raise MapLLaVAError(
+                f"corruption missing:{self.level}: a rig of {count} cameras cannot lose {lost:g} of them and "
+                f"still see; choose a lower level, or leave it out: --corrupt {others}"
+            )
+
     def transform(self, results: dict) -> dict:
         """Spoil it."""
+        self.check_cameras(len(results["img"]))
         seed = zlib.crc32(str(results["sample_token"]).encode())
         corruption = CORRUPTIONS[self.name]
         results["img"] = list(results["img"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations_with_replacement
 
 import cv2
 import numpy as np
@@ -85,11 +86,12 @@ class RandomLateralFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Mirror the sample, or leave it."""
         results.setdefault("flip", False)
+        axis = 1 - results["map_spec"].forward_axis
+        # Of every sample, not by chance: whoever looks at a few knows whether the rig can be mirrored
+        slots = counterpart_slots(results["cam_names"], results["lidar2cam"], axis) if self.prob > 0 else []
         if fresh_generator().random() >= self.prob:
             return results
         self.check_map_spec(results["map_spec"])
-        axis = 1 - results["map_spec"].forward_axis
-        slots = counterpart_slots(results["cam_names"], results["lidar2cam"], axis)
         _flip_cameras(results, axis, slots)
         if "polylines" in results:
             results["polylines"] = [_flip_polyline(line, axis) for line in results["polylines"]]
@@ -120,9 +122,9 @@ def counterpart_slots(cam_names: Sequence[str], lidar2cam: np.ndarray, axis: int
     cost = angles + _DEGREES_A_METRE * apart + _PREFER_ITSELF * ~np.eye(len(look), dtype=bool)
     slots: dict[int, int] = {}
     # The most alike first: a camera and its counterpart change places, so nobody else has either
-    for one, other in np.argwhere(np.triu(np.ones_like(cost)))[np.argsort(cost[np.triu_indices(len(cost))])]:
+    for one, other in sorted(combinations_with_replacement(range(len(cost)), 2), key=cost.__getitem__):
         if one not in slots and other not in slots:
-            slots[int(one)], slots[int(other)] = int(other), int(one)
+            slots[one], slots[other] = other, one
     for camera, slot in slots.items():
         if angles[camera, slot] > _SYMMETRIC:
             raise MapLLaVAError(

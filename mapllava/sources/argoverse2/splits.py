@@ -72,8 +72,7 @@ def _usable(label: str, logs: Iterable[str]) -> Split:
 
 def _is_known(label: str) -> bool:
     """Whether everyone has a split of this label."""
-    named = tuple(f"{name}-" for name in NAMED_SPLITS)
-    return label in (*OFFICIAL_SPLITS, *NAMED_SPLITS) or label.startswith(named)
+    return label in OFFICIAL_SPLITS or scene_files.is_of_named(label, NAMED_SPLITS)
 
 
 def expand_split(split: str) -> tuple[str, ...]:

@@ -208,6 +208,11 @@ def file_and_key(split: str, named: dict[str, Path]) -> tuple[Path, str] | None:
     return None
 
 
+def is_of_named(label: str, named: dict[str, Path]) -> bool:
+    """Whether a label is that of one of the named splits, or of a list of it."""
+    return label in named or label.startswith(tuple(f"{name}-" for name in named))
+
+
 def label_of_file(path: Path, key: str) -> str:
     """The name that a list of a file carries in file names and beside numbers."""
     return f"{path.stem}-{key}" if key else path.stem
@@ -219,9 +224,7 @@ def _check_label(version: str, label: str, scenes: tuple[str, ...], path: Path) 
     Raises:
         MapLLaVAError: If its label is that of an official or named split of other scenes.
     """
-    if label not in ("train", "val", "test", *NAMED_SPLITS) and not label.startswith(
-        tuple(f"{name}-" for name in NAMED_SPLITS)
-    ):
+    if label not in ("train", "val", "test") and not is_of_named(label, NAMED_SPLITS):
         return
     try:
         same = set(resolve_split(version, label).scenes) == set(scenes)

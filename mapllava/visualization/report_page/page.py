@@ -167,7 +167,7 @@ def page_data(page: Page) -> dict[str, Any]:
                 "chosenBy": run.chosen_by,
                 **chart_numbers(run),
             }
-            for letter, run in zip(LETTERS, page.runs, strict=False)
+            for letter, run in zip(LETTERS[: len(page.runs)], page.runs, strict=True)
         ],
         "samples": sample_index(page.samples, page.runs),
     }
@@ -203,7 +203,7 @@ def _words(page: Page) -> dict[str, Any]:
     """What the template writes by itself, before any script has run."""
     return {
         "title": " and ".join(Path(run.name).name for run in page.runs),
-        "runs": [_run_words(page, *pair) for pair in zip(LETTERS, page.runs, strict=False)],
+        "runs": [_run_words(page, *pair) for pair in zip(LETTERS[: len(page.runs)], page.runs, strict=True)],
         "classes": page.spec.classes,
         "styles": class_styles(page.spec),
         "view_box": view_box(page.spec),
@@ -313,7 +313,7 @@ def _breakdown_words(page: Page) -> list[dict[str, Any]]:
     out = []
     for key, first in BREAKDOWNS.items():
         made = []
-        for letter, run in zip(LETTERS, page.runs, strict=False):
+        for letter, run in zip(LETTERS[: len(page.runs)], page.runs, strict=True):
             caption = f"{letter}: {run.name}, within {threshold}"
             table = tables.rate_rows(run, key, page.row, first, caption)
             table.rows = table.rows[:SHOWN_SCENES]

@@ -113,6 +113,15 @@ def test_what_cannot_be_mirrored_is_refused(loaded):
         RandomLateralFlip(prob=1.5)
 
 
+def test_a_rig_that_cannot_be_mirrored_is_refused_at_once_and_not_by_chance(loaded):
+    some = {key: loaded[key][:2] for key in ("img", "cam2img", "lidar2cam")}
+    lopsided = {**loaded, **some, "cam_names": ["CAM_FRONT", "CAM_FRONT_RIGHT"]}
+    for _ in range(5):
+        with pytest.raises(MapLLaVAError, match="CAM_FRONT_RIGHT has no counterpart"):
+            RandomLateralFlip(prob=1e-9)(dict(lopsided))
+    assert not RandomLateralFlip(prob=0.0)(dict(lopsided))["flip"]
+
+
 @pytest.mark.parametrize(
     "names", [[name.removeprefix("CAM_").lower() for name in NAMES], [f"camera {k}" for k in range(6)]]
 )
